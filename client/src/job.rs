@@ -1,0 +1,377 @@
+//! What a client wants done, before anything is hashed, uploaded or paid.
+
+use std::path::PathBuf;
+
+use sunwork_protocol::terms::{ComputeTerms, MAX_SPEC_BYTES};
+use thiserror::Error;
+
+use crate::image_ref::{ImageRefError, ImageSource};
+
+/// What one leaf may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resources {
+    /// CPU limit, thousandths of a core.
+    pub milli_cpu: u32,
+    /// Memory limit.
+    pub memory_mib: u32,
+    /// Room for what the app writes.
+    pub disk_mib: u32,
+    /// Process limit.
+    pub max_pids: u32,
+    /// Wall-clock limit of one leaf.
+    pub leaf_secs: u32,
+    /// Largest output of one leaf.
+    pub output_mib: u32,
+}
+
+impl Default for Resources {
+    /// Small enough for a Raspberry Pi.
+    fn default() -> Self {
+        Self { milli_cpu: 1000, memory_mib: 256, disk_mib: 64, max_pids: 64, leaf_secs: 300, output_mib: 32 }
+    }
+}
+
+/// Time windows, seconds of chain time. They serve the absent only: each phase ends as soon as all have acted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// For a worker to accept; the reward rises over it.
+    pub accept_secs: u32,
+    /// From acceptance to the seal; `None`: the leaf limit times the leaves, plus slack.
+    pub work_secs: Option<u32>,
+    /// For the verifiers; `None`: the leaf limit times the samples, plus slack.
+    pub verify_secs: Option<u32>,
+}
+
+impl Default for Windows {
+    fn default() -> Self {
+        Self { accept_secs: 600, work_secs: None, verify_secs: None }
+    }
+}
+
+/// An input file on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The name that the app sees.
+    pub name: String,
+}
+
+/// A job that cannot be.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum JobError {
+    /// The image's name.
+    #[error(transparent)]
+    Image(#[from] ImageRefError),
+    /// An input is not there.
+    #[error("input file {path:?} cannot be used: {problem}; expected a readable regular file")]
+    Input {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A number out of its range.
+    #[error("{field} is {found}, expected {expected}")]
+    OutOfRange {
+        /// Which option.
+        field: &'static str,
+        /// What was given.
+        found: String,
+        /// What is possible.
+        expected: String,
+    },
+    /// The platform must be said.
+    #[error("the platform of {image} cannot be read from its name; say it, for example linux/amd64")]
+    PlatformUnknown {
+        /// The image.
+        image: String,
+    },
+}
+
+/// A job, checked as far as it can be without reading files or asking the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// What runs.
+    pub image: ImageSource,
+    /// OCI platform; `None`: as the archive says.
+    pub platform: Option<String>,
+    /// The app's arguments.
+    pub args: Vec<String>,
+    /// Input files.
+    pub inputs: Vec<InputFile>,
+    /// n: leaves of the bag.
+    pub leaves: u32,
+    /// Index of the first leaf within the client's own bag.
+    pub first_index: u32,
+    /// V: verifiers.
+    pub verifiers: u8,
+    /// k: leaves that each verifier computes again.
+    pub samples: u8,
+    /// Reward at the start of the accept window, smallest token unit.
+    pub reward_min: u128,
+    /// Reward at its end.
+    pub reward_max: u128,
+    /// Fee of each verifier.
+    pub verifier_fee: u128,
+    /// T: the result counts with credibility above 1 - 1/T.
+    pub trust: u16,
+    /// Limits of one leaf.
+    pub resources: Resources,
+    /// Time windows.
+    pub windows: Windows,
+}
+
+/// Makes a [`Job`]; every setter has a sensible default but the image and the money.
+#[derive(Clone, Debug)]
+pub struct JobBuilder {
+    image: String,
+    platform: Option<String>,
+    args: Vec<String>,
+    inputs: Vec<PathBuf>,
+    leaves: u32,
+    first_index: u32,
+    verifiers: u8,
+    samples: Option<u8>,
+    reward: (u128, u128),
+    verifier_fee: u128,
+    trust: u16,
+    resources: Resources,
+    windows: Windows,
+}
+
+impl JobBuilder {
+    /// A job of one leaf and two verifiers. `image`: an archive file, `sha256:…` of a blob, or `name@sha256:…`.
+    pub fn new(image: impl Into<String>) -> Self {
+        Self {
+            image: image.into(),
+            platform: None,
+            args: Vec::new(),
+            inputs: Vec::new(),
+            leaves: 1,
+            first_index: 0,
+            verifiers: 2,
+            samples: None,
+            reward: (0, 0),
+            verifier_fee: 0,
+            trust: 2,
+            resources: Resources::default(),
+            windows: Windows::default(),
+        }
+    }
+
+    /// The app's arguments.
+    #[must_use]
+    pub fn args<S: Into<String>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args = args.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Adds an input file; the app sees it under its file name.
+    #[must_use]
+    pub fn input(mut self, path: impl Into<PathBuf>) -> Self {
+        self.inputs.push(path.into());
+        self
+    }
+
+    /// OCI platform, where the image does not say it.
+    #[must_use]
+    pub fn platform(mut self, platform: impl Into<String>) -> Self {
+        self.platform = Some(platform.into());
+        self
+    }
+
+    /// Leaves (tasks) of the bag.
+    #[must_use]
+    pub fn leaves(mut self, leaves: u32) -> Self {
+        self.leaves = leaves;
+        self
+    }
+
+    /// Index of the first leaf, where this purchase is a part of a larger bag.
+    #[must_use]
+    pub fn first_index(mut self, first_index: u32) -> Self {
+        self.first_index = first_index;
+        self
+    }
+
+    /// Verifiers drawn.
+    #[must_use]
+    pub fn verifiers(mut self, verifiers: u8) -> Self {
+        self.verifiers = verifiers;
+        self
+    }
+
+    /// Leaves that each verifier computes again; by default 5, or all of a smaller bag.
+    #[must_use]
+    pub fn samples(mut self, samples: u8) -> Self {
+        self.samples = Some(samples);
+        self
+    }
+
+    /// The worker's reward, at the start and at the end of the accept window, smallest token unit.
+    #[must_use]
+    pub fn reward(mut self, min: u128, max: u128) -> Self {
+        self.reward = (min, max);
+        self
+    }
+
+    /// Fee of each verifier, smallest token unit.
+    #[must_use]
+    pub fn verifier_fee(mut self, fee: u128) -> Self {
+        self.verifier_fee = fee;
+        self
+    }
+
+    /// T: the result counts with credibility above 1 - 1/T.
+    #[must_use]
+    pub fn trust(mut self, trust: u16) -> Self {
+        self.trust = trust;
+        self
+    }
+
+    /// Limits of one leaf.
+    #[must_use]
+    pub fn resources(mut self, resources: Resources) -> Self {
+        self.resources = resources;
+        self
+    }
+
+    /// Time windows.
+    #[must_use]
+    pub fn windows(mut self, windows: Windows) -> Self {
+        self.windows = windows;
+        self
+    }
+
+    /// Checks what can be checked here.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with what was found and expected.
+    pub fn build(self) -> Result<Job, JobError> {
+        let image = ImageSource::parse(&self.image)?;
+        if self.platform.is_none() && !matches!(image, ImageSource::Archive(_)) {
+            return Err(JobError::PlatformUnknown { image: self.image });
+        }
+        let inputs = self.inputs.into_iter().map(input_file).collect::<Result<Vec<_>, _>>()?;
+        let outside = |field, found: String, expected: String| Err(JobError::OutOfRange { field, found, expected });
+        if self.leaves == 0 {
+            return outside("leaves", "0".into(), "at least 1".into());
+        }
+        if self.verifiers == 0 {
+            return outside("verifiers", "0".into(), "at least 1".into());
+        }
+        let most = u8::try_from(self.leaves).unwrap_or(u8::MAX);
+        let samples = self.samples.unwrap_or_else(|| most.min(5));
+        if samples == 0 || samples > most {
+            return outside("samples", samples.to_string(), format!("1 to {most}, the leaves of the bag"));
+        }
+        let (reward_min, reward_max) = self.reward;
+        if reward_min > reward_max {
+            return outside("reward", format!("{reward_min} to {reward_max}"), "the lower bound first".into());
+        }
+        if self.first_index.checked_add(self.leaves).is_none() {
+            return outside("first index", self.first_index.to_string(), "an index whose last leaf fits 32 bits".into());
+        }
+        let arg_bytes: usize = self.args.iter().map(String::len).sum();
+        if arg_bytes > MAX_SPEC_BYTES {
+            let expected = format!("at most {MAX_SPEC_BYTES} bytes with everything else; put larger data into an input file");
+            return outside("length of the arguments", format!("{arg_bytes} bytes"), expected);
+        }
+        Ok(Job {
+            image,
+            platform: self.platform,
+            args: self.args,
+            inputs,
+            leaves: self.leaves,
+            first_index: self.first_index,
+            verifiers: self.verifiers,
+            samples,
+            reward_min,
+            reward_max,
+            verifier_fee: self.verifier_fee,
+            trust: self.trust,
+            resources: self.resources,
+            windows: self.windows,
+        })
+    }
+}
+
+fn input_file(path: PathBuf) -> Result<InputFile, JobError> {
+    let fail = |problem: String| JobError::Input { path: path.clone(), problem };
+    let meta = std::fs::metadata(&path).map_err(|e| fail(e.to_string()))?;
+    if !meta.is_file() {
+        return Err(fail("it is not a regular file".into()));
+    }
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .ok_or_else(|| fail("its name is not valid UTF-8".into()))?
+        .to_owned();
+    Ok(InputFile { path, name })
+}
+
+impl Job {
+    /// The hot terms of this job in a class.
+    pub fn terms(&self, class_id: u16) -> ComputeTerms {
+        // Slack: fetching inputs, starting containers, uploading. The field is 24 bits wide.
+        const SLACK_SECS: u32 = 120;
+        const MAX_SECS: u32 = (1 << 24) - 1;
+        let window = |given: Option<u32>, leaves: u32| {
+            given.unwrap_or_else(|| {
+                self.resources.leaf_secs.saturating_mul(leaves).saturating_add(SLACK_SECS).min(MAX_SECS)
+            })
+        };
+        ComputeTerms {
+            reward_min: self.reward_min,
+            reward_max: self.reward_max,
+            verifier_fee: self.verifier_fee,
+            class_id,
+            flags: 0,
+            trust_level: 1,
+            trust: self.trust,
+            leaf_count: self.leaves,
+            samples: self.samples,
+            verifiers: self.verifiers,
+            accept_secs: self.windows.accept_secs,
+            work_secs: window(self.windows.work_secs, self.leaves),
+            verify_secs: window(self.windows.verify_secs, u32::from(self.samples)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn builder() -> JobBuilder {
+        JobBuilder::new("ab".repeat(32)).platform("linux/amd64").reward(5, 10).verifier_fee(1)
+    }
+
+    #[test]
+    fn terms_follow_the_job() {
+        let job = builder().leaves(16).build().unwrap();
+        assert_eq!(job.samples, 5);
+        let terms = job.terms(1);
+        assert_eq!((terms.reward_min, terms.reward_max, terms.verifier_fee), (5, 10, 1));
+        assert_eq!((terms.class_id, terms.leaf_count, terms.samples, terms.verifiers), (1, 16, 5, 2));
+        assert_eq!((terms.work_secs, terms.verify_secs), (300 * 16 + 120, 300 * 5 + 120));
+        assert_eq!(builder().build().unwrap().samples, 1);
+        let huge = builder().leaves(u32::MAX).build().unwrap().terms(0);
+        assert_eq!(huge.work_secs, (1 << 24) - 1);
+        assert!(huge.pack().is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_is_said_in_a_sentence() {
+        let say = |b: JobBuilder| b.build().unwrap_err().to_string();
+        assert_eq!(say(builder().leaves(0)), "leaves is 0, expected at least 1");
+        assert_eq!(say(builder().leaves(3).samples(4)), "samples is 4, expected 1 to 3, the leaves of the bag");
+        assert_eq!(say(builder().reward(10, 5)), "reward is 10 to 5, expected the lower bound first");
+        let missing = say(builder().input("/nowhere/data.csv"));
+        assert!(missing.starts_with("input file \"/nowhere/data.csv\" cannot be used: No such file"), "{missing}");
+        assert!(say(builder().input("/tmp")).contains("not a regular file"));
+        let platform = say(JobBuilder::new("ab".repeat(32)));
+        assert!(platform.contains("say it, for example linux/amd64"), "{platform}");
+    }
+}

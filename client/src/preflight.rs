@@ -1,0 +1,268 @@
+//! What a purchase would cost and whether it can go through, all before anything is paid.
+
+use alloy::primitives::{Address, Bytes};
+use alloy::providers::Provider;
+use serde::Serialize;
+use sunwork_protocol::terms::SpecError;
+use thiserror::Error;
+
+use crate::chain::{Doing, ReadError, amount};
+use crate::class::{Classified, ErrorClass};
+use crate::client::Client;
+use crate::plan::Plan;
+
+/// Kind id of compute agreements.
+pub const KIND_COMPUTE: u8 = 0;
+
+/// What stands against a purchase.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "problem", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum Problem {
+    /// The contract refuses the terms.
+    TermsRefused {
+        /// Its reason, as a sentence.
+        reason: String,
+    },
+    /// Not enough tokens.
+    Balance {
+        /// What the account holds, smallest unit.
+        #[serde(serialize_with = "decimal")]
+        have: u128,
+        /// What is needed, smallest unit.
+        #[serde(serialize_with = "decimal")]
+        need: u128,
+    },
+    /// Not enough allowance for the dispatcher; only matters when paying by allowance.
+    Allowance {
+        /// What is allowed, smallest unit.
+        #[serde(serialize_with = "decimal")]
+        have: u128,
+        /// What is needed, smallest unit.
+        #[serde(serialize_with = "decimal")]
+        need: u128,
+    },
+    /// No ether for gas.
+    NoGas {
+        /// The account.
+        account: Address,
+    },
+    /// The class holds too few workers.
+    TooFewWorkers {
+        /// The class.
+        class: String,
+        /// Active workers besides the client.
+        have: u64,
+        /// Needed: the worker, its possible successors and the verifiers.
+        need: u64,
+    },
+    /// The class holds too little stake.
+    TooLittleStake {
+        /// The class.
+        class: String,
+        /// Active stake, smallest unit.
+        #[serde(serialize_with = "decimal")]
+        have: u128,
+        /// Needed, smallest unit.
+        #[serde(serialize_with = "decimal")]
+        need: u128,
+    },
+}
+
+fn decimal<S: serde::Serializer>(amount: &u128, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_str(amount)
+}
+
+impl Problem {
+    /// One sentence with what was found, what is needed and what to do.
+    pub fn sentence(&self, unit: &crate::amount::Unit) -> String {
+        let missing = |have: u128, need: u128| {
+            let (have_text, need_text) = (unit.show(have), unit.show(need));
+            format!("{have_text}, needed {need_text}: {} missing", unit.show(need.saturating_sub(have)))
+        };
+        match self {
+            Self::TermsRefused { reason } => reason.clone(),
+            Self::Balance { have, need } => format!("the wallet holds {}", missing(*have, *need)),
+            Self::Allowance { have, need } => format!(
+                "the dispatcher may take {}; allow it with `sunwork wallet approve {}` or pay with a permit",
+                missing(*have, *need),
+                unit.number(*need)
+            ),
+            Self::NoGas { account } => format!("the account {account} has no ether for gas; send some to it"),
+            Self::TooFewWorkers { class, have, need } => format!(
+                "class {class} has {have} active workers besides you, this purchase needs {need}; use fewer verifiers \
+                 or wait for more workers (`sunwork workers` lists them)"
+            ),
+            Self::TooLittleStake { class, have, need } => format!(
+                "the active stake of class {class} is {}; use a smaller reward or fewer verifiers",
+                missing(*have, *need)
+            ),
+        }
+    }
+}
+
+/// The outcome of a preflight: what it costs, and everything that stands against it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Preflight {
+    /// Who would pay.
+    pub account: Address,
+    /// Most that the purchase can cost, smallest unit; what is not spent comes back.
+    #[serde(serialize_with = "decimal")]
+    pub budget: u128,
+    /// What the account holds.
+    #[serde(serialize_with = "decimal")]
+    pub balance: u128,
+    /// What the dispatcher may take of it.
+    #[serde(serialize_with = "decimal")]
+    pub allowance: u128,
+    /// The class of workers.
+    pub class: String,
+    /// Its active workers besides the account.
+    pub workers: u64,
+    /// Workers needed.
+    pub workers_needed: u64,
+    /// Everything that is wrong; empty means that it can be bought.
+    pub problems: Vec<Problem>,
+}
+
+impl Preflight {
+    /// What stands against a purchase that pays in the given way.
+    pub fn problems_for(&self, by_allowance: ByAllowance) -> Vec<Problem> {
+        let matters = |p: &&Problem| by_allowance == ByAllowance::Yes || !matches!(p, Problem::Allowance { .. });
+        self.problems.iter().filter(matters).cloned().collect()
+    }
+}
+
+/// Whether the payment is taken from an allowance given earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByAllowance {
+    /// It is.
+    Yes,
+    /// It comes with its own permission.
+    No,
+}
+
+/// A preflight that could not be made.
+#[derive(Debug, Error)]
+pub enum PreflightError {
+    /// The chain.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The terms do not fit their format.
+    #[error(transparent)]
+    Terms(#[from] SpecError),
+}
+
+impl Classified for PreflightError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Read(error) => error.class(),
+            Self::Terms(_) => ErrorClass::Stop,
+        }
+    }
+}
+
+impl Client {
+    /// Asks the contracts what `plan` would cost `account` and what stands against it. Sends nothing.
+    ///
+    /// # Errors
+    /// Only when the chain cannot be asked; what it answers is in the [`Preflight`].
+    pub async fn preflight(&self, plan: &Plan, account: Address) -> Result<Preflight, PreflightError> {
+        let terms = Bytes::from(plan.terms.pack()?.to_vec());
+        let dispatcher = self.dispatcher();
+        let token = self.token();
+        let class_id = plan.terms.class_id;
+        let class = self.deployment().class_name(class_id);
+        let mut problems = Vec::new();
+
+        let balance = token.balanceOf(account).call().await.doing(|| "reading the wallet's balance".into())?;
+        let allowance = token
+            .allowance(account, self.deployment().dispatcher)
+            .call()
+            .await
+            .doing(|| "reading the wallet's allowance".into())?;
+        let (balance, allowance) = (amount(balance), amount(allowance));
+        let epoch = dispatcher.epoch().call().await.doing(|| "reading the epoch".into())?;
+        let pool =
+            dispatcher.classAt(class_id, epoch).call().await.doing(|| format!("reading the size of class {class}"))?;
+        let own = dispatcher
+            .ticketsOf(account, class_id, epoch)
+            .call()
+            .await
+            .doing(|| "reading the wallet's own stake".into())?;
+        let unit = dispatcher.ticketUnit().call().await.doing(|| "reading the stake per ticket".into())?;
+        // The client never works for itself, so it does not count; the contract counts alike.
+        let workers: u64 = pool.workers.saturating_to::<u64>().saturating_sub(u64::from(!own.is_zero()));
+        let stake = amount(pool.units).saturating_mul(unit.to());
+
+        let implementation = self.compute(self.deployment().compute_implementation);
+        let quoted = implementation.quote(terms).call().await.doing(|| "asking the contract for a quote".into());
+        let (budget, workers_needed) = match quoted {
+            Ok(quote) => {
+                let (budget, need) = (quote.budget.to::<u128>(), u64::from(quote.workers));
+                if balance < budget {
+                    problems.push(Problem::Balance { have: balance, need: budget });
+                }
+                if allowance < budget {
+                    problems.push(Problem::Allowance { have: allowance, need: budget });
+                }
+                if workers < need {
+                    problems.push(Problem::TooFewWorkers { class: class.clone(), have: workers, need });
+                }
+                let stake_needed = amount(quote.stake);
+                if stake < stake_needed {
+                    problems.push(Problem::TooLittleStake { class: class.clone(), have: stake, need: stake_needed });
+                }
+                (budget, need)
+            }
+            Err(ReadError::Reverted { reason, .. }) => {
+                problems.push(Problem::TermsRefused { reason });
+                (0, 0)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let gas_money =
+            self.rpc().provider().get_balance(account).await.doing(|| "reading the wallet's ether".into())?;
+        if gas_money.is_zero() {
+            problems.push(Problem::NoGas { account });
+        }
+        Ok(Preflight { account, budget, balance, allowance, class, workers, workers_needed, problems })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::amount::Unit;
+
+    #[test]
+    fn sentences_say_how_much_is_missing() {
+        let sun = Unit::sun();
+        let say = |p: Problem| p.sentence(&sun);
+        assert_eq!(
+            say(Problem::Balance { have: 500_000_000, need: 2_000_000_000 }),
+            "the wallet holds 0.5 SUN, needed 2 SUN: 1.5 SUN missing"
+        );
+        let allowance = say(Problem::Allowance { have: 0, need: 1_200_000_000 });
+        assert!(allowance.contains("1.2 SUN missing") && allowance.contains("wallet approve 1.2"), "{allowance}");
+        let workers =
+            say(Problem::TooFewWorkers { class: "linux/amd64+docker".into(), have: 2, need: 3 });
+        assert!(workers.contains("has 2 active workers besides you, this purchase needs 3"), "{workers}");
+    }
+
+    #[test]
+    fn an_allowance_only_matters_to_who_pays_by_it() {
+        let preflight = Preflight {
+            account: Address::ZERO,
+            budget: 2,
+            balance: 5,
+            allowance: 1,
+            class: "x".into(),
+            workers: 3,
+            workers_needed: 3,
+            problems: vec![Problem::Allowance { have: 1, need: 2 }],
+        };
+        assert!(preflight.problems_for(ByAllowance::No).is_empty());
+        assert_eq!(preflight.problems_for(ByAllowance::Yes).len(), 1);
+    }
+}

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity ^0.8.37;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {LibClone} from "solady/utils/LibClone.sol";
+import {IApproveAndCallReceiver} from "./interfaces/IApproveAndCallReceiver.sol";
+import {IWorkAgreement, Quote} from "./interfaces/IWorkAgreement.sol";
+import {
+    IWorkerDispatcher,
+    Device,
+    Party,
+    Permit,
+    Verdict,
+    WorkerInfo
+} from "./interfaces/IWorkerDispatcher.sol";
+import {StakeLib} from "./libraries/StakeLib.sol";
+
+/// @notice Deployment parameters of the dispatcher.
+struct DispatcherParams {
+    /// May add kinds and classes, nothing else; a timelock in production.
+    address owner;
+    address token;
+    /// Length of an epoch, seconds: stake draws from the epoch after the one it was staked in.
+    uint32 epochSecs;
+    /// From unstaking to withdrawal, seconds; longer than any agreement can hold a lock.
+    uint32 unbondSecs;
+    /// Stake per ticket, smallest token unit.
+    uint96 ticketUnit;
+}
+
+/// @title WorkerDispatcher
+/// @notice Door to registry, stakes, purchase and escrow. Rules of stake are in StakeLib, rules of work in the agreements.
+/// @dev Order in every function: checks, effects, event, interaction. Tokens enter by stake and buy, and leave by
+/// withdraw and withdrawUnbonded only; everything else moves numbers between slots:
+/// sum(escrows) + sum(bonded + unbonding stakes) + sum(payables) = token balance.
+contract WorkerDispatcher is IWorkerDispatcher, IApproveAndCallReceiver, ReentrancyGuardTransient {
+    using SafeERC20 for IERC20;
+    using StakeLib for StakeLib.State;
+
+    struct Kind {
+        address implementation;
+        bytes32 codeHash;
+    }
+
+    struct Escrow {
+        uint96 balance;
+        uint16 classId;
+        uint8 kindId;
+        bool known;
+    }
+
+    uint256 internal constant MAX_SPEC_BYTES = 16_384;
+    uint256 internal constant MAX_KINDS = 48;
+    uint256 internal constant MAX_CLASSES = 48;
+    /// @inheritdoc IWorkerDispatcher
+    address public constant BURN_ACCOUNT = 0x000000000000000000000000000000000000dEaD;
+
+    address public immutable token;
+    address public immutable owner;
+    uint32 public immutable epochSecs;
+    uint32 public immutable unbondSecs;
+    uint96 public immutable ticketUnit;
+    uint256 internal immutable GENESIS;
+
+    uint8 public kindCount;
+    uint16 public classCount;
+    mapping(uint8 kindId => Kind) internal _kinds;
+    mapping(address agreement => Escrow) internal _escrows;
+    mapping(address account => uint256) internal _payables;
+    StakeLib.State internal _stakes;
+
+    constructor(DispatcherParams memory p) {
+        require(p.owner != address(0) && p.token.code.length != 0, ZeroAddress());
+        require(p.epochSecs != 0 && p.ticketUnit != 0, ZeroAmount());
+        (owner, token, epochSecs, unbondSecs, ticketUnit) =
+        (p.owner, p.token, p.epochSecs, p.unbondSecs, p.ticketUnit);
+        GENESIS = block.timestamp;
+    }
+
+    modifier onlyOwner() {
+        require(msg.sender == owner, NotOwner(msg.sender));
+        _;
+    }
+
+    modifier onlyAgreement() {
+        require(_escrows[msg.sender].known, UnknownAgreement(msg.sender));
+        _;
+    }
+
+    // ------------------------------------------------------------------------------------------------ owner
+
+    /// @notice Adds a kind of work. Touches nobody's stake: workers opt in by the code hash.
+    function addKind(address implementation) external onlyOwner returns (uint8 kindId) {
+        kindId = kindCount;
+        require(kindId < MAX_KINDS, TooMany(uint256(kindId) + 1, MAX_KINDS));
+        require(implementation.code.length != 0, ZeroAddress());
+        bytes32 codeHash = implementation.codehash;
+        _kinds[kindId] = Kind(implementation, codeHash);
+        kindCount = kindId + 1;
+        emit KindAdded(kindId, implementation, codeHash);
+    }
+
+    /// @notice Adds a class of workers: a platform with a runtime.
+    function addClass(string calldata name) external onlyOwner returns (uint16 classId) {
+        classId = classCount;
+        require(classId < MAX_CLASSES, TooMany(uint256(classId) + 1, MAX_CLASSES));
+        classCount = classId + 1;
+        emit ClassAdded(classId, name);
+    }
+
+    // ------------------------------------------------------------------------------------------------ workers
+
+    /// @inheritdoc IWorkerDispatcher
+    function registerWorker(
+        address payout,
+        uint48 classes,
+        bytes32[] calldata kindHashes,
+        bytes32 encryptionKey,
+        bytes32 transportKey
+    ) external {
+        _checkClasses(classes);
+        uint48 kinds = _optIn(kindHashes);
+        _stakes.register(msg.sender, payout, classes, kinds, epoch());
+        emit WorkerRegistered(msg.sender, payout, classes, kinds, encryptionKey, transportKey);
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function updateWorker(address payout, uint48 classes, bytes32[] calldata kindHashes) external {
+        _checkClasses(classes);
+        uint48 kinds = _optIn(kindHashes);
+        _stakes.update(msg.sender, payout, classes, kinds, epoch(), ticketUnit);
+        emit WorkerUpdated(msg.sender, payout, classes, kinds);
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function setDevice(address device, uint88 limit) external {
+        require(device != address(0), ZeroAddress());
+        uint32 since = _stakes.setDevice(msg.sender, device, limit, epoch());
+        emit DeviceSet(msg.sender, device, limit, since);
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function stake(uint256 amount) external nonReentrant {
+        _stake(msg.sender, amount);
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function unstake(uint256 amount) external {
+        require(amount != 0, ZeroAmount());
+        uint40 until = uint40(block.timestamp + unbondSecs);
+        _stakes.unbond(msg.sender, amount, epoch(), ticketUnit, until);
+        emit Unstaked(msg.sender, amount, until);
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function withdrawUnbonded(address worker) external nonReentrant returns (uint256 amount) {
+        amount = _stakes.takeUnbonded(worker);
+        if (amount == 0) return 0;
+        emit UnbondingWithdrawn(worker, amount);
+        IERC20(token).safeTransfer(worker, amount);
+    }
+
+    // ------------------------------------------------------------------------------------------------ clients
+
+    /// @inheritdoc IWorkerDispatcher
+    function buyContract(uint8 kindId, bytes calldata terms, bytes calldata spec)
+        external
+        nonReentrant
+        returns (address)
+    {
+        return _buy(msg.sender, kindId, terms, spec);
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function buyContractWithPermit(
+        uint8 kindId,
+        bytes calldata terms,
+        bytes calldata spec,
+        Permit calldata permit
+    ) external nonReentrant returns (address) {
+        // A permit that somebody else submitted first has already done its work; the allowance check tells.
+        try IERC20Permit(token)
+            .permit(msg.sender, address(this), permit.value, permit.deadline, permit.v, permit.r, permit.s) {}
+            catch {}
+        return _buy(msg.sender, kindId, terms, spec);
+    }
+
+    /// @notice Approve-and-call: `data` is the calldata of `buyContract` or `stake`, done for `from`.
+    function receiveApproval(address from, uint256, address, bytes calldata data)
+        external
+        nonReentrant
+        returns (bool)
+    {
+        require(msg.sender == token, NotTheToken(msg.sender, token));
+        bytes4 selector = bytes4(data);
+        if (selector == IWorkerDispatcher.buyContract.selector) {
+            _buyFromData(from, data[4:]);
+        } else if (selector == IWorkerDispatcher.stake.selector) {
+            _stake(from, abi.decode(data[4:], (uint256)));
+        } else {
+            revert UnknownCall(selector);
+        }
+        return true;
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function withdraw(address account) external nonReentrant returns (uint256 amount) {
+        amount = _payables[account];
+        if (amount == 0) return 0;
+        _payables[account] = 0;
+        emit Withdrawn(account, amount);
+        IERC20(token).safeTransfer(account, amount);
+    }
+
+    // ------------------------------------------------------------------------------------------------ agreements
+
+    /// @inheritdoc IWorkerDispatcher
+    function lock(address actor, uint96 amount) external onlyAgreement returns (address worker) {
+        require(amount != 0, ZeroAmount());
+        Escrow memory e = _escrows[msg.sender];
+        address device;
+        (worker, device) = _stakes.lock(msg.sender, actor, amount, e.classId, e.kindId, epoch());
+        emit StakeLocked(worker, msg.sender, device, amount);
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function release(address worker, uint96 slash, Verdict verdict) external onlyAgreement {
+        _release(worker, slash, verdict);
+        if (slash != 0) _escrows[msg.sender].balance += slash;
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function pay(address account, uint96 amount) external onlyAgreement {
+        uint96 balance = _escrows[msg.sender].balance;
+        require(amount <= balance, EscrowTooSmall(balance, amount));
+        _escrows[msg.sender].balance = balance - amount;
+        _credit(payoutOf(account), amount);
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function burn(uint96 amount) external onlyAgreement {
+        uint96 balance = _escrows[msg.sender].balance;
+        require(amount <= balance, EscrowTooSmall(balance, amount));
+        _escrows[msg.sender].balance = balance - amount;
+        _burn(amount);
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function close(Party[] calldata parties, uint96 burned, address refundTo) external onlyAgreement {
+        uint256 balance = _escrows[msg.sender].balance;
+        for (uint256 i = 0; i < parties.length; ++i) {
+            Party calldata p = parties[i];
+            _release(p.worker, p.slash, p.verdict);
+            balance += p.slash;
+        }
+        uint256 out = burned;
+        for (uint256 i = 0; i < parties.length; ++i) {
+            out += parties[i].pay;
+        }
+        require(out <= balance, EscrowTooSmall(balance, out));
+        _escrows[msg.sender].balance = 0;
+        for (uint256 i = 0; i < parties.length; ++i) {
+            _credit(_stakes.workers[parties[i].worker].payout, parties[i].pay);
+        }
+        _burn(burned);
+        _credit(refundTo, balance - out);
+    }
+
+    // ------------------------------------------------------------------------------------------------ views
+
+    /// @inheritdoc IWorkerDispatcher
+    function epoch() public view returns (uint32) {
+        return uint32((block.timestamp - GENESIS) / epochSecs);
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function kind(uint8 kindId) external view returns (address implementation, bytes32 codeHash) {
+        Kind storage k = _kinds[kindId];
+        return (k.implementation, k.codeHash);
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function workerInfo(address worker) external view returns (WorkerInfo memory) {
+        return _stakes.info(worker);
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function deviceInfo(address device) external view returns (Device memory) {
+        return _stakes.devices[device];
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function workerOf(address actor) public view returns (address) {
+        return _stakes.workers[actor].payout != address(0) ? actor : _stakes.devices[actor].worker;
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function payoutOf(address account) public view returns (address) {
+        address worker = workerOf(account);
+        return worker == address(0) ? account : _stakes.workers[worker].payout;
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function ticketsOf(address worker, uint16 classId, uint32 atEpoch) external view returns (uint256) {
+        return _stakes.ticketsOf(worker, classId, atEpoch, ticketUnit);
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function classAt(uint16 classId, uint32 atEpoch) external view returns (uint256 units, uint256 workers) {
+        return _stakes.classAt(classId, atEpoch);
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function escrowOf(address agreement) external view returns (uint96 balance, bool known) {
+        Escrow storage e = _escrows[agreement];
+        return (e.balance, e.known);
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function payableOf(address account) external view returns (uint256) {
+        return _payables[account];
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function lockOf(address agreement, address worker) external view returns (uint96 amount, address device) {
+        StakeLib.Lock storage l = _stakes.locks[agreement][worker];
+        return (l.amount, l.device);
+    }
+
+    // ------------------------------------------------------------------------------------------------ private
+
+    function _buyFromData(address from, bytes calldata arguments) private {
+        (uint8 kindId, bytes memory terms, bytes memory spec) = abi.decode(arguments, (uint8, bytes, bytes));
+        _buy(from, kindId, terms, spec);
+    }
+
+    function _buy(address client, uint8 kindId, bytes memory terms, bytes memory spec)
+        private
+        returns (address agreement)
+    {
+        address implementation = _kinds[kindId].implementation;
+        require(implementation != address(0), UnknownKind(kindId));
+        require(spec.length <= MAX_SPEC_BYTES, SpecTooLong(spec.length, MAX_SPEC_BYTES));
+        Quote memory q = IWorkAgreement(implementation).quote(terms);
+        _checkClass(client, q);
+
+        bytes memory bound = abi.encodePacked(client, uint40(block.timestamp), keccak256(spec), terms);
+        agreement = LibClone.clone(implementation, bound);
+        _escrows[agreement] = Escrow({balance: q.budget, classId: q.classId, kindId: kindId, known: true});
+        emit AgreementBought(agreement, client, q.classId, kindId, q.budget, terms, spec);
+        _pull(client, q.budget);
+    }
+
+    /// @dev A purchase that cannot find its verifiers is refused before any money moves.
+    function _checkClass(address client, Quote memory q) private view {
+        require(q.classId < classCount, UnknownClass(q.classId));
+        uint32 now_ = epoch();
+        (uint256 units, uint256 workers) = _stakes.classAt(q.classId, now_);
+        if (_stakes.ticketsOf(client, q.classId, now_, ticketUnit) != 0) --workers;
+        require(workers >= q.workers, ClassTooSmall(q.classId, workers, q.workers));
+        uint256 staked = units * ticketUnit;
+        require(staked >= q.stake, ClassStakeTooSmall(q.classId, staked, q.stake));
+    }
+
+    function _stake(address worker, uint256 amount) private {
+        require(amount != 0, ZeroAmount());
+        uint32 now_ = epoch();
+        _stakes.bond(worker, amount, now_, ticketUnit);
+        emit Staked(worker, amount, now_ + 1);
+        _pull(worker, amount);
+    }
+
+    /// @dev Takes tokens in, and says beforehand what is missing. A token that takes a fee on the way is refused.
+    function _pull(address from, uint256 amount) private {
+        IERC20 t = IERC20(token);
+        uint256 have = t.balanceOf(from);
+        require(have >= amount, InsufficientBalance(from, have, amount));
+        uint256 allowed = t.allowance(from, address(this));
+        require(allowed >= amount, InsufficientAllowance(from, allowed, amount));
+        uint256 before = t.balanceOf(address(this));
+        t.safeTransferFrom(from, address(this), amount);
+        uint256 received = t.balanceOf(address(this)) - before;
+        require(received == amount, TransferShort(received, amount));
+    }
+
+    function _release(address worker, uint96 slash, Verdict verdict) private {
+        uint96 released = _stakes.release(msg.sender, worker, slash, verdict, epoch(), ticketUnit);
+        emit StakeReleased(worker, msg.sender, released, slash);
+    }
+
+    function _credit(address account, uint256 amount) private {
+        if (amount == 0) return;
+        _payables[account] += amount;
+        emit Paid(msg.sender, account, amount);
+    }
+
+    function _burn(uint256 amount) private {
+        if (amount == 0) return;
+        _payables[BURN_ACCOUNT] += amount;
+        emit Burned(msg.sender, amount);
+    }
+
+    function _checkClasses(uint48 classes) private view {
+        require(classes >> classCount == 0, UnknownClass(classCount));
+    }
+
+    /// @dev The caller names the code it trusts: a kind whose code is another is refused.
+    function _optIn(bytes32[] calldata kindHashes) private view returns (uint48 kinds) {
+        require(kindHashes.length <= kindCount, UnknownKind(kindHashes.length));
+        for (uint8 i = 0; i < kindHashes.length; ++i) {
+            if (kindHashes[i] == 0) continue;
+            bytes32 expected = _kinds[i].codeHash;
+            require(kindHashes[i] == expected, CodeHashMismatch(i, kindHashes[i], expected));
+            kinds |= uint48(1) << i;
+        }
+    }
+}

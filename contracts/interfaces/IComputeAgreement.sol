@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity ^0.8.37;
+
+import {IWorkAgreement} from "./IWorkAgreement.sol";
+import {BoundTerms} from "../types/ComputeTerms.sol";
+import {Status, Ending} from "../types/Status.sol";
+
+/// @notice Deployment parameters of compute agreements; immutable in the implementation's code.
+struct ComputeParams {
+    /// From acceptance to the client's key, seconds.
+    uint24 keySecs;
+    /// From the worker's seal to the proof of the beacon round, seconds.
+    uint24 seedSecs;
+    /// One widening step of the claim window, seconds.
+    uint24 drawStepSecs;
+    /// Widening steps before the draw is given up.
+    uint8 drawSteps;
+    /// Tickets below V * drawFactor / classUnits of the range win in step 0; the share doubles with each step.
+    uint8 drawFactor;
+    /// From the last verifier's seal to the worker's reveal, seconds.
+    uint24 revealSecs;
+    /// From the worker's reveal to the verifiers' openings, seconds.
+    uint24 openSecs;
+    /// Distinct workers that may try one agreement.
+    uint8 maxAttempts;
+    /// Declines and vanished verifiers of one attempt before it is a dead end.
+    uint8 maxStrikes;
+    /// Share of the lock that an abort before the seal costs, basis points.
+    uint16 abortBps;
+    /// Share of the lock that vanishing before the own seal costs, basis points.
+    uint16 vanishBps;
+    /// Paid to whoever proves the beacon round, smallest token unit.
+    uint96 seedTip;
+}
+
+/// @notice A verifier's slot.
+struct Slot {
+    address verifier;
+    /// The top 80 bits of its ticket; the lowest hold the slots.
+    uint80 ticket;
+    bool opened;
+    /// Commitment to its digests, or zero.
+    bytes32 seal;
+    /// Bit i: its digest of its i-th sampled leaf differs from the worker's.
+    uint32 dissent;
+}
+
+/// @notice All that an agreement knows, in one call.
+struct AgreementView {
+    Status status;
+    Ending ending;
+    uint8 attempt;
+    uint8 strikes;
+    uint8 sealedCount;
+    uint8 openedCount;
+    address worker;
+    uint40 deadline;
+    /// The accepted price, or what the next worker would get.
+    uint96 reward;
+    uint48 round;
+    uint32 snapshotEpoch;
+    /// When the claim window closes, or 0 while too few have claimed.
+    uint40 closesAt;
+    uint40 classUnits;
+    bytes32 drawSeed;
+    /// Of the worker: its seal with its announcement, later what it revealed.
+    bytes32 commitment;
+    Slot[] slots;
+}
+
+/// @notice The worker's opening of its seal, with the digests of all leaves that the drawn verifiers computed.
+struct WorkerOpening {
+    bytes32 root;
+    bytes32 salt;
+    bytes32 ciphertextRoot;
+    /// SHA-256 of the result blob, as announced with the seal.
+    bytes32 resultBlob;
+    /// Strictly ascending; holds at least every sampled leaf.
+    uint32[] leaves;
+    /// Digests of these leaves.
+    bytes32[] digests;
+    /// Merkle multiproof of them against the root.
+    bytes32[] proof;
+}
+
+/// @notice A verifier's opening of its seal. Not bound to the sender: anyone may carry it.
+struct VerifierOpening {
+    address verifier;
+    bytes32 salt;
+    /// Its digests of its sampled leaves, in ascending order of the leaf. Empty means: the same as the worker's.
+    bytes32[] digests;
+}
+
+/// @title IComputeAgreement
+/// @notice A bag of tasks, verified by proof of contribution (docs/PROTOCOL.md).
+interface IComputeAgreement is IWorkAgreement {
+    event Accepted(address indexed worker, uint8 attempt, uint96 reward, uint96 locked);
+    event KeyPosted(uint8 attempt, bytes sealedKey);
+    event WorkerLeft(address indexed worker, uint8 attempt, uint96 slashed);
+    event Sealed(
+        address indexed worker,
+        uint8 attempt,
+        bytes32 seal,
+        bytes32 ciphertextRoot,
+        bytes32 resultBlob,
+        uint48 round
+    );
+    event DrawOpened(uint8 attempt, bytes32 drawSeed, uint32 snapshotEpoch, uint40 classUnits);
+    event Claimed(address indexed verifier, uint80 ticket, address displaced);
+    event VerifierSealed(address indexed verifier, bytes32 seal);
+    event VerifierLeft(address indexed verifier, uint16 reason, uint96 slashed);
+    event Revealed(
+        address indexed worker,
+        bytes32 root,
+        bytes32 salt,
+        bytes32 ciphertextRoot,
+        bytes32 resultBlob,
+        uint32[] leaves,
+        bytes32[] digests
+    );
+    event Opened(address indexed verifier, uint32 dissent, bytes32[] digests);
+
+    error TermsInvalid(string field, uint256 found, uint256 min, uint256 max);
+    error TrustUnreachable(uint256 trust, uint256 reachable);
+    error NotTheClient(address caller, address client);
+    error NotTheWorker(address caller, address worker);
+    error ClientCannotWork(address worker);
+    error AlreadyTried(address worker);
+    error ZeroSeal();
+    error WorkerCannotVerify(address worker);
+    error AlreadyClaimed(address verifier);
+    error ExcludedVerifier(address verifier);
+    error NoSuchTicket(uint256 index, uint256 tickets);
+    error TicketTooHigh(uint256 ticket, uint256 threshold);
+    error NotAVerifier(address caller);
+    error AlreadySealed(address verifier);
+    error AlreadyOpenedSlot(address verifier);
+    error ZeroDigest(uint256 leaf);
+    error SealMismatch(bytes32 found, bytes32 expected);
+    error LengthMismatch(uint256 found, uint256 expected);
+    error LeafMissing(uint256 leaf);
+    error ProofInvalid(bytes32 found, bytes32 expected);
+
+    /// @notice A worker of the class takes the work at the present price, with its stake locked.
+    function accept() external;
+
+    /// @notice The client withdraws the offer before anybody accepted; everything is refunded.
+    function cancel() external;
+
+    /// @notice The client posts the session key sealed to the worker; the work clock starts.
+    function postKey(bytes calldata sealedKey) external;
+
+    /// @notice The worker gives up before its seal, for a small fee; the work is offered again.
+    function abort() external;
+
+    /// @notice The worker commits to its results and announces where they lie, encrypted.
+    /// @param seal_ `SealLib.workerSeal` of root, salt and ciphertext root.
+    /// @param ciphertextRoot Merkle root over the hashes of the encrypted leaves.
+    /// @param resultBlob SHA-256 of the result blob.
+    function sealResult(bytes32 seal_, bytes32 ciphertextRoot, bytes32 resultBlob) external;
+
+    /// @notice Proves the beacon round if it is not recorded yet, and opens the claim window. The caller earns the tip.
+    function openDraw(bytes calldata beaconProof) external;
+
+    /// @notice Claims a slot with the caller's ticket `index`.
+    function claim(uint256 index) external;
+
+    /// @notice A drawn verifier steps back before its seal, without fault: it cannot get key, input or blob.
+    /// @param reason For the record; see docs/PROTOCOL.md.
+    function decline(uint16 reason) external;
+
+    /// @notice The worker opens its seal; readable for everybody from here on.
+    function reveal(WorkerOpening calldata opening) external;
+
+    /// @notice One verifier's seal is opened; the last opening settles.
+    /// @param root As in the worker's reveal, like the next two.
+    function openVerification(
+        VerifierOpening calldata opening,
+        bytes32 root,
+        uint32[] calldata leaves,
+        bytes32[] calldata digests
+    ) external;
+
+    /// @notice The worker's and any number of verifiers' openings in one transaction; settles if they are all.
+    function settleAll(WorkerOpening calldata worker, VerifierOpening[] calldata verifiers) external;
+
+    /// @notice The terms as they stand in this agreement's code.
+    function boundTerms() external view returns (BoundTerms memory);
+
+    /// @notice Everything at once, for off-chain readers.
+    function agreement() external view returns (AgreementView memory);
+
+    /// @notice Deployment parameters.
+    function params() external view returns (ComputeParams memory);
+
+    /// @notice What the worker locks for a reward.
+    function workerLock(uint96 reward) external view returns (uint96);
+
+    /// @notice What a verifier locks for a reward.
+    function verifierLock(uint96 reward) external view returns (uint96);
+
+    /// @notice The leaves that `verifier` computes in this attempt, ascending; empty before the draw.
+    function sampledLeaves(address verifier) external view returns (uint32[] memory);
+
+    /// @notice Below this a ticket may claim now.
+    function ticketThreshold() external view returns (uint256);
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity ^0.8.37;
+
+/// @notice EIP-2612 permit, as the token checks it.
+struct Permit {
+    uint256 value;
+    uint256 deadline;
+    uint8 v;
+    bytes32 r;
+    bytes32 s;
+}
+
+/// @notice One side of a settlement: what a worker or verifier gets and loses.
+struct Party {
+    /// Identity of the worker or verifier.
+    address worker;
+    /// Paid from the agreement's escrow to its payout account.
+    uint96 pay;
+    /// Taken from its locked stake into the agreement's escrow, before anybody is paid.
+    uint96 slash;
+    /// What becomes of its score.
+    Verdict verdict;
+}
+
+/// @notice What a settlement says of a party.
+enum Verdict {
+    /// Neither earned nor lost.
+    Neutral,
+    /// Paid and verified: the score rises, once an epoch at most.
+    Kept,
+    /// A lost or withheld vote: the score falls by a third.
+    Lost
+}
+
+/// @notice A registered worker, as `workerInfo` shows it.
+struct WorkerInfo {
+    address payout;
+    /// Bit c: in class c.
+    uint48 classes;
+    /// Bit i: opted in to kind i.
+    uint48 kinds;
+    /// Stake that is not unbonding, smallest token unit.
+    uint88 bonded;
+    /// Part of it locked by agreements.
+    uint88 locked;
+    uint16 score;
+    /// First epoch in which the class membership counts.
+    uint32 classesSince;
+    uint96 unbonding;
+    /// Unix time from which the unbonding stake can be withdrawn, seconds.
+    uint40 unbondingUntil;
+}
+
+/// @notice A hot key of a worker's machine.
+struct Device {
+    address worker;
+    /// Most that agreements entered by this key may lock at a time, smallest token unit.
+    uint88 limit;
+    uint88 locked;
+    /// First epoch in which the key works.
+    uint32 since;
+}
+
+/// @title IWorkerDispatcher
+/// @notice Registry, stakes, purchase and escrow: the only contract that holds tokens.
+/// @dev Assumptions. Token: plain ERC-20 without transfer fee, rebasing or hooks; supply below 2^88. Kinds: the owner
+/// adds implementations, workers opt in by code hash. Clock: block timestamps.
+interface IWorkerDispatcher {
+    // ------------------------------------------------------------------------------------------------ events
+    event KindAdded(uint8 indexed kindId, address implementation, bytes32 codeHash);
+    event ClassAdded(uint16 indexed classId, string name);
+    event WorkerRegistered(
+        address indexed worker,
+        address payout,
+        uint48 classes,
+        uint48 kinds,
+        bytes32 encryptionKey,
+        bytes32 transportKey
+    );
+    event WorkerUpdated(address indexed worker, address payout, uint48 classes, uint48 kinds);
+    event DeviceSet(address indexed worker, address indexed device, uint88 limit, uint32 sinceEpoch);
+    event Staked(address indexed worker, uint256 amount, uint256 activeFromEpoch);
+    event Unstaked(address indexed worker, uint256 amount, uint256 withdrawableFrom);
+    event UnbondingWithdrawn(address indexed worker, uint256 amount);
+    event AgreementBought(
+        address indexed agreement,
+        address indexed client,
+        uint16 indexed classId,
+        uint8 kindId,
+        uint96 budget,
+        bytes terms,
+        bytes spec
+    );
+    event StakeLocked(address indexed worker, address indexed agreement, address device, uint96 amount);
+    event StakeReleased(address indexed worker, address indexed agreement, uint96 released, uint96 slashed);
+    event Paid(address indexed agreement, address indexed account, uint256 amount);
+    event Burned(address indexed agreement, uint256 amount);
+    event Withdrawn(address indexed account, uint256 amount);
+
+    // ------------------------------------------------------------------------------------------------ errors
+    error NotOwner(address caller);
+    error UnknownKind(uint256 kindId);
+    error UnknownClass(uint256 classId);
+    error UnknownAgreement(address caller);
+    error UnknownWorker(address account);
+    error AlreadyRegistered(address worker);
+    error KeyTaken(address device, address worker);
+    error ZeroAddress();
+    error TooMany(uint256 count, uint256 max);
+    error AmountTooLarge(uint256 amount, uint256 max);
+    error ZeroAmount();
+    error CodeHashMismatch(uint256 kindId, bytes32 found, bytes32 expected);
+    error InsufficientBalance(address account, uint256 have, uint256 need);
+    error InsufficientAllowance(address account, uint256 have, uint256 need);
+    error TransferShort(uint256 received, uint256 expected);
+    error NotTheToken(address caller, address token);
+    error UnknownCall(bytes4 selector);
+    error ClassTooSmall(uint256 classId, uint256 workers, uint256 workersNeeded);
+    error ClassStakeTooSmall(uint256 classId, uint256 stake, uint256 stakeNeeded);
+    error SpecTooLong(uint256 length, uint256 max);
+    error NotInClass(address worker, uint256 classId);
+    error NotOptedIn(address worker, uint256 kindId);
+    error FreeStakeTooSmall(address worker, uint256 free, uint256 need);
+    error DeviceLimit(address device, uint256 left, uint256 need);
+    error DeviceNotActive(address device, uint256 epoch, uint256 since);
+    error StakeLockedElsewhere(address worker, uint256 locked);
+    error AlreadyLocked(address worker, address agreement);
+    error NothingLocked(address worker, address agreement);
+    error SlashAboveLock(uint256 slash, uint256 lock);
+    error StillUnbonding(uint256 now_, uint256 until);
+    error EscrowTooSmall(uint256 have, uint256 need);
+
+    // ------------------------------------------------------------------------------------------------ workers
+    /// @notice Makes the caller a worker: its address is the identity that stake, score and draws belong to.
+    /// @param payout Account that earnings are credited to.
+    /// @param classes Bit c: joins class c, from the next epoch on.
+    /// @param kindHashes Code hashes of the kinds whose agreements may lock its stake, by kind id; zero skips one.
+    /// @param encryptionKey X25519 public key for sealed messages.
+    /// @param transportKey Public key for peer connections.
+    function registerWorker(
+        address payout,
+        uint48 classes,
+        bytes32[] calldata kindHashes,
+        bytes32 encryptionKey,
+        bytes32 transportKey
+    ) external;
+
+    /// @notice Changes payout, classes and kinds; only with no stake locked. New classes count from the next epoch.
+    function updateWorker(address payout, uint48 classes, bytes32[] calldata kindHashes) external;
+
+    /// @notice Lets `device` act for the caller from the next epoch on, locking at most `limit` at a time. Zero ends it at
+    /// once for new agreements.
+    function setDevice(address device, uint88 limit) external;
+
+    /// @notice Adds stake from the caller's allowance; it draws from the next epoch on.
+    function stake(uint256 amount) external;
+
+    /// @notice Takes stake out of the draws at once; withdrawable after the unbonding time, counted from the last call.
+    function unstake(uint256 amount) external;
+
+    /// @notice Pays out the unbonded stake of `worker` to its owner account. Anyone may call.
+    function withdrawUnbonded(address worker) external returns (uint256 amount);
+
+    // ------------------------------------------------------------------------------------------------ clients
+    /// @notice Buys work: makes the agreement and takes its budget from the caller's allowance.
+    /// @param kindId The kind, 0 for compute.
+    /// @param terms Packed terms of that kind.
+    /// @param spec What is to be done, in the kind's format; at most 16 KiB, kept in the event only.
+    function buyContract(uint8 kindId, bytes calldata terms, bytes calldata spec)
+        external
+        returns (address agreement);
+
+    /// @notice The same with an EIP-2612 permit for the token.
+    function buyContractWithPermit(
+        uint8 kindId,
+        bytes calldata terms,
+        bytes calldata spec,
+        Permit calldata permit
+    ) external returns (address agreement);
+
+    /// @notice Sends everything owed to `account` to it. Anyone may call, it is harmless to call twice.
+    function withdraw(address account) external returns (uint256 amount);
+
+    // ------------------------------------------------------------------------------------------------ agreements
+    /// @notice Locks `amount` of the stake that `actor` (a worker or its device) acts for. Only an agreement may call,
+    /// for the sender of its own transaction.
+    /// @return worker The identity that `actor` acts for.
+    function lock(address actor, uint96 amount) external returns (address worker);
+
+    /// @notice Frees what the calling agreement locked of `worker`, after slashing `slash` of it into its escrow.
+    function release(address worker, uint96 slash, Verdict verdict) external;
+
+    /// @notice Pays `amount` from the calling agreement's escrow to `account`.
+    function pay(address account, uint96 amount) external;
+
+    /// @notice Burns `amount` of the calling agreement's escrow.
+    function burn(uint96 amount) external;
+
+    /// @notice Settles the calling agreement: slashes, releases and pays each party, burns `burned`, and credits all that is
+    /// left in the escrow to `refundTo`.
+    function close(Party[] calldata parties, uint96 burned, address refundTo) external;
+
+    // ------------------------------------------------------------------------------------------------ views
+    function token() external view returns (address);
+    function owner() external view returns (address);
+    function epoch() external view returns (uint32);
+    function epochSecs() external view returns (uint32);
+    function unbondSecs() external view returns (uint32);
+    function ticketUnit() external view returns (uint96);
+    function kindCount() external view returns (uint8);
+    function kind(uint8 kindId) external view returns (address implementation, bytes32 codeHash);
+    function classCount() external view returns (uint16);
+    function workerInfo(address worker) external view returns (WorkerInfo memory);
+    function deviceInfo(address device) external view returns (Device memory);
+
+    /// @notice The identity that `actor` acts for: itself if registered, its worker if a device, else zero.
+    function workerOf(address actor) external view returns (address worker);
+
+    /// @notice Where the earnings of `account` go: its payout account if it is a worker, else itself.
+    function payoutOf(address account) external view returns (address);
+
+    /// @notice Tickets of `worker` in `classId`: units of stake that were active in `atEpoch` and still are bonded.
+    function ticketsOf(address worker, uint16 classId, uint32 atEpoch) external view returns (uint256 units);
+
+    /// @notice Stake units and workers (with at least one unit) of a class, active in `atEpoch`.
+    function classAt(uint16 classId, uint32 atEpoch) external view returns (uint256 units, uint256 workers);
+
+    /// @notice What the agreement holds in escrow, and whether this dispatcher made it.
+    function escrowOf(address agreement) external view returns (uint96 balance, bool known);
+
+    /// @notice What `withdraw(account)` would send.
+    function payableOf(address account) external view returns (uint256);
+
+    /// @notice The stake of `worker` that `agreement` holds locked.
+    function lockOf(address agreement, address worker) external view returns (uint96 amount, address device);
+
+    /// @notice Account that burned tokens are credited to: nobody holds its key, and `withdraw` sends them there.
+    function BURN_ACCOUNT() external view returns (address);
+}

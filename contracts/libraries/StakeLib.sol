@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity ^0.8.37;
+
+import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
+import {IWorkerDispatcher, WorkerInfo, Device, Verdict} from "../interfaces/IWorkerDispatcher.sol";
+import {CredibilityLib} from "./CredibilityLib.sol";
+
+/// @title StakeLib
+/// @notice Workers, devices, stakes, locks and the stake of each class over time.
+/// @dev Stake counts for a draw of epoch e if it was staked before e and is still bonded: the smaller of the trace at e and
+/// what is bonded now. Staking writes the trace for the next epoch; unstaking lowers what is bonded at once. Nothing here
+/// loops over workers; a worker is in at most MAX_CLASSES classes.
+library StakeLib {
+    using Checkpoints for Checkpoints.Trace208;
+
+    uint256 internal constant MAX_CLASSES = 4;
+    uint256 private constant COUNT_SHIFT = 128;
+
+    struct Worker {
+        address payout;
+        uint48 classes;
+        uint48 kinds;
+        // one slot
+        uint88 bonded;
+        uint88 locked;
+        uint16 score;
+        uint32 scoreEpoch;
+        uint32 classesSince;
+        // one slot
+        uint96 unbonding;
+        uint40 unbondingUntil;
+        Checkpoints.Trace208 trace;
+    }
+
+    /// @dev Units of stake and workers with at least one unit, now; the trace packs both as `workers << 128 | units`.
+    struct Class {
+        uint128 units;
+        uint64 workers;
+        Checkpoints.Trace208 trace;
+    }
+
+    struct Lock {
+        uint96 amount;
+        /// The hot key that entered, or zero for the owner account.
+        address device;
+    }
+
+    struct State {
+        mapping(address worker => Worker) workers;
+        mapping(address device => Device) devices;
+        mapping(uint16 classId => Class) classes;
+        mapping(address agreement => mapping(address worker => Lock)) locks;
+    }
+
+    function register(
+        State storage self,
+        address worker,
+        address payout,
+        uint48 classes,
+        uint48 kinds,
+        uint32 epoch
+    ) internal {
+        Worker storage w = self.workers[worker];
+        require(w.payout == address(0), IWorkerDispatcher.AlreadyRegistered(worker));
+        // Whoever registers holds the key: a claim on it as somebody's device ends here.
+        Device storage squatted = self.devices[worker];
+        require(squatted.locked == 0, IWorkerDispatcher.KeyTaken(worker, squatted.worker));
+        delete self.devices[worker];
+        _setProfile(w, payout, classes, kinds, epoch);
+    }
+
+    /// @notice Moves the worker's units from its old classes to the new; the new ones count from the next epoch.
+    function update(
+        State storage self,
+        address worker,
+        address payout,
+        uint48 classes,
+        uint48 kinds,
+        uint32 epoch,
+        uint96 ticketUnit
+    ) internal {
+        Worker storage w = known(self, worker);
+        require(w.locked == 0, IWorkerDispatcher.StakeLockedElsewhere(worker, w.locked));
+        uint256 units = w.bonded / ticketUnit;
+        uint48 before = w.classes;
+        if (before != classes) {
+            _moveUnits(self, before, units, 0, epoch);
+            _moveUnits(self, classes, 0, units, epoch);
+        }
+        _setProfile(w, payout, classes, kinds, epoch);
+    }
+
+    function setDevice(State storage self, address worker, address device, uint88 limit, uint32 epoch)
+        internal
+        returns (uint32 since)
+    {
+        known(self, worker);
+        require(self.workers[device].payout == address(0), IWorkerDispatcher.KeyTaken(device, device));
+        Device storage d = self.devices[device];
+        address holder = d.worker;
+        require(holder == address(0) || holder == worker, IWorkerDispatcher.KeyTaken(device, holder));
+        if (holder == address(0)) {
+            d.worker = worker;
+            d.since = epoch + 1;
+        }
+        d.limit = limit;
+        return d.since;
+    }
+
+    function bond(State storage self, address worker, uint256 amount, uint32 epoch, uint96 ticketUnit)
+        internal
+    {
+        Worker storage w = known(self, worker);
+        uint256 bonded = uint256(w.bonded) + amount;
+        require(
+            bonded <= type(uint88).max, IWorkerDispatcher.AmountTooLarge(amount, type(uint88).max - w.bonded)
+        );
+        _setBonded(self, w, bonded, epoch, ticketUnit);
+    }
+
+    function unbond(
+        State storage self,
+        address worker,
+        uint256 amount,
+        uint32 epoch,
+        uint96 ticketUnit,
+        uint40 withdrawableFrom
+    ) internal {
+        Worker storage w = known(self, worker);
+        uint256 free = w.bonded - w.locked;
+        require(amount <= free, IWorkerDispatcher.FreeStakeTooSmall(worker, free, amount));
+        _setBonded(self, w, w.bonded - amount, epoch, ticketUnit);
+        w.unbonding += uint96(amount);
+        w.unbondingUntil = withdrawableFrom;
+    }
+
+    function takeUnbonded(State storage self, address worker) internal returns (uint256 amount) {
+        Worker storage w = known(self, worker);
+        require(
+            block.timestamp >= w.unbondingUntil,
+            IWorkerDispatcher.StillUnbonding(block.timestamp, w.unbondingUntil)
+        );
+        amount = w.unbonding;
+        w.unbonding = 0;
+    }
+
+    /// @notice Locks stake of the worker that `actor` acts for.
+    function lock(
+        State storage self,
+        address agreement,
+        address actor,
+        uint96 amount,
+        uint16 classId,
+        uint8 kindId,
+        uint32 epoch
+    ) internal returns (address worker, address device) {
+        worker = actor;
+        Worker storage w = self.workers[actor];
+        if (w.payout == address(0)) {
+            Device storage d = self.devices[actor];
+            (worker, device) = (d.worker, actor);
+            require(worker != address(0), IWorkerDispatcher.UnknownWorker(actor));
+            require(d.since <= epoch, IWorkerDispatcher.DeviceNotActive(actor, epoch, d.since));
+            uint256 left = d.limit > d.locked ? d.limit - d.locked : 0;
+            require(amount <= left, IWorkerDispatcher.DeviceLimit(actor, left, amount));
+            d.locked += uint88(amount);
+            w = self.workers[worker];
+        }
+        require(
+            (w.classes >> classId) & 1 == 1 && w.classesSince <= epoch,
+            IWorkerDispatcher.NotInClass(worker, classId)
+        );
+        require((w.kinds >> kindId) & 1 == 1, IWorkerDispatcher.NotOptedIn(worker, kindId));
+        uint256 free = w.bonded - w.locked;
+        require(amount <= free, IWorkerDispatcher.FreeStakeTooSmall(worker, free, amount));
+        Lock storage l = self.locks[agreement][worker];
+        require(l.amount == 0, IWorkerDispatcher.AlreadyLocked(worker, agreement));
+        w.locked += uint88(amount);
+        (l.amount, l.device) = (amount, device);
+    }
+
+    /// @notice Ends a lock, takes `slash` of it out of the stake and changes the score.
+    function release(
+        State storage self,
+        address agreement,
+        address worker,
+        uint96 slash,
+        Verdict verdict,
+        uint32 epoch,
+        uint96 ticketUnit
+    ) internal returns (uint96 released) {
+        Lock memory l = self.locks[agreement][worker];
+        require(l.amount != 0, IWorkerDispatcher.NothingLocked(worker, agreement));
+        require(slash <= l.amount, IWorkerDispatcher.SlashAboveLock(slash, l.amount));
+        delete self.locks[agreement][worker];
+        if (l.device != address(0)) self.devices[l.device].locked -= uint88(l.amount);
+
+        Worker storage w = self.workers[worker];
+        w.locked -= uint88(l.amount);
+        if (verdict == Verdict.Kept) {
+            w.score = uint16(CredibilityLib.scoreAfterKept(w.score, w.scoreEpoch < epoch));
+            w.scoreEpoch = epoch;
+        } else if (verdict == Verdict.Lost) {
+            w.score = uint16(CredibilityLib.scoreAfterLost(w.score));
+        }
+        if (slash != 0) _setBonded(self, w, w.bonded - slash, epoch, ticketUnit);
+        return l.amount - slash;
+    }
+
+    // ------------------------------------------------------------------------------------------------ views
+
+    function known(State storage self, address worker) internal view returns (Worker storage w) {
+        w = self.workers[worker];
+        require(w.payout != address(0), IWorkerDispatcher.UnknownWorker(worker));
+    }
+
+    function ticketsOf(State storage self, address worker, uint16 classId, uint32 atEpoch, uint96 ticketUnit)
+        internal
+        view
+        returns (uint256)
+    {
+        Worker storage w = self.workers[worker];
+        if ((w.classes >> classId) & 1 == 0 || atEpoch < w.classesSince) return 0;
+        uint256 then = w.trace.upperLookupRecent(atEpoch);
+        return (then < w.bonded ? then : w.bonded) / ticketUnit;
+    }
+
+    function classAt(State storage self, uint16 classId, uint32 atEpoch)
+        internal
+        view
+        returns (uint256 units, uint256 workers)
+    {
+        Class storage c = self.classes[classId];
+        uint256 packed = c.trace.upperLookupRecent(atEpoch);
+        (units, workers) = (uint128(packed), packed >> COUNT_SHIFT);
+        if (c.units < units) units = c.units;
+        if (c.workers < workers) workers = c.workers;
+    }
+
+    function info(State storage self, address worker) internal view returns (WorkerInfo memory) {
+        Worker storage w = self.workers[worker];
+        return WorkerInfo({
+            payout: w.payout,
+            classes: w.classes,
+            kinds: w.kinds,
+            bonded: w.bonded,
+            locked: w.locked,
+            score: w.score,
+            classesSince: w.classesSince,
+            unbonding: w.unbonding,
+            unbondingUntil: w.unbondingUntil
+        });
+    }
+
+    // ------------------------------------------------------------------------------------------------ private
+
+    function _setProfile(Worker storage w, address payout, uint48 classes, uint48 kinds, uint32 epoch)
+        private
+    {
+        require(payout != address(0), IWorkerDispatcher.ZeroAddress());
+        uint256 count = 0;
+        for (uint48 bits = classes; bits != 0; bits &= bits - 1) {
+            ++count;
+        }
+        require(count <= MAX_CLASSES, IWorkerDispatcher.TooMany(count, MAX_CLASSES));
+        if (w.classes != classes) w.classesSince = epoch + 1;
+        (w.payout, w.classes, w.kinds) = (payout, classes, kinds);
+    }
+
+    function _setBonded(State storage self, Worker storage w, uint256 bonded, uint32 epoch, uint96 ticketUnit)
+        private
+    {
+        uint256 unitsBefore = w.bonded / ticketUnit;
+        w.bonded = uint88(bonded);
+        w.trace.push(epoch + 1, uint208(bonded));
+        _moveUnits(self, w.classes, unitsBefore, bonded / ticketUnit, epoch);
+    }
+
+    /// @dev Each class in `classes` loses `from` units of one worker and gains `to`.
+    function _moveUnits(State storage self, uint48 classes, uint256 from, uint256 to, uint32 epoch) private {
+        if (from == to) return;
+        for (uint16 id = 0; classes != 0; (classes, id) = (classes >> 1, id + 1)) {
+            if (classes & 1 == 0) continue;
+            Class storage c = self.classes[id];
+            uint256 units = c.units + to - from;
+            uint256 workers = c.workers + (to == 0 ? 0 : 1) - (from == 0 ? 0 : 1);
+            (c.units, c.workers) = (uint128(units), uint64(workers));
+            c.trace.push(epoch + 1, uint208((workers << COUNT_SHIFT) | units));
+        }
+    }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity ^0.8.37;
+
+/// @notice Where an agreement stands. `WorkAgreement._setStatus` is the one place that changes it.
+///
+///   Open ──accept──▶ Keying ──postKey──▶ Working ──seal──▶ Sealed ──openDraw──▶ Drawing ◀─────────┐
+///    │                                      │                                     │ (by time)     │ decline,
+///    │ ◀──────────abort, vanish─────────────┘                                     ▼               │ vanish
+///    │                                                                        Verifying ──────────┘
+///    │                                                                            │ last seal
+///    ▼                                                                            ▼
+/// Cancelled ◀── every dead end before the worker's reveal (rule R0) ───────── Revealing
+///                                                                                 │ reveal
+/// Settled ◀── last opening, or its deadline ────────────────────────────────── Opening
+///
+/// Public work skips Keying. Only Drawing changes by time alone: its window closes, and the next call sees Verifying.
+/// Every state but Settled and Cancelled has a deadline after which anybody's `expire` moves it on.
+/// A new agreement is Open by having written nothing at all: buying costs no storage in the clone.
+enum Status {
+    Open,
+    Keying,
+    Working,
+    Sealed,
+    Drawing,
+    Verifying,
+    Revealing,
+    Opening,
+    Settled,
+    Cancelled
+}
+
+/// @notice How an agreement ended, and why.
+enum Ending {
+    None,
+    /// Settled: the worker's result stands and is paid.
+    Verified,
+    /// Settled: the verifiers' dissent won; the worker is slashed and the client refunded.
+    Refuted,
+    /// Settled: nobody won the dissent; nobody is slashed, the worker gets half.
+    Undecided,
+    /// Cancelled: no worker accepted in time.
+    NoWorker,
+    /// Cancelled by the client before anybody accepted.
+    ByClient,
+    /// Cancelled: the client posted no key.
+    NoKey,
+    /// Cancelled: the last of the allowed workers aborted.
+    Aborted,
+    /// Cancelled: the last of the allowed workers vanished before its seal.
+    WorkerVanished,
+    /// Cancelled: nobody proved the beacon round in time.
+    NoBeacon,
+    /// Cancelled: too few verifiers claimed a slot in all widening steps.
+    TooFewVerifiers,
+    /// Cancelled: too many drawn verifiers declined or vanished.
+    VerifiersGone,
+    /// Cancelled: the worker sealed and did not reveal.
+    WorkerSilent
+}

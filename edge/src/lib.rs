@@ -1,0 +1,22 @@
+//! The rim that worker, oracle and client share: everything that talks to a chain, to an oracle or to a key file.
+//!
+//! - [`rpc`]: JSON-RPC over HTTP or WebSocket, with fallback over several nodes
+//! - [`tx`]: transactions, logged before they are sent, replaced when stuck, found again after a crash
+//! - [`revert`]: what a revert means, as a sentence
+//! - [`blobs`]: bytes by their SHA-256 from and to oracles
+//! - [`keystore`]: Web3 secret storage
+//! - [`deployment`]: where the contracts are
+//!
+//! Invariant: nothing here decides about work or money; it only carries out.
+pub mod blobs;
+pub mod deployment;
+pub mod keystore;
+pub mod revert;
+pub mod rpc;
+pub mod tx;
+
+mod tls;
+
+pub use deployment::Deployment;
+pub use rpc::Rpc;
+pub use tx::TxManager;

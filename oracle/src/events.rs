@@ -1,0 +1,306 @@
+//! The contracts' events as the index keeps them. The only module that knows the ABI; everything behind it reads [`Event`].
+use alloy::{
+    primitives::{Address, B256, Bytes, Log},
+    sol_types::{SolEvent, SolEventInterface},
+};
+use serde::{Deserialize, Serialize};
+use sunwork_protocol::abi::{
+    IComputeAgreement::{self, IComputeAgreementEvents as Compute},
+    IWorkerDispatcher::{self, IWorkerDispatcherEvents as Dispatcher},
+};
+
+use crate::json::{Account, Amount};
+
+/// An event of the dispatcher or of an agreement. Fields are named as in Solidity; JSON is `{"name": …, "args": {…}}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "name", content = "args", rename_all_fields = "camelCase")]
+#[allow(missing_docs, reason = "the Solidity interfaces document them; saying it twice would let the two drift apart")]
+pub enum Event {
+    // Dispatcher: registry
+    ClassAdded { class_id: u16, class_name: String },
+    KindAdded { kind_id: u8, implementation: Account, code_hash: B256 },
+    WorkerRegistered {
+        worker: Account,
+        payout: Account,
+        classes: u64,
+        kinds: u64,
+        encryption_key: B256,
+        transport_key: B256,
+    },
+    WorkerUpdated { worker: Account, payout: Account, classes: u64, kinds: u64 },
+    DeviceSet { worker: Account, device: Account, limit: Amount, since_epoch: u32 },
+    // Dispatcher: money
+    Staked { worker: Account, amount: Amount, active_from_epoch: u64 },
+    Unstaked { worker: Account, amount: Amount, withdrawable_from: u64 },
+    UnbondingWithdrawn { worker: Account, amount: Amount },
+    StakeLocked { worker: Account, agreement: Account, device: Account, amount: Amount },
+    StakeReleased { worker: Account, agreement: Account, released: Amount, slashed: Amount },
+    Paid { agreement: Account, account: Account, amount: Amount },
+    Burned { agreement: Account, amount: Amount },
+    Withdrawn { account: Account, amount: Amount },
+    AgreementBought {
+        agreement: Account,
+        client: Account,
+        class_id: u16,
+        kind_id: u8,
+        budget: Amount,
+        terms: Bytes,
+        spec: Bytes,
+    },
+    // Agreements
+    StatusChanged { status: u8, attempt: u8, deadline: u64 },
+    Ended { ending: u8 },
+    Accepted { worker: Account, attempt: u8, reward: Amount, locked: Amount },
+    KeyPosted { attempt: u8, sealed_key: Bytes },
+    WorkerLeft { worker: Account, attempt: u8, slashed: Amount },
+    Sealed { worker: Account, attempt: u8, seal: B256, ciphertext_root: B256, result_blob: B256, round: u64 },
+    DrawOpened { attempt: u8, draw_seed: B256, snapshot_epoch: u32, class_units: u64 },
+    Claimed { verifier: Account, ticket: Amount, displaced: Account },
+    VerifierSealed { verifier: Account, seal: B256 },
+    VerifierLeft { verifier: Account, reason: u16, slashed: Amount },
+    Revealed {
+        worker: Account,
+        root: B256,
+        salt: B256,
+        ciphertext_root: B256,
+        result_blob: B256,
+        leaves: Vec<u32>,
+        digests: Vec<B256>,
+    },
+    Opened { verifier: Account, dissent: u32, digests: Vec<B256> },
+}
+
+/// Topics of all events that are kept: what `eth_getLogs` is filtered by.
+pub fn topics() -> Vec<B256> {
+    IWorkerDispatcher::IWorkerDispatcherEvents::SELECTORS
+        .iter()
+        .chain(IComputeAgreement::IComputeAgreementEvents::SELECTORS)
+        .map(B256::from)
+        .collect()
+}
+
+/// The agreement that a purchase made, if `log` is one.
+pub fn bought_agreement(log: &Log) -> Option<Address> {
+    IWorkerDispatcher::AgreementBought::decode_log(log).ok().map(|bought| bought.data.agreement)
+}
+
+impl Event {
+    /// Reads a log of the dispatcher. `None` for an event that this version does not know.
+    pub fn of_dispatcher(log: &Log) -> Option<Self> {
+        Some(match Dispatcher::decode_log(log).ok()?.data {
+            Dispatcher::ClassAdded(e) => Self::ClassAdded { class_id: e.classId, class_name: e.name },
+            Dispatcher::KindAdded(e) => {
+                Self::KindAdded { kind_id: e.kindId, implementation: e.implementation.into(), code_hash: e.codeHash }
+            }
+            Dispatcher::WorkerRegistered(e) => Self::WorkerRegistered {
+                worker: e.worker.into(),
+                payout: e.payout.into(),
+                classes: e.classes.to(),
+                kinds: e.kinds.to(),
+                encryption_key: e.encryptionKey,
+                transport_key: e.transportKey,
+            },
+            Dispatcher::WorkerUpdated(e) => Self::WorkerUpdated {
+                worker: e.worker.into(),
+                payout: e.payout.into(),
+                classes: e.classes.to(),
+                kinds: e.kinds.to(),
+            },
+            Dispatcher::DeviceSet(e) => Self::DeviceSet {
+                worker: e.worker.into(),
+                device: e.device.into(),
+                limit: e.limit.into(),
+                since_epoch: e.sinceEpoch,
+            },
+            Dispatcher::Staked(e) => Self::Staked {
+                worker: e.worker.into(),
+                amount: e.amount.into(),
+                active_from_epoch: e.activeFromEpoch.saturating_to(),
+            },
+            Dispatcher::Unstaked(e) => Self::Unstaked {
+                worker: e.worker.into(),
+                amount: e.amount.into(),
+                withdrawable_from: e.withdrawableFrom.saturating_to(),
+            },
+            Dispatcher::UnbondingWithdrawn(e) => {
+                Self::UnbondingWithdrawn { worker: e.worker.into(), amount: e.amount.into() }
+            }
+            Dispatcher::StakeLocked(e) => Self::StakeLocked {
+                worker: e.worker.into(),
+                agreement: e.agreement.into(),
+                device: e.device.into(),
+                amount: e.amount.into(),
+            },
+            Dispatcher::StakeReleased(e) => Self::StakeReleased {
+                worker: e.worker.into(),
+                agreement: e.agreement.into(),
+                released: e.released.into(),
+                slashed: e.slashed.into(),
+            },
+            Dispatcher::Paid(e) => {
+                Self::Paid { agreement: e.agreement.into(), account: e.account.into(), amount: e.amount.into() }
+            }
+            Dispatcher::Burned(e) => Self::Burned { agreement: e.agreement.into(), amount: e.amount.into() },
+            Dispatcher::Withdrawn(e) => Self::Withdrawn { account: e.account.into(), amount: e.amount.into() },
+            Dispatcher::AgreementBought(e) => Self::AgreementBought {
+                agreement: e.agreement.into(),
+                client: e.client.into(),
+                class_id: e.classId,
+                kind_id: e.kindId,
+                budget: e.budget.into(),
+                terms: e.terms,
+                spec: e.spec,
+            },
+        })
+    }
+
+    /// Reads a log of an agreement. `None` for an event that this version does not know.
+    pub fn of_agreement(log: &Log) -> Option<Self> {
+        Some(match Compute::decode_log(log).ok()?.data {
+            Compute::StatusChanged(e) => {
+                Self::StatusChanged { status: e.status, attempt: e.attempt, deadline: e.deadline.to() }
+            }
+            Compute::Ended(e) => Self::Ended { ending: e.ending },
+            Compute::Accepted(e) => Self::Accepted {
+                worker: e.worker.into(),
+                attempt: e.attempt,
+                reward: e.reward.into(),
+                locked: e.locked.into(),
+            },
+            Compute::KeyPosted(e) => Self::KeyPosted { attempt: e.attempt, sealed_key: e.sealedKey },
+            Compute::WorkerLeft(e) => {
+                Self::WorkerLeft { worker: e.worker.into(), attempt: e.attempt, slashed: e.slashed.into() }
+            }
+            Compute::Sealed(e) => Self::Sealed {
+                worker: e.worker.into(),
+                attempt: e.attempt,
+                seal: e.seal,
+                ciphertext_root: e.ciphertextRoot,
+                result_blob: e.resultBlob,
+                round: e.round.to(),
+            },
+            Compute::DrawOpened(e) => Self::DrawOpened {
+                attempt: e.attempt,
+                draw_seed: e.drawSeed,
+                snapshot_epoch: e.snapshotEpoch,
+                class_units: e.classUnits.to(),
+            },
+            Compute::Claimed(e) => Self::Claimed {
+                verifier: e.verifier.into(),
+                ticket: e.ticket.into(),
+                displaced: e.displaced.into(),
+            },
+            Compute::VerifierSealed(e) => Self::VerifierSealed { verifier: e.verifier.into(), seal: e.seal },
+            Compute::VerifierLeft(e) => {
+                Self::VerifierLeft { verifier: e.verifier.into(), reason: e.reason, slashed: e.slashed.into() }
+            }
+            Compute::Revealed(e) => Self::Revealed {
+                worker: e.worker.into(),
+                root: e.root,
+                salt: e.salt,
+                ciphertext_root: e.ciphertextRoot,
+                result_blob: e.resultBlob,
+                leaves: e.leaves,
+                digests: e.digests,
+            },
+            Compute::Opened(e) => {
+                Self::Opened { verifier: e.verifier.into(), dissent: e.dissent, digests: e.digests }
+            }
+        })
+    }
+
+    /// The agreement that a dispatcher's event concerns.
+    pub const fn agreement(&self) -> Option<Account> {
+        match self {
+            Self::AgreementBought { agreement, .. }
+            | Self::StakeLocked { agreement, .. }
+            | Self::StakeReleased { agreement, .. }
+            | Self::Paid { agreement, .. }
+            | Self::Burned { agreement, .. } => Some(*agreement),
+            _ => None,
+        }
+    }
+
+    /// The worker whose registration or stake a dispatcher's event changes.
+    pub const fn worker(&self) -> Option<Account> {
+        match self {
+            Self::WorkerRegistered { worker, .. }
+            | Self::WorkerUpdated { worker, .. }
+            | Self::DeviceSet { worker, .. }
+            | Self::Staked { worker, .. }
+            | Self::Unstaked { worker, .. }
+            | Self::UnbondingWithdrawn { worker, .. }
+            | Self::StakeLocked { worker, .. }
+            | Self::StakeReleased { worker, .. } => Some(*worker),
+            _ => None,
+        }
+    }
+}
+
+/// An event with its place in the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacedEvent {
+    /// Block number.
+    pub block: u64,
+    /// Hash of that block.
+    pub block_hash: B256,
+    /// Unix time of the block, seconds.
+    pub time: u64,
+    /// Position in the block.
+    pub log_index: u64,
+    /// Transaction.
+    pub tx: B256,
+    /// Who emitted it.
+    pub address: Account,
+    /// The agreement that it concerns.
+    pub agreement: Option<Account>,
+    /// The worker whose row it changes.
+    pub worker: Option<Account>,
+    /// What happened.
+    pub event: Event,
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::{U256, aliases::U96};
+
+    use super::*;
+
+    #[test]
+    fn json_of_an_event_is_stable_and_read_back() {
+        let address = Address::repeat_byte(0x11);
+        let log = IComputeAgreement::Accepted {
+            worker: Address::repeat_byte(0xab),
+            attempt: 2,
+            reward: U96::from(1_500_000_000_u64),
+            locked: U96::from(3_u64),
+        };
+        let log = Log { address, data: log.encode_log_data() };
+        let event = Event::of_agreement(&log).unwrap();
+        let json = serde_json::to_string(&event).unwrap();
+        assert_eq!(
+            json,
+            r#"{"name":"Accepted","args":{"worker":"0xABaBaBaBABabABabAbAbABAbABabababaBaBABaB","attempt":2,"reward":"1500000000","locked":"3"}}"#
+        );
+        assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event);
+        assert_eq!(Event::of_dispatcher(&log), None);
+    }
+
+    #[test]
+    fn every_event_of_the_abi_is_asked_for_once() {
+        let mut topics = topics();
+        let count = topics.len();
+        topics.sort_unstable();
+        topics.dedup();
+        assert_eq!(topics.len(), count);
+        assert!(topics.contains(&IWorkerDispatcher::AgreementBought::SIGNATURE_HASH));
+        assert!(topics.contains(&IComputeAgreement::Opened::SIGNATURE_HASH));
+    }
+
+    #[test]
+    fn a_purchase_names_its_agreement() {
+        let agreement = Address::repeat_byte(7);
+        let bought = IWorkerDispatcher::Paid { agreement, account: agreement, amount: U256::from(1) };
+        assert_eq!(bought_agreement(&Log { address: agreement, data: bought.encode_log_data() }), None);
+    }
+}

@@ -1,0 +1,4 @@
+//! The Sunwork oracle: useful, never trusted with money or truth.
+pub mod chain;
+pub mod events;
+pub mod json;

@@ -1,0 +1,199 @@
+//! The read side: what the API shows and the keeper looks at.
+use std::{fmt, str::FromStr};
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use sqlx::{Row as _, any::AnyRow};
+use sunwork_protocol::status::Status;
+
+use super::{Doing as _, Store, StoreError, corrupt, number, sql_int};
+use crate::{
+    fold::{AgreementRow, WorkerRow},
+    json::Account,
+};
+
+/// Most events of one agreement that are shown; the contract allows far fewer.
+const MAX_EVENTS: i64 = 10_000;
+
+/// Where a page ends: block and log of its last row. Opaque to users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Block.
+    pub block: u64,
+    /// Position in it.
+    pub log_index: u64,
+}
+
+/// A cursor that this oracle never gave out.
+#[derive(Debug, thiserror::Error)]
+#[error("cursor {0:?} is not one of this oracle; expected the nextCursor of the page before")]
+pub struct CursorError(String);
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.block, self.log_index)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = CursorError;
+
+    fn from_str(text: &str) -> Result<Self, CursorError> {
+        let number = |digits: &str| digits.parse::<u64>().ok().filter(|n| *n <= i64::MAX as u64);
+        let parts = text.split_once('-').map(|(block, log)| (number(block), number(log)));
+        match parts {
+            Some((Some(block), Some(log_index))) => Ok(Self { block, log_index }),
+            _ => Err(CursorError(text.to_owned())),
+        }
+    }
+}
+
+/// Which agreements are asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AgreementFilter {
+    /// Bought by.
+    pub client: Option<Account>,
+    /// Worked on by.
+    pub worker: Option<Account>,
+    /// Standing at.
+    pub status: Option<Status>,
+}
+
+/// An event with its place, its JSON as stored.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlacedJson {
+    /// Block number.
+    pub block: u64,
+    /// Position in it.
+    pub log_index: u64,
+    /// Unix time of the block, seconds.
+    pub time: u64,
+    /// Transaction.
+    pub tx: String,
+    /// Name and arguments.
+    pub event: Box<RawValue>,
+}
+
+impl Store {
+    /// Agreements, newest first, at most `limit` of those before `before`.
+    pub async fn agreements(
+        &self,
+        filter: AgreementFilter,
+        limit: u32,
+        before: Option<Cursor>,
+    ) -> Result<Vec<AgreementRow>, StoreError> {
+        let (block, log) = position(before);
+        let rows = sqlx::query(
+            "SELECT view FROM agreements WHERE ($1 = '' OR client = $1) AND ($2 = '' OR worker = $2) \
+             AND ($3 < 0 OR status = $3) AND (bought_block < $4 OR (bought_block = $4 AND bought_log < $5)) \
+             ORDER BY bought_block DESC, bought_log DESC LIMIT $6",
+        )
+        .bind(filter.client.map(Account::to_db).unwrap_or_default())
+        .bind(filter.worker.map(Account::to_db).unwrap_or_default())
+        .bind(filter.status.map_or(-1, |status| i64::from(status as u8)))
+        .bind(block)
+        .bind(log)
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .doing("listing agreements")?;
+        rows.iter().map(|row| view(row, "agreements")).collect()
+    }
+
+    /// One agreement.
+    pub async fn agreement(&self, address: Account) -> Result<Option<AgreementRow>, StoreError> {
+        let row = sqlx::query("SELECT view FROM agreements WHERE address = $1")
+            .bind(address.to_db())
+            .fetch_optional(&self.pool)
+            .await
+            .doing("reading an agreement")?;
+        row.map(|row| view(&row, "agreements")).transpose()
+    }
+
+    /// All events of an agreement, in chain order.
+    pub async fn events_of(&self, agreement: Account) -> Result<Vec<PlacedJson>, StoreError> {
+        let doing = "reading an agreement's events";
+        let rows = sqlx::query(
+            "SELECT block, log_index, time, tx, event FROM events WHERE agreement = $1 \
+             ORDER BY block, log_index LIMIT $2",
+        )
+        .bind(agreement.to_db())
+        .bind(MAX_EVENTS)
+        .fetch_all(&self.pool)
+        .await
+        .doing(doing)?;
+        let mut events = Vec::with_capacity(rows.len());
+        for row in rows {
+            let event: String = row.try_get(4).doing(doing)?;
+            events.push(PlacedJson {
+                block: number(&row, 0).doing(doing)?,
+                log_index: number(&row, 1).doing(doing)?,
+                time: number(&row, 2).doing(doing)?,
+                tx: row.try_get(3).doing(doing)?,
+                event: RawValue::from_string(event).map_err(|e| corrupt("events", &e))?,
+            });
+        }
+        Ok(events)
+    }
+
+    /// Workers, newest first, at most `limit` of those before `before`.
+    pub async fn workers(&self, limit: u32, before: Option<Cursor>) -> Result<Vec<WorkerRow>, StoreError> {
+        let (block, log) = position(before);
+        let rows = sqlx::query(
+            "SELECT view FROM workers \
+             WHERE registered_block < $1 OR (registered_block = $1 AND registered_log < $2) \
+             ORDER BY registered_block DESC, registered_log DESC LIMIT $3",
+        )
+        .bind(block)
+        .bind(log)
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .doing("listing workers")?;
+        rows.iter().map(|row| view(row, "workers")).collect()
+    }
+
+    /// Agreements that the keeper should look at: those whose deadline lies at or before `now`, and those that time alone
+    /// moves on before it (an unproven round, a claim window). Oldest deadline first, at most `limit`.
+    pub async fn maybe_due(&self, now: u64, limit: u32) -> Result<Vec<AgreementRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT view FROM agreements WHERE status < $1 AND ((deadline > 0 AND deadline <= $2) OR status IN ($3, $4, $5)) \
+             ORDER BY deadline LIMIT $6",
+        )
+        .bind(i64::from(Status::Settled as u8))
+        .bind(sql_int(now))
+        .bind(i64::from(Status::Sealed as u8))
+        .bind(i64::from(Status::Drawing as u8))
+        .bind(i64::from(Status::Verifying as u8))
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .doing("listing agreements that are due")?;
+        rows.iter().map(|row| view(row, "agreements")).collect()
+    }
+}
+
+/// Bounds for "before this row"; without a cursor everything is.
+fn position(before: Option<Cursor>) -> (i64, i64) {
+    before.map_or((i64::MAX, i64::MAX), |cursor| (sql_int(cursor.block), sql_int(cursor.log_index)))
+}
+
+fn view<T: DeserializeOwned>(row: &AnyRow, table: &'static str) -> Result<T, StoreError> {
+    let text: String = row.try_get(0).doing("reading a row")?;
+    serde_json::from_str(&text).map_err(|e| corrupt(table, &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_are_read_back_and_others_refused() {
+        let cursor = Cursor { block: 12, log_index: 3 };
+        assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
+        for bad in ["", "12", "-", "a-b", "1-", "99999999999999999999-1", "1-2-3"] {
+            assert!(bad.parse::<Cursor>().is_err(), "{bad:?}");
+        }
+    }
+}

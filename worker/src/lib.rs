@@ -1,0 +1,3 @@
+//! The Sunwork worker.
+
+pub mod runtime;
