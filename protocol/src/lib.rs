@@ -9,3 +9,7 @@ pub mod seal;
 pub mod settlement;
 pub mod status;
 pub mod terms;
+pub mod bundle;
+pub mod image;
+pub mod leaf;
+pub mod tar;

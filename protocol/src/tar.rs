@@ -216,6 +216,15 @@ impl Reader {
         }
     }
 
+    /// As [`Reader::finish`], but with the closing blocks: for archives that come through a pipe, where an end between two
+    /// entries may be a cut.
+    ///
+    /// # Errors
+    /// [`TarError::Truncated`] when they have not been seen.
+    pub fn finish_closed(&self) -> Result<(), TarError> {
+        if matches!(self.state, State::End) { Ok(()) } else { Err(TarError::Truncated { at: self.offset }) }
+    }
+
     fn pad(&mut self) {
         self.state = if self.padding == 0 { State::Header } else { State::Padding { left: self.padding } };
     }
@@ -462,6 +471,18 @@ mod tests {
                 assert_eq!(files[1], (long.clone(), Kind::File, vec![7; 1000]));
                 assert_eq!(files[2], (b"a\nb".to_vec(), Kind::File, vec![]));
             }
+        }
+    }
+
+    #[test]
+    fn an_end_between_entries_is_a_cut_for_those_who_ask() {
+        let bytes = archive(&[(b"a", b"x"), (b"b", b"y")]);
+        let cut = bytes.len() - END.len();
+        for (end, closed) in [(cut - 1024, false), (cut, false), (cut + 512, false), (bytes.len(), true)] {
+            let mut reader = Reader::new();
+            reader.feed(&bytes[..end], &mut |_| Ok::<(), TarError>(())).expect("feeds");
+            assert_eq!(reader.finish(), Ok(()), "{end}");
+            assert_eq!(reader.finish_closed().is_ok(), closed, "{end}");
         }
     }
 
