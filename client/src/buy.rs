@@ -39,6 +39,7 @@ pub enum Payment {
 #[serde(rename_all = "camelCase")]
 pub struct Agreement {
     /// Its contract.
+    #[serde(rename = "agreement")]
     pub address: Address,
     /// The purchase.
     pub tx: B256,
@@ -251,7 +252,7 @@ impl Client {
     /// # Errors
     /// See [`BuyError`].
     pub async fn approve(&self, amount: u128) -> Result<Receipt, BuyError> {
-        let call = SunToken::approveCall { _0: self.deployment().dispatcher, _1: U256::from(amount) };
+        let call = SunToken::approveCall { spender: self.deployment().dispatcher, amount: U256::from(amount) };
         let token = self.deployment().token;
         Ok(self.transactions()?.send("approve", token, call.abi_encode().into()).await?)
     }

@@ -14,7 +14,7 @@ pub enum Progress {
     StatusChanged {
         /// The new status.
         status: Status,
-        /// Which worker's attempt.
+        /// Which worker's attempt; the first is 0.
         attempt: u8,
         /// Unix seconds after which anybody may move it on; 0 for none.
         deadline: u64,

@@ -1,1 +1,66 @@
-//! placeholder
+//! Client SDK of Sunwork: buy work, follow it, fetch results that are proven against the chain.
+//!
+//! ```no_run
+//! # async fn example(config: sunwork_client::ClientConfig, key: alloy::signers::local::PrivateKeySigner)
+//! # -> Result<(), Box<dyn std::error::Error>> {
+//! use futures::TryStreamExt;
+//! use sunwork_client::{Client, JobBuilder, Payment};
+//!
+//! let client = Client::connect(config, Some(key)).await?;
+//! let unit = client.unit();
+//! let job = JobBuilder::new("app.tar")
+//!     .args(["--width", "640"])
+//!     .leaves(16)
+//!     .reward(unit.parse("1")?, unit.parse("2")?)
+//!     .verifier_fee(unit.parse("0.1")?)
+//!     .build()?;
+//! let plan = client.prepare(&job).await?;
+//! let agreement = client.buy(&plan, Payment::Permit).await?;
+//! let events: Vec<_> = client.watch(agreement.address, agreement.block).try_collect().await?;
+//! let results = client.results(agreement.address, "results".as_ref()).await?;
+//! let money = client.settlement(agreement.address).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! The chain is the truth: status, parties, digests and money are read from it; oracles only carry blobs, whose bytes are
+//! checked by their hash. Every error has a class ([`ErrorClass`]) that says whether to retry, to look again, or to stop.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod agreements;
+pub mod amount;
+pub mod archive;
+pub mod buy;
+pub mod chain;
+pub mod class;
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod events;
+pub mod image;
+pub mod image_ref;
+pub mod job;
+mod logs;
+pub mod permit;
+pub mod plan;
+pub mod preflight;
+pub mod results;
+pub mod settlement;
+pub mod verify;
+pub mod watch;
+pub mod workers;
+
+pub use agreements::{Details, FindError, IdError, Purchase, Standing};
+pub use amount::{AmountError, Unit};
+pub use buy::{Agreement, BuyError, Payment, PrepareError, UploadError};
+pub use class::{Classified, ErrorClass};
+pub use client::{Client, ConnectError};
+pub use config::ClientConfig;
+pub use events::{Progress, Seen};
+pub use image_ref::ImageSource;
+pub use job::{Job, JobBuilder, JobError, Resources, Windows};
+pub use plan::{Plan, PlanError};
+pub use preflight::{Preflight, PreflightError, Problem};
+pub use results::{LeafResult, Results, ResultsError};
+pub use settlement::{Settlement, TxCost};
+pub use workers::Workers;

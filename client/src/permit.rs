@@ -1,9 +1,9 @@
 //! EIP-2612: a signature instead of an approve transaction.
 
-use alloy::primitives::{Address, B256, U256, eip712_domain, keccak256};
+use alloy::primitives::{Address, B256, U256, keccak256};
 use alloy::signers::SignerSync;
 use alloy::signers::local::PrivateKeySigner;
-use alloy::sol_types::SolValue;
+use alloy::sol_types::{SolValue, eip712_domain};
 use sunwork_protocol::abi::IWorkerDispatcher::Permit;
 use thiserror::Error;
 
@@ -84,6 +84,8 @@ pub fn sign_permit(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloy::primitives::Signature;
+    use alloy::sol_types::SolStruct;
 
     fn terms() -> PermitTerms {
         PermitTerms {
@@ -104,14 +106,26 @@ mod tests {
         assert!(matches!(refused, Err(PermitError::Domain { .. })));
     }
 
+    /// The digest is computed a second way, by alloy's own EIP-712.
     #[test]
     fn the_signature_is_the_owners() {
-        let signer = PrivateKeySigner::random();
+        alloy::sol! {
+            struct Permit { address owner; address spender; uint256 value; uint256 nonce; uint256 deadline; }
+        }
+        let (signer, terms) = (PrivateKeySigner::random(), terms());
         let domain = eip712_domain! {
             name: "Sunwork Token", version: "1", chain_id: 31337_u64, verifying_contract: Address::repeat_byte(1),
         };
-        let permit = sign_permit(&signer, &terms(), domain.separator()).unwrap();
-        assert!(permit.v == 27 || permit.v == 28);
-        assert_eq!(permit.value, U256::from(5));
+        let permit = sign_permit(&signer, &terms, domain.separator()).unwrap();
+        let message = Permit {
+            owner: signer.address(),
+            spender: terms.spender,
+            value: terms.value,
+            nonce: terms.nonce,
+            deadline: terms.deadline,
+        };
+        let signature = Signature::new(permit.r.into(), permit.s.into(), permit.v == 28);
+        let recovered = signature.recover_address_from_prehash(&message.eip712_signing_hash(&domain)).unwrap();
+        assert_eq!(recovered, signer.address());
     }
 }

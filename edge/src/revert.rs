@@ -7,6 +7,7 @@ use alloy::{
     dyn_abi::{DynSolValue, JsonAbiExt},
     json_abi::{Error as AbiError, JsonAbi},
     primitives::hex,
+    sol_types::{GenericContractError, SolInterface},
 };
 use sunwork_protocol::status::Status;
 
@@ -51,6 +52,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("WindowStillOpen", "the claim window is still open: it is {now_}, it closes at {closesAt}"),
     ("WorkerCannotVerify", "worker {worker} cannot verify its own work"),
     ("WrongStatus", "the agreement is {found}, expected {expected}"),
+    ("ZeroDigest", "the digest of leaf {leaf} is zero, which no digest is"),
     ("ZeroSeal", "a seal of zero is no seal"),
     // dispatcher
     ("AlreadyLocked", "worker {worker} has stake locked by agreement {agreement} already"),
@@ -126,8 +128,9 @@ pub fn explain(data: &[u8]) -> String {
         return sentence;
     }
     // Error(string) and Panic(uint256) of Solidity itself.
-    alloy::sol_types::decode_revert_reason(data)
-        .unwrap_or_else(|| format!("the call reverted with an unknown error 0x{}", hex::encode(&data[..data.len().min(68)])))
+    GenericContractError::abi_decode(data)
+        .map(|error| error.to_string())
+        .unwrap_or_else(|_| format!("the call reverted with an unknown error 0x{}", hex::encode(&data[..data.len().min(68)])))
 }
 
 fn known(data: &[u8]) -> Option<String> {
@@ -135,7 +138,12 @@ fn known(data: &[u8]) -> Option<String> {
     let error = ERRORS.get(&selector)?;
     let values = error.abi_decode_input(&data[4..]).ok()?;
     let template = if error.inputs.is_empty() { find(PLAIN, &error.name) } else { None };
-    let mut sentence = template.or_else(|| find(SENTENCES, &error.name))?.to_owned();
+    let Some(template) = template.or_else(|| find(SENTENCES, &error.name)) else {
+        // An error that is newer than the table: its name and values say most of it.
+        let values = error.inputs.iter().zip(&values).map(|(input, value)| format!("{} {}", input.name, show(&error.name, value)));
+        return Some(format!("{}: {}", error.name, values.collect::<Vec<_>>().join(", ")));
+    };
+    let mut sentence = template.to_owned();
     for (input, value) in error.inputs.iter().zip(&values) {
         sentence = sentence.replace(&format!("{{{}}}", input.name), &show(&error.name, value));
     }

@@ -132,6 +132,8 @@ struct Call {
     to: Address,
     value: U256,
     input: Bytes,
+    /// Gas beyond the estimate's margin.
+    headroom_gas: u64,
 }
 
 /// What became of a nonce.
@@ -167,7 +169,7 @@ impl TxManager {
     /// # Errors
     /// `Reverted` with the reason; `Temporary` when no node answers.
     pub async fn simulate(&self, label: &str, to: Address, calldata: Bytes) -> Result<Bytes, TxError> {
-        let call = Call { label: label.to_owned(), to, value: U256::ZERO, input: calldata };
+        let call = Call { label: label.to_owned(), to, value: U256::ZERO, input: calldata, headroom_gas: 0 };
         let request = self.inner.request(&call);
         self.inner.rpc.provider().call(request).await.map_err(|error| classify(label, error))
     }
@@ -178,7 +180,22 @@ impl TxManager {
     /// See [`TxError`]. After `Temporary` the same call may be repeated without fear: while one is under way no second
     /// one is made.
     pub async fn send(&self, label: &str, to: Address, calldata: Bytes) -> Result<Receipt, TxError> {
-        self.send_value(label, to, U256::ZERO, calldata).await
+        self.send_with_headroom(label, to, calldata, 0).await
+    }
+
+    /// The same for a call that may cost more when it is mined than when it is estimated, because somebody else's
+    /// transaction comes first: the last of several openings also settles, for example. Gas that is not used is not paid.
+    ///
+    /// # Errors
+    /// As [`TxManager::send`].
+    pub async fn send_with_headroom(
+        &self,
+        label: &str,
+        to: Address,
+        calldata: Bytes,
+        headroom_gas: u64,
+    ) -> Result<Receipt, TxError> {
+        self.carry_out(Call { label: label.to_owned(), to, value: U256::ZERO, input: calldata, headroom_gas }).await
     }
 
     /// Sends a call with ether.
@@ -186,7 +203,11 @@ impl TxManager {
     /// # Errors
     /// As [`TxManager::send`].
     pub async fn send_value(&self, label: &str, to: Address, value: U256, calldata: Bytes) -> Result<Receipt, TxError> {
-        let call = Call { label: label.to_owned(), to, value, input: calldata };
+        self.carry_out(Call { label: label.to_owned(), to, value, input: calldata, headroom_gas: 0 }).await
+    }
+
+    async fn carry_out(&self, call: Call) -> Result<Receipt, TxError> {
+        let label = call.label.as_str();
         let give_up_at = Instant::now() + self.inner.options.give_up_after;
         for _ in 0..MAX_NONCE_TRIES {
             let nonce = self.inner.submit(&call).await?;
@@ -256,7 +277,7 @@ impl Inner {
         // Estimated outside the lock: it takes a while, and it is what finds most reverts.
         let provider = self.rpc.provider();
         let estimate = provider.estimate_gas(self.request(call)).await.map_err(|e| classify(&call.label, e))?;
-        let gas_limit = estimate.saturating_add(estimate / 4);
+        let gas_limit = estimate.saturating_add(estimate / 4).saturating_add(call.headroom_gas);
         if gas_limit > self.options.max_gas {
             return Err(call.stop(format!("it needs {gas_limit} gas, at most {} are allowed", self.options.max_gas)));
         }
@@ -449,6 +470,10 @@ impl Inner {
 
     /// Why a mined transaction reverted: the call repeated on the state of its block.
     async fn mined_revert(&self, call: &Call, receipt: &Receipt) -> TxError {
+        if self.ran_out_of_gas(receipt).await {
+            // What it costs depends on what came first in the block: a fresh estimate knows.
+            return call.temporary(format!("it ran out of gas in transaction {}", receipt.transaction_hash));
+        }
         let block = BlockId::Number(BlockNumberOrTag::Number(receipt.block_number.unwrap_or_default()));
         let replay = self.rpc.provider().call(self.request(call)).block(block).await;
         let (reason, name) = match replay {
@@ -459,6 +484,14 @@ impl Inner {
             _ => ("it reverted, though the same call works now; another transaction of the block came first".to_owned(), None),
         };
         TxError::Reverted { label: call.label.clone(), reason, name, hash: Some(receipt.transaction_hash) }
+    }
+}
+
+impl Inner {
+    async fn ran_out_of_gas(&self, receipt: &Receipt) -> bool {
+        let found = self.rpc.provider().get_transaction_by_hash(receipt.transaction_hash).await;
+        // A call that runs out passes on at most 63/64, so a little may be left.
+        found.ok().flatten().is_some_and(|tx| receipt.gas_used >= tx.inner.gas_limit() - tx.inner.gas_limit() / 32)
     }
 }
 

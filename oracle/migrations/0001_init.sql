@@ -55,16 +55,3 @@ CREATE TABLE workers (
     view TEXT NOT NULL
 );
 CREATE INDEX workers_newest ON workers (registered_block, registered_log);
-
--- What the keeper sent, in the order of sending. `raw` is there to be broadcast again after a crash.
-CREATE TABLE keeper_txs (
-    nonce BIGINT NOT NULL,
-    hash TEXT PRIMARY KEY,
-    label TEXT NOT NULL,
-    raw TEXT NOT NULL,
-    sent_at BIGINT NOT NULL,
-    outcome TEXT NOT NULL,
-    block BIGINT NOT NULL,
-    gas_used BIGINT NOT NULL
-);
-CREATE INDEX keeper_txs_by_outcome ON keeper_txs (outcome, nonce);

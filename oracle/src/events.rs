@@ -17,8 +17,15 @@ use crate::json::{Account, Amount};
 #[allow(missing_docs, reason = "the Solidity interfaces document them; saying it twice would let the two drift apart")]
 pub enum Event {
     // Dispatcher: registry
-    ClassAdded { class_id: u16, class_name: String },
-    KindAdded { kind_id: u8, implementation: Account, code_hash: B256 },
+    ClassAdded {
+        class_id: u16,
+        class_name: String,
+    },
+    KindAdded {
+        kind_id: u8,
+        implementation: Account,
+        code_hash: B256,
+    },
     WorkerRegistered {
         worker: Account,
         payout: Account,
@@ -27,17 +34,58 @@ pub enum Event {
         encryption_key: B256,
         transport_key: B256,
     },
-    WorkerUpdated { worker: Account, payout: Account, classes: u64, kinds: u64 },
-    DeviceSet { worker: Account, device: Account, limit: Amount, since_epoch: u32 },
+    WorkerUpdated {
+        worker: Account,
+        payout: Account,
+        classes: u64,
+        kinds: u64,
+    },
+    DeviceSet {
+        worker: Account,
+        device: Account,
+        limit: Amount,
+        since_epoch: u32,
+    },
     // Dispatcher: money
-    Staked { worker: Account, amount: Amount, active_from_epoch: u64 },
-    Unstaked { worker: Account, amount: Amount, withdrawable_from: u64 },
-    UnbondingWithdrawn { worker: Account, amount: Amount },
-    StakeLocked { worker: Account, agreement: Account, device: Account, amount: Amount },
-    StakeReleased { worker: Account, agreement: Account, released: Amount, slashed: Amount },
-    Paid { agreement: Account, account: Account, amount: Amount },
-    Burned { agreement: Account, amount: Amount },
-    Withdrawn { account: Account, amount: Amount },
+    Staked {
+        worker: Account,
+        amount: Amount,
+        active_from_epoch: u64,
+    },
+    Unstaked {
+        worker: Account,
+        amount: Amount,
+        withdrawable_from: u64,
+    },
+    UnbondingWithdrawn {
+        worker: Account,
+        amount: Amount,
+    },
+    StakeLocked {
+        worker: Account,
+        agreement: Account,
+        device: Account,
+        amount: Amount,
+    },
+    StakeReleased {
+        worker: Account,
+        agreement: Account,
+        released: Amount,
+        slashed: Amount,
+    },
+    Paid {
+        agreement: Account,
+        account: Account,
+        amount: Amount,
+    },
+    Burned {
+        agreement: Account,
+        amount: Amount,
+    },
+    Withdrawn {
+        account: Account,
+        amount: Amount,
+    },
     AgreementBought {
         agreement: Account,
         client: Account,
@@ -48,16 +96,57 @@ pub enum Event {
         spec: Bytes,
     },
     // Agreements
-    StatusChanged { status: u8, attempt: u8, deadline: u64 },
-    Ended { ending: u8 },
-    Accepted { worker: Account, attempt: u8, reward: Amount, locked: Amount },
-    KeyPosted { attempt: u8, sealed_key: Bytes },
-    WorkerLeft { worker: Account, attempt: u8, slashed: Amount },
-    Sealed { worker: Account, attempt: u8, seal: B256, ciphertext_root: B256, result_blob: B256, round: u64 },
-    DrawOpened { attempt: u8, draw_seed: B256, snapshot_epoch: u32, class_units: u64 },
-    Claimed { verifier: Account, ticket: Amount, displaced: Account },
-    VerifierSealed { verifier: Account, seal: B256 },
-    VerifierLeft { verifier: Account, reason: u16, slashed: Amount },
+    StatusChanged {
+        status: u8,
+        attempt: u8,
+        deadline: u64,
+    },
+    Ended {
+        ending: u8,
+    },
+    Accepted {
+        worker: Account,
+        attempt: u8,
+        reward: Amount,
+        locked: Amount,
+    },
+    KeyPosted {
+        attempt: u8,
+        sealed_key: Bytes,
+    },
+    WorkerLeft {
+        worker: Account,
+        attempt: u8,
+        slashed: Amount,
+    },
+    Sealed {
+        worker: Account,
+        attempt: u8,
+        seal: B256,
+        ciphertext_root: B256,
+        result_blob: B256,
+        round: u64,
+    },
+    DrawOpened {
+        attempt: u8,
+        draw_seed: B256,
+        snapshot_epoch: u32,
+        class_units: u64,
+    },
+    Claimed {
+        verifier: Account,
+        ticket: Amount,
+        displaced: Account,
+    },
+    VerifierSealed {
+        verifier: Account,
+        seal: B256,
+    },
+    VerifierLeft {
+        verifier: Account,
+        reason: u16,
+        slashed: Amount,
+    },
     Revealed {
         worker: Account,
         root: B256,
@@ -67,7 +156,11 @@ pub enum Event {
         leaves: Vec<u32>,
         digests: Vec<B256>,
     },
-    Opened { verifier: Account, dissent: u32, digests: Vec<B256> },
+    Opened {
+        verifier: Account,
+        dissent: u32,
+        digests: Vec<B256>,
+    },
 }
 
 /// Topics of all events that are kept: what `eth_getLogs` is filtered by.
@@ -185,11 +278,9 @@ impl Event {
                 snapshot_epoch: e.snapshotEpoch,
                 class_units: e.classUnits.to(),
             },
-            Compute::Claimed(e) => Self::Claimed {
-                verifier: e.verifier.into(),
-                ticket: e.ticket.into(),
-                displaced: e.displaced.into(),
-            },
+            Compute::Claimed(e) => {
+                Self::Claimed { verifier: e.verifier.into(), ticket: e.ticket.into(), displaced: e.displaced.into() }
+            }
             Compute::VerifierSealed(e) => Self::VerifierSealed { verifier: e.verifier.into(), seal: e.seal },
             Compute::VerifierLeft(e) => {
                 Self::VerifierLeft { verifier: e.verifier.into(), reason: e.reason, slashed: e.slashed.into() }
@@ -203,9 +294,7 @@ impl Event {
                 leaves: e.leaves,
                 digests: e.digests,
             },
-            Compute::Opened(e) => {
-                Self::Opened { verifier: e.verifier.into(), dissent: e.dissent, digests: e.digests }
-            }
+            Compute::Opened(e) => Self::Opened { verifier: e.verifier.into(), dissent: e.dissent, digests: e.digests },
         })
     }
 

@@ -87,10 +87,7 @@ mod tests {
     fn money_is_a_decimal_string_and_addresses_carry_their_checksum() {
         let account: Account = "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed".parse().unwrap();
         let json = serde_json::to_string(&(Amount(u128::MAX), account)).unwrap();
-        assert_eq!(
-            json,
-            r#"["340282366920938463463374607431768211455","0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"]"#
-        );
+        assert_eq!(json, r#"["340282366920938463463374607431768211455","0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"]"#);
         assert_eq!(serde_json::from_str::<(Amount, Account)>(&json).unwrap(), (Amount(u128::MAX), account));
         assert_eq!(account.to_db(), "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed");
     }

@@ -1,9 +1,8 @@
-//! The SQL store: what was read from the chain, what follows from it, and what the keeper sent.
+//! The SQL store: what was read from the chain, and what follows from it.
 //!
 //! One dialect serves SQLite (the default, embedded) and PostgreSQL. A chain batch is one transaction: blocks, events and the
 //! rows folded from them change together or not at all, so a crash between any two steps leaves a state that is true.
 mod chain;
-mod keeper;
 mod query;
 
 use std::{path::Path, time::Duration};
@@ -16,7 +15,6 @@ use sunwork_edge::Deployment;
 use tokio::sync::{Mutex, MutexGuard};
 
 pub use chain::Batch;
-pub use keeper::KeeperTx;
 pub use query::{AgreementFilter, Cursor, CursorError, PlacedJson};
 
 /// Enough for the API, the index and the keeper together; SQLite's writers are serialised by [`Store::write`] anyway.

@@ -1,0 +1,101 @@
+//! What commands share: settings, output, connection and key.
+
+use std::path::{Path, PathBuf};
+
+use alloy::primitives::Address;
+use alloy::signers::local::PrivateKeySigner;
+use eyre::{WrapErr, eyre};
+use sunwork_edge::{Deployment, keystore};
+
+use super::exit::{Exit, Failure};
+use super::output::Output;
+use super::password::{Purpose, password};
+use super::settings::Settings;
+use crate::client::Client;
+use crate::config::ClientConfig;
+
+/// One run of the command.
+pub struct Session {
+    /// Settled settings.
+    pub settings: Settings,
+    /// How to print.
+    pub output: Output,
+}
+
+impl Session {
+    /// Nothing is opened yet.
+    pub fn new(settings: Settings, output: Output) -> Self {
+        Self { settings, output }
+    }
+
+    /// Connects for reading only.
+    ///
+    /// # Errors
+    /// With the exit code that fits.
+    pub async fn reader(&self) -> Result<Client, Failure> {
+        self.connect(self.deployment()?, None).await
+    }
+
+    /// Connects with the wallet's key.
+    ///
+    /// # Errors
+    /// With the exit code that fits.
+    pub async fn buyer(&self) -> Result<Client, Failure> {
+        // The deployment first: nobody shall type a password only to hear that a file is missing.
+        let deployment = self.deployment()?;
+        let signer = self.signer().map_err(|report| Failure::new(Exit::Config, report))?;
+        self.connect(deployment, Some(signer)).await
+    }
+
+    fn deployment(&self) -> Result<Deployment, Failure> {
+        self.settings.load_deployment().map_err(|error| Failure::new(Exit::Config, error))
+    }
+
+    async fn connect(&self, deployment: Deployment, signer: Option<PrivateKeySigner>) -> Result<Client, Failure> {
+        let config = ClientConfig {
+            rpc_urls: self.settings.rpc_urls.clone(),
+            deployment,
+            oracle_urls: self.settings.oracle_urls.clone(),
+        };
+        Ok(Client::connect(config, signer).await?)
+    }
+
+    /// The wallet's address, without its password; `None` where there is no keystore.
+    pub fn wallet_address(&self) -> Option<Address> {
+        let text = std::fs::read_to_string(self.keystore().ok()?).ok()?;
+        let json: serde_json::Value = serde_json::from_str(&text).ok()?;
+        let named = json.get("address").and_then(|address| address.as_str()).and_then(|text| text.parse().ok());
+        // Keystores written by `wallet create` carry the address in their name only.
+        named.or_else(|| self.keystore().ok()?.file_stem()?.to_str()?.parse().ok())
+    }
+
+    fn signer(&self) -> eyre::Result<PrivateKeySigner> {
+        let path = self.keystore()?;
+        let password = password(self.settings.password_file.as_deref(), Purpose::Open)?;
+        keystore::load(&path, &password).wrap_err("opening the wallet")
+    }
+
+    fn keystore(&self) -> eyre::Result<PathBuf> {
+        match &self.settings.keystore {
+            Some(path) if path.is_dir() => only_keystore(path),
+            Some(path) => Ok(path.clone()),
+            None => only_keystore(&Settings::keystore_dir()),
+        }
+    }
+}
+
+fn only_keystore(dir: &Path) -> eyre::Result<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.is_file() && path.extension().is_some_and(|e| e == "json"))
+        .collect();
+    match (files.pop(), files.len()) {
+        (Some(file), 0) => Ok(file),
+        (None, _) => Err(eyre!(
+            "there is no wallet in {dir:?}; make one with `sunwork wallet create`, or name one with --keystore FILE"
+        )),
+        (Some(_), more) => Err(eyre!("{dir:?} holds {} wallets; name one with --keystore FILE", more + 1)),
+    }
+}

@@ -1,0 +1,184 @@
+//! Is this blob the result that the chain agreed on? Pure but for reading the blob: every leaf is decrypted, its record
+//! computed anew, and the Merkle root over all digests compared with the revealed one. Nothing that the blob says of
+//! itself is believed.
+
+use std::io::{Read, Seek, SeekFrom};
+
+use alloy::primitives::{Address, B256};
+use sunwork_protocol::bundle::{
+    BundleError, Index, MAX_PLAINTEXT_BYTES, OpenedLeaf, PUBLIC_SESSION_KEY, body_hash, ciphertext_root, decrypt_leaf,
+    head_bytes, leaf_key, open_plaintext,
+};
+use sunwork_protocol::leaf::{LeafRecord, MAX_FILES};
+use sunwork_protocol::merkle::Tree;
+use thiserror::Error;
+
+/// What the chain says of a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainFacts {
+    /// The agreement.
+    pub agreement: Address,
+    /// Which worker's attempt was revealed.
+    pub attempt: u8,
+    /// Leaves of the bag, from the terms.
+    pub leaf_count: u32,
+    /// Largest output of one leaf, from the specification.
+    pub output_mib: u32,
+    /// Merkle root over the leaf digests.
+    pub root: B256,
+    /// Salt of the leaf keys.
+    pub salt: B256,
+    /// Merkle root over the encrypted leaves.
+    pub ciphertext_root: B256,
+    /// Digests that stand on chain by themselves: the sampled leaves.
+    pub sampled: Vec<(u32, B256)>,
+}
+
+/// A blob that is not the result.
+#[derive(Debug, Error)]
+pub enum VerifyError {
+    /// A part of it is malformed.
+    #[error("the result of agreement {agreement} is not what its worker promised: {source}")]
+    Malformed {
+        /// The agreement.
+        agreement: Address,
+        /// What is wrong.
+        source: BundleError,
+    },
+    /// A leaf whose plaintext has no canonical form.
+    #[error("leaf {leaf} of agreement {agreement} is not what its worker promised: {source}")]
+    LeafMalformed {
+        /// The agreement.
+        agreement: Address,
+        /// Which leaf.
+        leaf: u32,
+        /// What is wrong.
+        source: BundleError,
+    },
+    /// Other encrypted leaves than were sealed.
+    #[error("the encrypted leaves have the Merkle root {found}, the worker sealed {expected}")]
+    CiphertextRoot {
+        /// Of the blob.
+        found: B256,
+        /// On chain.
+        expected: B256,
+    },
+    /// A leaf differs from what stands on chain.
+    #[error("leaf {leaf} has the digest {found}, the chain holds {expected}")]
+    LeafDigest {
+        /// Which leaf.
+        leaf: u32,
+        /// Of the blob.
+        found: B256,
+        /// On chain.
+        expected: B256,
+    },
+    /// Some leaf that was not sampled differs.
+    #[error("the leaf digests have the Merkle root {found}, the chain holds {expected}; a leaf differs that was not sampled")]
+    Root {
+        /// Of the blob.
+        found: B256,
+        /// On chain.
+        expected: B256,
+    },
+    /// A body larger than any honest one.
+    #[error("leaf {leaf} takes {found} bytes, the terms allow at most {max}")]
+    LeafTooLarge {
+        /// Which leaf.
+        leaf: u32,
+        /// Bytes.
+        found: u64,
+        /// Most that the terms allow.
+        max: u64,
+    },
+    /// The local copy cannot be read.
+    #[error("reading the downloaded blob: {0}")]
+    Read(#[source] std::io::Error),
+    /// The leaf's files cannot be written.
+    #[error("writing the files of leaf {leaf}: {source}")]
+    Write {
+        /// Which leaf.
+        leaf: u32,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// Largest body of one leaf: its output, and what tar and cipher add for the most files with the longest names.
+pub fn max_body_bytes(output_mib: u32) -> u64 {
+    // Header, padding, and a PAX record with a name of 1024 bytes.
+    const PER_FILE_BYTES: u64 = 4096;
+    let output = u64::from(output_mib) << 20;
+    (output + MAX_FILES as u64 * PER_FILE_BYTES + 4096).min(MAX_PLAINTEXT_BYTES)
+}
+
+/// Largest blob that the terms allow.
+pub fn max_blob_bytes(leaf_count: u32, output_mib: u32) -> u64 {
+    head_bytes(leaf_count).saturating_add(u64::from(leaf_count).saturating_mul(max_body_bytes(output_mib)))
+}
+
+/// Checks a blob against the chain and hands every leaf with its plaintext to `sink`, one at a time. What `sink` gets is
+/// not proven before the whole call succeeds: put it where nobody takes it for a result.
+///
+/// # Errors
+/// The first thing that does not fit; see [`VerifyError`].
+pub fn verify_bundle<R: Read + Seek>(
+    blob: &mut R,
+    facts: &ChainFacts,
+    mut sink: impl FnMut(u32, &OpenedLeaf, &[u8]) -> std::io::Result<()>,
+) -> Result<Vec<LeafRecord>, VerifyError> {
+    let agreement = facts.agreement;
+    let malformed = |source| VerifyError::Malformed { agreement, source };
+    let blob_bytes = blob.seek(SeekFrom::End(0)).map_err(VerifyError::Read)?;
+    let head = read_at(blob, 0, head_bytes(facts.leaf_count).min(blob_bytes))?;
+    let index = Index::parse(&head, facts.leaf_count, blob_bytes).map_err(malformed)?;
+    let max = max_body_bytes(facts.output_mib);
+    let body = |blob: &mut R, leaf: u32| -> Result<Vec<u8>, VerifyError> {
+        let range = index.range(leaf).expect("the index has a row for every leaf of the terms");
+        let found = range.end - range.start;
+        if found > max {
+            return Err(VerifyError::LeafTooLarge { leaf, found, max });
+        }
+        read_at(blob, range.start, found)
+    };
+
+    // First pass: are these the bytes that were sealed? Nothing is decrypted before.
+    let mut hashes = Vec::with_capacity(facts.leaf_count as usize);
+    for leaf in 0..facts.leaf_count {
+        hashes.push(body_hash(&body(blob, leaf)?));
+    }
+    let found = ciphertext_root(&hashes);
+    if found != facts.ciphertext_root {
+        return Err(VerifyError::CiphertextRoot { found, expected: facts.ciphertext_root });
+    }
+
+    let mut records = Vec::with_capacity(hashes.len());
+    for leaf in 0..facts.leaf_count {
+        let of_leaf = |source| VerifyError::LeafMalformed { agreement, leaf, source };
+        let key = leaf_key(&PUBLIC_SESSION_KEY, &facts.salt, agreement, facts.attempt, leaf);
+        let plaintext = decrypt_leaf(&key, agreement, leaf, &body(blob, leaf)?).map_err(malformed)?;
+        let opened = open_plaintext(&plaintext).map_err(of_leaf)?;
+        let found = opened.record.digest();
+        if let Some((_, expected)) = facts.sampled.iter().find(|(sampled, digest)| *sampled == leaf && *digest != found) {
+            return Err(VerifyError::LeafDigest { leaf, found, expected: *expected });
+        }
+        sink(leaf, &opened, &plaintext).map_err(|source| VerifyError::Write { leaf, source })?;
+        records.push(opened.record);
+    }
+    let digests: Vec<B256> = records.iter().map(LeafRecord::digest).collect();
+    let found = Tree::new(&digests).root();
+    if found != facts.root {
+        return Err(VerifyError::Root { found, expected: facts.root });
+    }
+    Ok(records)
+}
+
+fn read_at<R: Read + Seek>(blob: &mut R, offset: u64, bytes: u64) -> Result<Vec<u8>, VerifyError> {
+    blob.seek(SeekFrom::Start(offset)).map_err(VerifyError::Read)?;
+    let mut out = Vec::new();
+    blob.take(bytes).read_to_end(&mut out).map_err(VerifyError::Read)?;
+    if (out.len() as u64) < bytes {
+        return Err(VerifyError::Read(std::io::ErrorKind::UnexpectedEof.into()));
+    }
+    Ok(out)
+}

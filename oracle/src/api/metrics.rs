@@ -1,0 +1,36 @@
+//! `GET /metrics`: Prometheus text.
+use std::sync::atomic::Ordering;
+
+use axum::{
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+
+use super::Api;
+
+/// All numbers at once.
+pub async fn show(State(api): State<Api>) -> Response {
+    let progress = api.progress.borrow().clone();
+    let blobs = api.blobs.store();
+    let keeper = &api.keeper;
+    let block = |header: Option<crate::chain::Header>| header.map_or(0, |header| header.number);
+    let samples = [
+        ("indexed_block", "gauge", "Newest block in the index.", block(progress.indexed)),
+        ("head_block", "gauge", "Newest block of the chain.", block(progress.head)),
+        ("lag_blocks", "gauge", "Blocks still to be indexed.", progress.lag()),
+        ("reorgs_total", "counter", "Reorganisations since the start.", progress.rollbacks),
+        ("blobs", "gauge", "Blobs in the store.", blobs.count()),
+        ("blob_bytes", "gauge", "Bytes of all blobs.", blobs.used_bytes()),
+        ("blob_quota_bytes", "gauge", "Bytes that all blobs may have.", blobs.limits().quota_bytes),
+        ("keeper_sent_total", "counter", "Transactions of the keeper.", keeper.mined.load(Ordering::Relaxed)),
+        ("keeper_lost_total", "counter", "Races that the keeper lost.", keeper.lost.load(Ordering::Relaxed)),
+        ("keeper_failed_total", "counter", "Failures of the keeper.", keeper.failed.load(Ordering::Relaxed)),
+    ];
+    let mut text = String::new();
+    for (name, kind, help, value) in samples {
+        let name = format!("sunwork_oracle_{name}");
+        text += &format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}

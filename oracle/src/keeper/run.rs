@@ -1,0 +1,283 @@
+//! The keeper at work.
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use alloy::{
+    primitives::{Address, Bytes, keccak256},
+    providers::Provider,
+    sol_types::SolCall,
+};
+use futures::{StreamExt as _, stream};
+use sunwork_edge::{Rpc, TxManager, tx::TxError};
+use sunwork_protocol::{
+    abi::IComputeAgreement::{self, IComputeAgreementInstance},
+    status::Status,
+};
+use tokio::{sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    KeeperCounters,
+    decide::{Next, Poke, Standing, decide},
+};
+use crate::{chain::Header, fold::AgreementRow, follow::Progress, json::Account, store::Store};
+
+/// Agreements looked at in one round.
+const MAX_ROWS: u32 = 5000;
+/// Agreements asked at a time.
+const PARALLEL_READS: usize = 8;
+/// Transactions under way at a time.
+const MAX_UNDER_WAY: usize = 8;
+/// Chain time until a failed poke is tried again, seconds.
+const RETRY_SECS: u64 = 10;
+/// Longest pause between attempts to settle what was under way before a restart.
+const RECOVER_BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// What transactions under way may still take when the oracle is asked to stop. They are journaled, so the next start
+/// settles what is left.
+const STOP_GRACE: Duration = Duration::from_secs(3);
+
+/// How the keeper behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct KeeperOptions {
+    /// Chain time that others get to act first, seconds.
+    pub grace_secs: u64,
+    /// Longest pause between two rounds.
+    pub poll: Duration,
+}
+
+/// The keeper.
+pub struct Keeper {
+    store: Arc<Store>,
+    rpc: Rpc,
+    tx: TxManager,
+    options: KeeperOptions,
+    counters: Arc<KeeperCounters>,
+    /// When an agreement is to be looked at again: the block of its last event when that was decided, and the chain time.
+    later: HashMap<Account, (u64, u64)>,
+    /// Agreements with a transaction under way.
+    busy: HashSet<Account>,
+    sending: JoinSet<(Account, u64)>,
+}
+
+impl Keeper {
+    /// A keeper that sends through `tx`.
+    pub fn new(
+        store: Arc<Store>,
+        rpc: Rpc,
+        tx: TxManager,
+        options: KeeperOptions,
+        counters: Arc<KeeperCounters>,
+    ) -> Self {
+        let (later, busy, sending) = (HashMap::new(), HashSet::new(), JoinSet::new());
+        Self { store, rpc, tx, options, counters, later, busy, sending }
+    }
+
+    /// Works until cancelled.
+    pub async fn run(mut self, mut progress: watch::Receiver<Progress>, token: CancellationToken) {
+        tracing::info!(account = %self.tx.address(), "the keeper starts");
+        tokio::select! {
+            () = token.cancelled() => return,
+            () = self.recover() => {}
+        }
+        loop {
+            // Only on an index that is up to date: an old one shows deadlines that have long been met.
+            let head = {
+                let progress = progress.borrow_and_update();
+                progress.head.filter(|_| progress.trouble.is_none() && progress.lag() == 0)
+            };
+            if let Some(head) = head {
+                tokio::select! {
+                    () = token.cancelled() => break,
+                    () = self.round(head) => {}
+                }
+            }
+            tokio::select! {
+                () = token.cancelled() => break,
+                Some(done) = self.sending.join_next() => self.done(done, head),
+                changed = progress.changed() => if changed.is_err() { break },
+                () = tokio::time::sleep(self.options.poll) => {}
+            }
+        }
+        let rest = async { while self.sending.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_GRACE, rest).await.is_err() {
+            tracing::info!("transactions of the keeper are still under way; the next start settles them");
+        }
+    }
+
+    /// Settles what was under way before a restart.
+    async fn recover(&self) {
+        let mut pause = Duration::from_secs(1);
+        loop {
+            match self.tx.recover().await {
+                Ok(settled) => {
+                    for (entry, outcome) in settled {
+                        tracing::info!(label = %entry.label, to = %entry.to, hash = %entry.hash, ?outcome, "settled");
+                    }
+                    return;
+                }
+                Err(error) => tracing::warn!(%error, "the keeper's earlier transactions are not settled yet"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RECOVER_BACKOFF_MAX);
+        }
+    }
+
+    fn done(&mut self, done: Result<(Account, u64), tokio::task::JoinError>, head: Option<Header>) {
+        match done {
+            Ok((agreement, updated_block)) => {
+                self.busy.remove(&agreement);
+                let again = head.map_or(0, |head| head.time.saturating_add(RETRY_SECS));
+                self.later.insert(agreement, (updated_block, again));
+            }
+            // Its agreement stays busy until a restart, which is better than the same panic every second.
+            Err(error) => tracing::error!(%error, "a task of the keeper broke"),
+        }
+    }
+
+    /// Looks at all agreements that may be due.
+    async fn round(&mut self, head: Header) {
+        let due_before = head.time.saturating_sub(self.options.grace_secs);
+        let rows = match self.store.maybe_due(due_before, MAX_ROWS).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                tracing::warn!(%error, "the keeper cannot read the index");
+                return;
+            }
+        };
+        let listed: HashSet<Account> = rows.iter().map(|row| row.address).collect();
+        self.later.retain(|agreement, _| listed.contains(agreement));
+        let due: Vec<AgreementRow> = rows.into_iter().filter(|row| self.is_due(row, head.time)).collect();
+        let rpc = self.rpc.clone();
+        let standings: Vec<_> = stream::iter(due)
+            .map(|row| {
+                let rpc = &rpc;
+                async move {
+                    let standing = standing(rpc, &row, head).await;
+                    (row, standing)
+                }
+            })
+            .buffer_unordered(PARALLEL_READS)
+            .collect()
+            .await;
+        for (row, standing) in standings {
+            self.act(&row, standing, head);
+        }
+    }
+
+    fn is_due(&self, row: &AgreementRow, now: u64) -> bool {
+        let waits =
+            self.later.get(&row.address).is_some_and(|(block, until)| *block == row.updated_block && now < *until);
+        !waits && !self.busy.contains(&row.address)
+    }
+
+    fn act(&mut self, row: &AgreementRow, standing: Result<Standing, String>, head: Header) {
+        let agreement = row.address;
+        let next = match standing {
+            Ok(standing) => decide(&standing, head.time, self.options.grace_secs),
+            Err(error) => {
+                tracing::warn!(%agreement, error, "the keeper cannot read an agreement");
+                Next::LookAgain(head.time.saturating_add(RETRY_SECS))
+            }
+        };
+        match next {
+            Next::LookAgain(time) => {
+                self.later.insert(agreement, (row.updated_block, time));
+            }
+            Next::Poke(_) if self.busy.len() >= MAX_UNDER_WAY => {}
+            Next::Poke(poke) => {
+                self.busy.insert(agreement);
+                let (rpc, tx, counters) = (self.rpc.clone(), self.tx.clone(), self.counters.clone());
+                let round = row.sealing.as_ref().map(|sealing| sealing.round);
+                let updated_block = row.updated_block;
+                self.sending.spawn(async move {
+                    send(&rpc, &tx, &counters, agreement, poke, round).await;
+                    (agreement, updated_block)
+                });
+            }
+        }
+    }
+}
+
+/// Asks the contract, and for a sealed one whether its round is over.
+async fn standing(rpc: &Rpc, row: &AgreementRow, head: Header) -> Result<Standing, String> {
+    let contract = IComputeAgreementInstance::new(row.address.0, rpc.provider());
+    let view = contract.agreement().call().await.map_err(|error| format!("calling agreement(): {error}"))?;
+    let status = Status::from_u8(view.status)
+        .ok_or_else(|| format!("it has status {}, which this version does not know", view.status))?;
+    let round: u64 = view.round.to();
+    let mut round_time = None;
+    if status == Status::Sealed && round < head.number {
+        let block = rpc.provider().get_block_by_number(round.into()).await;
+        let block = block.map_err(|error| format!("asking for block {round}: {error}"))?;
+        round_time = block.map(|block| block.header.inner.timestamp);
+    }
+    Ok(Standing { status, deadline: view.deadline.to(), closes_at: view.closesAt.to(), round_time })
+}
+
+async fn send(
+    rpc: &Rpc,
+    tx: &TxManager,
+    counters: &KeeperCounters,
+    agreement: Account,
+    poke: Poke,
+    round: Option<u64>,
+) {
+    let (label, calldata) = match poke {
+        Poke::Expire => ("expire", Ok(IComputeAgreement::expireCall {}.abi_encode())),
+        Poke::OpenDraw => ("openDraw", open_draw(rpc, round).await),
+    };
+    let result = match calldata {
+        Ok(calldata) => simulate_and_send(tx, label, agreement.0, calldata.into()).await,
+        Err(reason) => Err(TxError::Temporary { label: label.to_owned(), reason }),
+    };
+    match result {
+        Ok(receipt) => {
+            counters.mined.fetch_add(1, Ordering::Relaxed);
+            let (hash, gas) = (receipt.transaction_hash, receipt.gas_used);
+            tracing::info!(%agreement, poke = label, tx = %hash, block = receipt.block_number, gas, "the keeper moved it on");
+        }
+        // Somebody was first, or the deadline moved: the index will show it.
+        Err(error @ TxError::Reverted { .. }) => {
+            counters.lost.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(%agreement, poke = label, %error, "not needed any more");
+        }
+        Err(error @ TxError::Temporary { .. }) => {
+            counters.failed.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(%agreement, poke = label, %error, "the keeper tries again later");
+        }
+        Err(error @ TxError::Stop { .. }) => {
+            counters.failed.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(%agreement, poke = label, %error, "the keeper needs help");
+        }
+    }
+}
+
+async fn simulate_and_send(
+    tx: &TxManager,
+    label: &str,
+    to: Address,
+    calldata: Bytes,
+) -> Result<sunwork_edge::tx::Receipt, TxError> {
+    tx.simulate(label, to, calldata.clone()).await?;
+    tx.send(label, to, calldata).await
+}
+
+/// `openDraw` with the header of the round's block, which the contract checks against the block's hash.
+async fn open_draw(rpc: &Rpc, round: Option<u64>) -> Result<Vec<u8>, String> {
+    let round = round.ok_or("the index knows no round of it")?;
+    let block = rpc.provider().get_block_by_number(round.into()).await;
+    let block = block.map_err(|error| format!("asking for block {round}: {error}"))?;
+    let header = block.ok_or_else(|| format!("block {round} is unknown"))?.header;
+    let proof = alloy::rlp::encode(&header.inner);
+    let found = keccak256(&proof);
+    if found != header.hash {
+        let expected = header.hash;
+        return Err(format!(
+            "the header of block {round} as the node gives it hashes to {found}, expected {expected}: it lacks a field"
+        ));
+    }
+    Ok(IComputeAgreement::openDrawCall { beaconProof: proof.into() }.abi_encode())
+}
