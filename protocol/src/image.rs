@@ -40,8 +40,7 @@ pub fn archive_from_binary(binary: &[u8], platform: &str, entrypoint_name: &str)
     let manifest = serde_json::to_vec(&manifest).expect("strings only: nothing that JSON lacks");
 
     let mut archive = Vec::new();
-    for (name, data) in
-        [(config_name.as_str(), config.as_slice()), (&layer_name, &layer), ("manifest.json", &manifest)]
+    for (name, data) in [(config_name.as_str(), config.as_slice()), (&layer_name, &layer), ("manifest.json", &manifest)]
     {
         archive.extend_from_slice(&tar::file_header(name.as_bytes(), data.len() as u64));
         push_data(&mut archive, data);

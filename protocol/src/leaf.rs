@@ -232,9 +232,18 @@ mod tests {
     fn golden_values() {
         let tree = tree_hash(&[file(b"b/c.txt", b"world"), file(b"a.txt", b"hello")]).expect("plain paths");
         assert_eq!(tree, b256!("ae44d577b1832f62faa3aee0d9ac47c2a8fdca8309bb6c8c610083f65977d4de"));
-        assert_eq!(LeafRecord::completed(tree).digest(), b256!("99d32eee7eae2aa43da467ff48c3a619eaeaeffd2b18841442af926743429def"));
-        assert_eq!(LeafRecord::app_failed(3).digest(), b256!("f741854b0e6ecf98c608328deae7775766f50d659bc1aee2145bbf16585016be"));
-        assert_eq!(LeafRecord::bare(Outcome::TimeLimit).digest(), b256!("a24003309f8c3b2af88c3d0bbc144ca157ef52fdb90261dde64843dfc0cccbd6"));
+        assert_eq!(
+            LeafRecord::completed(tree).digest(),
+            b256!("99d32eee7eae2aa43da467ff48c3a619eaeaeffd2b18841442af926743429def")
+        );
+        assert_eq!(
+            LeafRecord::app_failed(3).digest(),
+            b256!("f741854b0e6ecf98c608328deae7775766f50d659bc1aee2145bbf16585016be")
+        );
+        assert_eq!(
+            LeafRecord::bare(Outcome::TimeLimit).digest(),
+            b256!("a24003309f8c3b2af88c3d0bbc144ca157ef52fdb90261dde64843dfc0cccbd6")
+        );
     }
 
     #[test]

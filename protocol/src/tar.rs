@@ -229,10 +229,7 @@ impl Reader {
         self.state = if self.padding == 0 { State::Header } else { State::Padding { left: self.padding } };
     }
 
-    fn header<E: From<TarError>>(
-        &mut self,
-        sink: &mut impl FnMut(Event<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn header<E: From<TarError>>(&mut self, sink: &mut impl FnMut(Event<'_>) -> Result<(), E>) -> Result<(), E> {
         let at = self.offset - BLOCK as u64;
         let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
         if block.iter().all(|b| *b == 0) {

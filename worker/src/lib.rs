@@ -1,3 +1,26 @@
-//! The Sunwork worker.
-
+//! The Sunwork worker: watches the chain, decides, fetches, runs, proves, gets paid.
+//!
+//! - [`machine`] decides what is next about one agreement (pure), [`refusal`] what is never taken part in (pure)
+//! - [`supervisor`] carries it out, one task per agreement; [`daemon`] starts them and stops them
+//! - [`journal`] remembers what was promised, before it has any effect
+//! - [`runtime`] runs a leaf in its cage
+//! - [`chain`], [`view`]: what the chain says; [`folder`], [`config`], [`identity`], [`commands`], [`cli`]: the rim
+//!
+//! Invariant: after a restart at any moment, chain and journal alone lead to the right next step.
+pub mod amount;
+pub mod chain;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod context;
+pub mod crash;
+pub mod daemon;
+pub mod folder;
+pub mod identity;
+pub mod journal;
+pub mod machine;
+pub mod refusal;
 pub mod runtime;
+pub mod step;
+pub mod supervisor;
+pub mod view;

@@ -173,6 +173,12 @@ pub enum RuntimeError {
         /// The reason.
         reason: String,
     },
+    /// The engine lost the image (an operator removed it) or never had it: prepare it, then run again.
+    #[error("{image} is not in the engine; it must be prepared (again) first")]
+    NotPrepared {
+        /// The image as named.
+        image: String,
+    },
     /// The archive could not be fetched; try again later.
     #[error("fetching image archive {digest}: {reason}")]
     Fetch {
@@ -204,7 +210,9 @@ impl RuntimeError {
     /// What to do about it.
     pub const fn class(&self) -> ErrorClass {
         match self {
-            Self::Unavailable { .. } | Self::Fetch { .. } | Self::Io { .. } => ErrorClass::Retry,
+            Self::Unavailable { .. } | Self::NotPrepared { .. } | Self::Fetch { .. } | Self::Io { .. } => {
+                ErrorClass::Retry
+            }
             Self::EngineUnfit { .. }
             | Self::ImageUnknown { .. }
             | Self::PlatformMismatch { .. }
@@ -244,11 +252,8 @@ pub trait BlobSource: Send + Sync {
 /// An engine that runs leaves.
 pub trait Runtime: Send + Sync {
     /// Gets the image, checks that it is the one named and that it is for its platform. Cheap when it is there already.
-    fn prepare<'a>(
-        &'a self,
-        image: &'a ImageRef,
-        fetch: &'a dyn BlobSource,
-    ) -> BoxFuture<'a, Result<(), RuntimeError>>;
+    fn prepare<'a>(&'a self, image: &'a ImageRef, fetch: &'a dyn BlobSource)
+    -> BoxFuture<'a, Result<(), RuntimeError>>;
 
     /// Runs one leaf of a prepared image to its end and leaves nothing behind but the output.
     fn run<'a>(&'a self, job: &'a LeafJob) -> BoxFuture<'a, Result<LeafRun, RuntimeError>>;

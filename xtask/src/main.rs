@@ -1,2 +1,90 @@
-//! placeholder
-fn main(){}
+//! `cargo xtask`: parses and calls.
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use xtask::{abi, check, demo, devnet, gas, setup, stage::Stages, test};
+
+/// Developer commands of Sunwork. Each sets up what is missing on this machine first.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The main job, end to end: network, purchase, work, verification, payment, picture
+    Demo {
+        /// Folder for the picture, the report and the results
+        #[arg(long, value_name = "DIR", default_value = "demo-out")]
+        out: PathBuf,
+    },
+    /// A network with funded accounts, an oracle and workers, until Ctrl-C
+    Devnet {
+        /// Port of the chain [default: 8545, or any if that is taken]
+        #[arg(long)]
+        port: Option<u16>,
+        /// Number of workers
+        #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(0..=32))]
+        workers: u8,
+    },
+    /// All tests: forge, cargo, and end to end on real anvil and real Docker
+    Test {
+        /// Far more fuzzing from a new seed, and the long end-to-end cases
+        #[arg(long)]
+        deep: bool,
+    },
+    /// Everything that CI checks: formats, lints, docs, ABI, gas, tests
+    Check,
+    /// Installs what is missing: npm packages, Docker Engine
+    Setup,
+    /// Writes abi/*.json from the Solidity interfaces
+    Abi {
+        /// Only compare
+        #[arg(long)]
+        check: bool,
+    },
+    /// Writes the gas snapshot
+    Snapshot {
+        /// Only compare
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // What was being done, and why it failed, one below the other; without a backtrace.
+            eprintln!("\nerror: {error}");
+            error.chain().skip(1).for_each(|cause| eprintln!("  because {cause}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> eyre::Result<()> {
+    let mode = |check| if check { abi::Mode::Check } else { abi::Mode::Write };
+    match command {
+        Command::Demo { out } => demo::run(&std::path::absolute(out)?).await,
+        Command::Devnet { port, workers } => {
+            let mut options = devnet::Options::for_people()?.workers(workers.into());
+            options.port = port.or(options.port);
+            devnet::supervise::run(options).await
+        }
+        Command::Test { deep } => test::run(if deep { test::Depth::Deep } else { test::Depth::Normal }).await,
+        Command::Check => check::run().await,
+        Command::Setup => setup::all(&mut Stages::default()).await.map(drop),
+        Command::Abi { check } => {
+            setup::packages(&mut Stages::default()).await?;
+            abi::run(mode(check)).await
+        }
+        Command::Snapshot { check } => {
+            setup::packages(&mut Stages::default()).await?;
+            gas::run(mode(check)).await
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Points at which a test lets the process die as by `kill -9`. Release builds do nothing here.
+//!
+//! `SUNWORK_CRASH_AT=name` kills at the first pass of the point, `name#3` at the third.
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, Mutex, PoisonError},
+};
+
+/// All points. Journal: before and after a record is durable. Transactions: `signed` is after the log and before the
+/// broadcast, `sent` after it, `mined` after its outcome is logged.
+pub const POINTS: &[&str] = &[
+    "journal.seen.before",
+    "journal.seen.after",
+    "journal.bought.before",
+    "journal.bought.after",
+    "journal.prepared.before",
+    "journal.prepared.after",
+    "journal.refused.before",
+    "journal.refused.after",
+    "journal.working.before",
+    "journal.working.after",
+    "journal.leaf.before",
+    "journal.leaf.after",
+    "journal.bundle.before",
+    "journal.bundle.after",
+    "journal.claiming.before",
+    "journal.claiming.after",
+    "journal.verdict.before",
+    "journal.verdict.after",
+    "journal.checked.before",
+    "journal.checked.after",
+    "journal.impossible.before",
+    "journal.impossible.after",
+    "journal.barred.before",
+    "journal.barred.after",
+    "journal.finished.before",
+    "journal.finished.after",
+    "journal.tx_signed.before",
+    "journal.tx_signed.after",
+    "journal.tx_resolved.before",
+    "journal.tx_resolved.after",
+    "bundle.uploaded",
+    "tx.accept.signed",
+    "tx.accept.sent",
+    "tx.accept.mined",
+    "tx.seal.signed",
+    "tx.seal.sent",
+    "tx.seal.mined",
+    "tx.abort.signed",
+    "tx.abort.sent",
+    "tx.abort.mined",
+    "tx.open-draw.signed",
+    "tx.open-draw.sent",
+    "tx.open-draw.mined",
+    "tx.claim.signed",
+    "tx.claim.sent",
+    "tx.claim.mined",
+    "tx.verdict.signed",
+    "tx.verdict.sent",
+    "tx.verdict.mined",
+    "tx.decline.signed",
+    "tx.decline.sent",
+    "tx.decline.mined",
+    "tx.reveal.signed",
+    "tx.reveal.sent",
+    "tx.reveal.mined",
+    "tx.open-verification.signed",
+    "tx.open-verification.sent",
+    "tx.open-verification.mined",
+    "tx.expire.signed",
+    "tx.expire.sent",
+    "tx.expire.mined",
+    "tx.redeem.signed",
+    "tx.redeem.sent",
+    "tx.redeem.mined",
+];
+
+static TARGET: LazyLock<Option<(String, u32)>> = LazyLock::new(|| {
+    let text = std::env::var("SUNWORK_CRASH_AT").ok()?;
+    let (name, hit) = text.split_once('#').unwrap_or((&text, "1"));
+    Some((name.to_owned(), hit.parse().ok()?))
+});
+
+static HITS: LazyLock<Mutex<HashMap<String, u32>>> = LazyLock::new(Mutex::default);
+
+/// Dies here when the environment says so, in builds with debug assertions only.
+pub fn point(name: &str) {
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    debug_assert!(POINTS.contains(&name), "the crash point {name} is not listed");
+    let Some((target, at)) = TARGET.as_ref().filter(|(target, _)| target == name) else { return };
+    let mut hits = HITS.lock().unwrap_or_else(PoisonError::into_inner);
+    let hit = hits.entry(target.clone()).or_insert(0);
+    *hit += 1;
+    if hit == at {
+        eprintln!("crash point {name}: dying as told by SUNWORK_CRASH_AT");
+        die();
+    }
+}
+
+fn die() -> ! {
+    // SIGKILL leaves no time for anything, as a power cut would.
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    std::process::abort()
+}

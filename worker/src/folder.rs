@@ -1,0 +1,199 @@
+//! The data folder: where everything is, and that only one process uses it.
+//!
+//! ```text
+//! lock                     held while a worker runs
+//! journal                  see [`crate::journal`]
+//! keys/{owner,device}/     keystores
+//! password                 made by `init` when no password file is given
+//! agreements/<address>/    inputs/  out/<leaf>/  bodies/<leaf>  bundle  theirs (the worker's bundle, as verifier)
+//! images/                  archives on their way into the engine
+//! ```
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    path::{Path, PathBuf},
+};
+
+use alloy::primitives::Address;
+
+/// Why the data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// Another process has it.
+    #[error("another worker process uses the data folder {}; stop it first, or give this one a folder of its own with --data-dir", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// It cannot be made or opened.
+    #[error("cannot use the data folder {}: {source}", path.display())]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// The data folder.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    root: PathBuf,
+}
+
+/// Proof that this process alone uses the folder; ends with the value, also when the process is killed.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Folder {
+    /// The folder, made when it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create(root: impl Into<PathBuf>) -> Result<Self, FolderError> {
+        let folder = Self { root: root.into() };
+        for path in [folder.root.clone(), folder.root.join("agreements"), folder.images()] {
+            std::fs::create_dir_all(&path).map_err(|source| FolderError::Io { path, source })?;
+        }
+        Ok(folder)
+    }
+
+    /// Claims the folder for this process.
+    ///
+    /// # Errors
+    /// When another process has it.
+    pub fn lock(&self) -> Result<Lock, FolderError> {
+        let io = |source| FolderError::Io { path: self.root.clone(), source };
+        let path = self.root.join("lock");
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(FolderError::InUse { path: self.root.clone() }),
+            Err(TryLockError::Error(source)) => Err(io(source)),
+        }
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> PathBuf {
+        self.root.join("journal")
+    }
+
+    /// Archives on their way into the engine.
+    pub fn images(&self) -> PathBuf {
+        self.root.join("images")
+    }
+
+    /// Keystores of one kind, "owner" or "device".
+    pub fn keys(&self, kind: &str) -> PathBuf {
+        self.root.join("keys").join(kind)
+    }
+
+    /// The password that `init` made.
+    pub fn password(&self) -> PathBuf {
+        self.root.join("password")
+    }
+
+    /// Everything of one agreement.
+    pub fn agreement(&self, address: Address) -> AgreementFolder {
+        AgreementFolder { root: self.root.join("agreements").join(format!("{address:?}")) }
+    }
+}
+
+/// The files of one agreement.
+#[derive(Clone, Debug)]
+pub struct AgreementFolder {
+    root: PathBuf,
+}
+
+impl AgreementFolder {
+    /// Makes its folders.
+    ///
+    /// # Errors
+    /// When they cannot be made.
+    pub fn create(&self) -> std::io::Result<()> {
+        std::fs::create_dir_all(self.inputs())?;
+        std::fs::create_dir_all(self.root.join("bodies"))
+    }
+
+    /// Inputs, as the app sees them.
+    pub fn inputs(&self) -> PathBuf {
+        self.root.join("inputs")
+    }
+
+    /// Inputs on their way.
+    pub fn incoming(&self, index: usize) -> PathBuf {
+        self.root.join(format!("incoming-{index}"))
+    }
+
+    /// Output of a leaf, until it is digested.
+    pub fn out(&self, leaf: u32) -> PathBuf {
+        self.root.join("out").join(leaf.to_string())
+    }
+
+    /// Encrypted body of a leaf.
+    pub fn body(&self, leaf: u32) -> PathBuf {
+        self.root.join("bodies").join(leaf.to_string())
+    }
+
+    /// The own bundle.
+    pub fn bundle(&self) -> PathBuf {
+        self.root.join("bundle")
+    }
+
+    /// The worker's bundle, as verifier.
+    pub fn theirs(&self) -> PathBuf {
+        self.root.join("theirs")
+    }
+
+    /// Deletes all of it.
+    ///
+    /// # Errors
+    /// When something cannot be deleted.
+    pub fn remove(&self) -> std::io::Result<()> {
+        match std::fs::remove_dir_all(&self.root) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Writes a file so that it is there whole or not at all, whatever happens.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".draft");
+    let mut file = File::create(&draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&draft, path)?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_process_is_refused_with_a_sentence() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::create(root.path()).unwrap();
+        let lock = folder.lock().unwrap();
+        let error = Folder::create(root.path()).unwrap().lock().unwrap_err();
+        assert!(matches!(error, FolderError::InUse { .. }));
+        assert!(error.to_string().contains("--data-dir"), "{error}");
+        drop(lock);
+        folder.lock().unwrap();
+    }
+}

@@ -1,0 +1,79 @@
+//! Keys, passwords, and the token's unit: what every subcommand needs before it can do anything.
+use std::path::{Path, PathBuf};
+
+use alloy::{primitives::Address, signers::local::PrivateKeySigner};
+use eyre::{WrapErr, bail, eyre};
+use sunwork_edge::keystore;
+use sunwork_protocol::abi::SunToken;
+
+use crate::{amount::Unit, chain::Chain, config::Layer, folder::Folder};
+
+/// The device's hot key: from the settings, else the one that `init` made.
+///
+/// # Errors
+/// When there is none, or the password is wrong.
+pub fn device_key(settings: &Layer, folder: &Folder) -> eyre::Result<PrivateKeySigner> {
+    let password = settings.password_file.as_deref();
+    key("device", settings.keystore.as_deref(), password, folder)
+}
+
+/// The owner's key.
+///
+/// # Errors
+/// When there is none, or the password is wrong.
+pub fn owner_key(settings: &Layer, folder: &Folder) -> eyre::Result<PrivateKeySigner> {
+    let password = settings.owner_password_file.as_deref().or(settings.password_file.as_deref());
+    key("owner", settings.owner_keystore.as_deref(), password, folder)
+}
+
+fn key(kind: &str, given: Option<&Path>, password: Option<&Path>, folder: &Folder) -> eyre::Result<PrivateKeySigner> {
+    let path = match given {
+        Some(path) => path.to_owned(),
+        None => stored_key(kind, folder)?.ok_or_else(|| {
+            eyre!("there is no {kind} key in {}; run `sunwork-worker init` first, or name a keystore", folder.keys(kind).display())
+        })?,
+    };
+    let password = keystore::read_password(password.unwrap_or(&folder.password()))?;
+    Ok(keystore::load(&path, &password)?)
+}
+
+/// The keystore in the data folder, if there is one.
+///
+/// # Errors
+/// When there are several and none is named.
+pub fn stored_key(kind: &str, folder: &Folder) -> eyre::Result<Option<PathBuf>> {
+    let path = folder.keys(kind);
+    let entries = match std::fs::read_dir(&path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).wrap_err_with(|| format!("reading {}", path.display())),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            found.push(path);
+        }
+    }
+    match found.len() {
+        0 => Ok(None),
+        1 => Ok(found.pop()),
+        count => bail!("{} holds {count} keystores, expected one; name one of them by its path", path.display()),
+    }
+}
+
+/// Address in a keystore's file name, as `init` writes it.
+pub fn address_of(path: &Path) -> Option<Address> {
+    path.file_stem()?.to_str()?.parse().ok()
+}
+
+/// The token's symbol and decimals.
+///
+/// # Errors
+/// When the token cannot be read.
+pub async fn unit(chain: &Chain) -> eyre::Result<Unit> {
+    let token = SunToken::new(chain.deployment.token, chain.rpc().provider());
+    let symbol = token.symbol().call().await.wrap_err("reading the token's symbol")?;
+    let decimals = token.decimals().call().await.wrap_err("reading the token's decimals")?;
+    Ok(Unit { symbol, decimals })
+}

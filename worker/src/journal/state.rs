@@ -1,0 +1,181 @@
+//! What the records say together. Pure: the state is a fold over them, and it can be written as records again.
+use std::collections::BTreeMap;
+
+use alloy::primitives::{Address, B256, Bytes};
+use sunwork_edge::tx::TxEntry;
+use sunwork_protocol::status::Ending;
+
+use super::record::{BarredFrom, Header, Record};
+use crate::{machine::DeclineReason, refusal::Refusal};
+
+/// Everything that the journal knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// Whose it is.
+    pub header: Option<Header>,
+    /// Purchases up to this block are known.
+    pub last_block: Option<u64>,
+    /// By agreement.
+    pub agreements: BTreeMap<Address, Agreement>,
+    /// Transactions without an outcome, in the order in which they were signed.
+    pub txs: Vec<TxEntry>,
+}
+
+/// What was promised and done about one agreement.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Agreement {
+    /// Who bought.
+    pub client: Address,
+    /// Packed terms.
+    pub terms: Bytes,
+    /// Encoded specification.
+    pub spec: Bytes,
+    /// Block of the purchase.
+    pub block: u64,
+    /// Image and inputs are here.
+    pub prepared: bool,
+    /// Why we do not take part.
+    pub refusal: Option<Refusal>,
+    /// Salt of the worker's seal.
+    pub work_salt: Option<B256>,
+    /// Leaves that are done, with digest and hash of the encrypted body.
+    pub leaves: BTreeMap<u32, (B256, Option<B256>)>,
+    /// What the worker's seal commits to.
+    pub bundle: Option<Bundle>,
+    /// Salt of the verifier's seal.
+    pub verdict_salt: Option<B256>,
+    /// What the verifier's seal commits to: draw seed and digests.
+    pub verdict: Option<(B256, Vec<B256>)>,
+    /// Bundle of the worker that was found good.
+    pub checked: Option<B256>,
+    /// It cannot be done here.
+    pub impossible: Option<DeclineReason>,
+    /// The chain does not let us accept.
+    pub barred_from_accepting: bool,
+    /// The chain does not let us claim.
+    pub barred_from_claiming: bool,
+    /// How it ended, once nothing is left to do.
+    pub finished: Option<Ending>,
+}
+
+/// A stored bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    /// The attempt that it is encrypted for.
+    pub attempt: u8,
+    /// Root of the result tree.
+    pub root: B256,
+    /// Root of the ciphertext tree.
+    pub ciphertext_root: B256,
+    /// SHA-256 of the bundle.
+    pub blob: B256,
+}
+
+impl Agreement {
+    /// True when stake of ours may be locked in it.
+    pub const fn took_part(&self) -> bool {
+        self.work_salt.is_some() || self.verdict_salt.is_some()
+    }
+
+    /// True when nothing is to be done about it any more.
+    pub const fn is_closed(&self) -> bool {
+        self.finished.is_some() || (self.refusal.is_some() && !self.took_part())
+    }
+}
+
+impl State {
+    /// Adds one record.
+    pub fn apply(&mut self, record: Record) {
+        match record {
+            Record::Header(header) => self.header = Some(header),
+            Record::Seen { block } => self.last_block = self.last_block.max(Some(block)),
+            Record::Bought { agreement, client, terms, spec, block } => {
+                let known = self.agreements.entry(agreement).or_default();
+                let same = known.client == client && known.terms == terms && known.spec == spec;
+                if !same && !known.is_closed() {
+                    // A reorg put another purchase at this address: what was done was done for the old one.
+                    *known = Agreement::default();
+                }
+                (known.client, known.terms, known.spec, known.block) = (client, terms, spec, block);
+            }
+            Record::Prepared { agreement } => self.at(agreement).prepared = true,
+            Record::Refused { agreement, refusal } => self.at(agreement).refusal = Some(refusal),
+            Record::Working { agreement, salt } => self.at(agreement).work_salt = Some(salt),
+            Record::Leaf { agreement, leaf, digest, body } => {
+                self.at(agreement).leaves.insert(leaf, (digest, body));
+            }
+            Record::Bundle { agreement, attempt, root, ciphertext_root, blob } => {
+                self.at(agreement).bundle = Some(Bundle { attempt, root, ciphertext_root, blob });
+            }
+            Record::Claiming { agreement, salt } => self.at(agreement).verdict_salt = Some(salt),
+            Record::Verdict { agreement, draw_seed, digests } => {
+                self.at(agreement).verdict = Some((draw_seed, digests));
+            }
+            Record::Checked { agreement, blob } => self.at(agreement).checked = Some(blob),
+            Record::Impossible { agreement, reason } => self.at(agreement).impossible = Some(reason),
+            Record::Barred { agreement, from } => match from {
+                BarredFrom::Accepting => self.at(agreement).barred_from_accepting = true,
+                BarredFrom::Claiming => self.at(agreement).barred_from_claiming = true,
+            },
+            Record::Finished { agreement, ending } => self.at(agreement).finished = Some(ending),
+            Record::TxSigned(entry) => self.txs.push(entry),
+            Record::TxResolved { nonce, .. } => self.txs.retain(|entry| entry.nonce != nonce),
+        }
+    }
+
+    fn at(&mut self, agreement: Address) -> &mut Agreement {
+        self.agreements.entry(agreement).or_default()
+    }
+
+    /// The shortest list of records that says the same about everything that still matters: closed agreements keep only
+    /// their end, so that a purchase that is read again is not taken for a new one.
+    pub fn to_records(&self) -> Vec<Record> {
+        let mut records = Vec::new();
+        records.extend(self.header.clone().map(Record::Header));
+        records.extend(self.last_block.map(|block| Record::Seen { block }));
+        for (&agreement, known) in &self.agreements {
+            known.push_records(agreement, &mut records);
+        }
+        records.extend(self.txs.iter().cloned().map(Record::TxSigned));
+        records
+    }
+}
+
+impl Agreement {
+    fn push_records(&self, agreement: Address, records: &mut Vec<Record>) {
+        let closed = self.is_closed();
+        let (terms, spec) = if closed { Default::default() } else { (self.terms.clone(), self.spec.clone()) };
+        records.push(Record::Bought { agreement, client: self.client, terms, spec, block: self.block });
+        if let Some(refusal) = self.refusal.clone() {
+            records.push(Record::Refused { agreement, refusal });
+        }
+        if let Some(ending) = self.finished {
+            records.push(Record::Finished { agreement, ending });
+        }
+        if closed {
+            return;
+        }
+        if self.prepared {
+            records.push(Record::Prepared { agreement });
+        }
+        records.extend(self.work_salt.map(|salt| Record::Working { agreement, salt }));
+        records.extend(
+            self.leaves.iter().map(|(&leaf, &(digest, body))| Record::Leaf { agreement, leaf, digest, body }),
+        );
+        if let Some(Bundle { attempt, root, ciphertext_root, blob }) = self.bundle {
+            records.push(Record::Bundle { agreement, attempt, root, ciphertext_root, blob });
+        }
+        records.extend(self.verdict_salt.map(|salt| Record::Claiming { agreement, salt }));
+        if let Some((draw_seed, digests)) = self.verdict.clone() {
+            records.push(Record::Verdict { agreement, draw_seed, digests });
+        }
+        records.extend(self.checked.map(|blob| Record::Checked { agreement, blob }));
+        records.extend(self.impossible.map(|reason| Record::Impossible { agreement, reason }));
+        if self.barred_from_accepting {
+            records.push(Record::Barred { agreement, from: BarredFrom::Accepting });
+        }
+        if self.barred_from_claiming {
+            records.push(Record::Barred { agreement, from: BarredFrom::Claiming });
+        }
+    }
+}

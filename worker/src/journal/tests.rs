@@ -1,0 +1,151 @@
+use alloy::primitives::U256;
+use proptest::prelude::*;
+use sunwork_protocol::status::Ending;
+
+use super::{record::BarredFrom, *};
+use crate::{machine::DeclineReason, refusal::Refusal};
+
+fn header() -> Header {
+    Header { version: VERSION, chain_id: 31337, dispatcher: Address::repeat_byte(7), worker: Address::repeat_byte(1) }
+}
+
+fn entry(nonce: u64) -> TxEntry {
+    TxEntry {
+        label: "accept".into(),
+        to: Address::repeat_byte(3),
+        value: U256::ZERO,
+        input_hash: B256::repeat_byte(4),
+        nonce,
+        hash: B256::with_last_byte(nonce as u8),
+        raw: vec![1, 2, 3].into(),
+    }
+}
+
+fn records() -> Vec<Record> {
+    let agreement = Address::repeat_byte(2);
+    let other = Address::repeat_byte(8);
+    vec![
+        Record::Seen { block: 5 },
+        Record::Bought { agreement, client: Address::repeat_byte(9), terms: vec![1].into(), spec: vec![2].into(), block: 6 },
+        Record::Bought { agreement: other, client: Address::ZERO, terms: vec![].into(), spec: vec![].into(), block: 6 },
+        Record::Refused { agreement: other, refusal: Refusal::Memory { asked_mib: 9, limit_mib: 8 } },
+        Record::Prepared { agreement },
+        Record::Working { agreement, salt: B256::repeat_byte(1) },
+        Record::TxSigned(entry(0)),
+        Record::TxResolved { nonce: 0, hash: entry(0).hash, outcome: TxOutcome::Mined },
+        Record::Leaf { agreement, leaf: 0, digest: B256::repeat_byte(2), body: Some(B256::repeat_byte(3)) },
+        Record::Leaf { agreement, leaf: 1, digest: B256::repeat_byte(4), body: None },
+        Record::Bundle {
+            agreement,
+            attempt: 1,
+            root: B256::repeat_byte(5),
+            ciphertext_root: B256::repeat_byte(6),
+            blob: B256::repeat_byte(7),
+        },
+        Record::Claiming { agreement, salt: B256::repeat_byte(8) },
+        Record::Verdict { agreement, draw_seed: B256::repeat_byte(9), digests: vec![B256::repeat_byte(1); 2] },
+        Record::Checked { agreement, blob: B256::repeat_byte(2) },
+        Record::Impossible { agreement, reason: DeclineReason::OwnFailure },
+        Record::Barred { agreement, from: BarredFrom::Claiming },
+        Record::Barred { agreement, from: BarredFrom::Accepting },
+        Record::TxSigned(entry(1)),
+        Record::Seen { block: 4 },
+    ]
+}
+
+fn fold(records: impl IntoIterator<Item = Record>) -> State {
+    let mut state = State::default();
+    records.into_iter().for_each(|record| state.apply(record));
+    state
+}
+
+#[test]
+fn survives_a_cut_at_every_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let journal = Journal::open(&path, &header()).unwrap();
+    let mut sizes = vec![std::fs::metadata(&path).unwrap().len() as usize];
+    for record in records() {
+        journal.append(record).unwrap();
+        sizes.push(std::fs::metadata(&path).unwrap().len() as usize);
+    }
+    drop(journal);
+    let whole = std::fs::read(&path).unwrap();
+    let all: Vec<_> = std::iter::once(Record::Header(header())).chain(records()).collect();
+    for cut in 0..=whole.len() {
+        std::fs::write(&path, &whole[..cut]).unwrap();
+        let journal = Journal::open(&path, &header()).unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
+        let kept = sizes.iter().filter(|size| **size <= cut).count();
+        // The header is written anew when it was cut itself.
+        let expected = fold(all.iter().take(kept.max(1)).cloned());
+        assert_eq!(journal.state(), expected, "cut at {cut}");
+        // What is written after the repair is found again.
+        journal.append(Record::Seen { block: 900 }).unwrap();
+        drop(journal);
+        assert_eq!(Journal::open(&path, &header()).unwrap().last_block(), Some(900), "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_torn_last_line_of_garbage_is_cut_and_a_broken_middle_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let journal = Journal::open(&path, &header()).unwrap();
+    for record in records() {
+        journal.append(record).unwrap();
+    }
+    drop(journal);
+    let whole = std::fs::read(&path).unwrap();
+    let mut zeros = whole.clone();
+    zeros.extend([0; 700]);
+    std::fs::write(&path, &zeros).unwrap();
+    assert_eq!(Journal::open(&path, &header()).unwrap().state(), fold([Record::Header(header())].into_iter().chain(records())));
+    let middle = whole.iter().position(|byte| *byte == b'\n').unwrap() + 20;
+    let mut flipped = whole.clone();
+    flipped[middle] ^= 1;
+    std::fs::write(&path, &flipped).unwrap();
+    assert!(matches!(Journal::open(&path, &header()), Err(JournalError::Broken { .. })));
+    assert_eq!(std::fs::read(&path).unwrap(), flipped, "a broken journal is left as it is");
+}
+
+#[test]
+fn the_journal_of_another_worker_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    drop(Journal::open(&path, &header()).unwrap());
+    let other = Header { worker: Address::repeat_byte(5), ..header() };
+    let error = Journal::open(&path, &other).err().unwrap();
+    assert!(matches!(error, JournalError::Foreign { .. }));
+    assert!(error.to_string().contains("another data folder"), "{error}");
+}
+
+#[test]
+fn the_state_written_as_records_says_the_same() {
+    let state = fold(std::iter::once(Record::Header(header())).chain(records()));
+    assert_eq!(fold(state.to_records()).agreements[&Address::repeat_byte(2)], state.agreements[&Address::repeat_byte(2)]);
+    assert_eq!(fold(state.to_records()).txs, state.txs);
+    let mut finished = state;
+    finished.apply(Record::Finished { agreement: Address::repeat_byte(2), ending: Ending::Verified });
+    let again = fold(finished.to_records());
+    assert!(again.agreements.values().all(Agreement::is_closed));
+    assert_eq!(fold(again.to_records()), again);
+}
+
+#[test]
+fn every_record_has_listed_crash_points() {
+    for record in records() {
+        for point in record.crash_points() {
+            assert!(crash::POINTS.contains(&point), "{point}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        std::fs::write(&path, bytes).unwrap();
+        let _ = Journal::open(&path, &header());
+    }
+}

@@ -1,0 +1,214 @@
+use sunwork_protocol::status::Ending;
+
+use super::*;
+use crate::view::Slot;
+
+const ME: Address = Address::repeat_byte(1);
+const OTHER: Address = Address::repeat_byte(2);
+const CLIENT: Address = Address::repeat_byte(9);
+
+fn local() -> Local {
+    Local {
+        terms: ComputeTerms {
+            reward_min: 100,
+            reward_max: 200,
+            verifier_fee: 10,
+            class_id: 0,
+            flags: 0,
+            trust_level: 1,
+            trust: 2,
+            leaf_count: 16,
+            samples: 2,
+            verifiers: 2,
+            accept_secs: 60,
+            work_secs: 600,
+            verify_secs: 300,
+        },
+        params: Params { seed_secs: 60, draw_step_secs: 10, draw_steps: 4, draw_factor: 4 },
+        client: CLIENT,
+        preparation: Preparation::Ready,
+        min_reward: 0,
+        may_accept: true,
+        may_claim: true,
+        work: Work::Computing,
+        verification: Verification::Computing,
+        ticket: Some((3, U256::from(7))),
+        took_part: true,
+        payable: false,
+        final_since: None,
+        finality_blocks: 5,
+        open_draw_delay_secs: 5,
+    }
+}
+
+fn view(status: Status) -> View {
+    View {
+        status,
+        ending: Ending::None,
+        attempt: 0,
+        strikes: 0,
+        worker: if status == Status::Open { Address::ZERO } else { OTHER },
+        deadline: 1_000,
+        reward: 150,
+        round: 50,
+        snapshot_epoch: 3,
+        closes_at: 0,
+        class_units: 1_000,
+        draw_seed: B256::repeat_byte(5),
+        commitment: B256::repeat_byte(6),
+        slots: vec![],
+    }
+}
+
+fn slot(verifier: Address, rank: u64) -> Slot {
+    Slot { verifier, rank: U256::from(rank), seal: B256::ZERO, opened: false }
+}
+
+fn at(timestamp: u64) -> Head {
+    Head { number: 100, timestamp }
+}
+
+fn act(view: &View, local: &Local, timestamp: u64) -> Action {
+    next_action(view, local, ME, at(timestamp))
+}
+
+fn as_worker(status: Status) -> View {
+    View { worker: ME, ..view(status) }
+}
+
+fn as_verifier(status: Status) -> View {
+    View { slots: vec![slot(ME, 4)], ..view(status) }
+}
+
+fn waits(action: &Action) -> bool {
+    matches!(action, Action::Wait(_))
+}
+
+#[test]
+fn open_is_prepared_then_accepted_at_the_own_price() {
+    let view = view(Status::Open);
+    assert_eq!(act(&view, &Local { preparation: Preparation::Open, ..local() }, 10), Action::Prepare);
+    assert_eq!(act(&view, &local(), 10), Action::Accept);
+    assert!(waits(&act(&view, &Local { min_reward: 151, ..local() }, 10)));
+    assert!(waits(&act(&view, &Local { may_accept: false, ..local() }, 10)));
+    assert!(waits(&act(&view, &Local { client: ME, ..local() }, 10)));
+    assert!(waits(&act(&view, &local(), 1_001)));
+    assert_eq!(act(&view, &Local { preparation: Preparation::Refused, ..local() }, 10), Action::Done);
+}
+
+#[test]
+fn the_worker_computes_stores_seals_or_gives_up() {
+    let view = as_worker(Status::Working);
+    for (work, action) in [
+        (Work::Computing, Action::ComputeLeaves),
+        (Work::Computed, Action::UploadBundle),
+        (Work::Bundled, Action::SealResult),
+        (Work::Impossible, Action::Abort),
+    ] {
+        assert_eq!(act(&view, &Local { work, ..local() }, 10), action);
+    }
+    assert_eq!(act(&view, &local(), 1_001), Action::Expire);
+    assert!(waits(&act(&as_worker(Status::Keying), &local(), 10)));
+}
+
+#[test]
+fn the_draw_is_opened_by_the_worker_first_and_by_anybody_later() {
+    let mine = as_worker(Status::Sealed);
+    assert_eq!(act(&mine, &local(), 945), Action::OpenDraw);
+    let early = Head { number: 49, timestamp: 945 };
+    assert!(waits(&next_action(&mine, &local(), ME, early)));
+    let theirs = view(Status::Sealed);
+    assert!(waits(&act(&theirs, &local(), 944)));
+    assert_eq!(act(&theirs, &local(), 945), Action::OpenDraw);
+    assert_eq!(act(&theirs, &Local { preparation: Preparation::Open, ..local() }, 950), Action::Prepare);
+    assert!(waits(&act(&theirs, &local(), 1_001)), "only parties expire");
+}
+
+#[test]
+fn a_ticket_below_the_threshold_claims_a_free_or_worse_slot() {
+    let mut drawing = view(Status::Drawing);
+    let low = U256::from(4) << draw::TICKET_SHIFT;
+    let local = Local { ticket: Some((3, low)), ..local() };
+    assert_eq!(act(&drawing, &local, 960), Action::Claim(3));
+    drawing.slots = vec![slot(OTHER, 2), slot(CLIENT, 9)];
+    assert_eq!(act(&drawing, &local, 960), Action::Claim(3), "9 is worse than 4");
+    drawing.slots = vec![slot(OTHER, 2), slot(CLIENT, 4)];
+    assert!(waits(&act(&drawing, &local, 960)), "4 is not below 4");
+    drawing.slots[1] = Slot { seal: B256::repeat_byte(1), ..slot(CLIENT, 9) };
+    assert!(waits(&act(&drawing, &local, 960)), "a sealed slot is not taken away");
+    drawing.slots.clear();
+    assert!(waits(&act(&drawing, &Local { may_claim: false, ..local.clone() }, 960)));
+    assert!(waits(&act(&drawing, &Local { ticket: None, ..local.clone() }, 960)));
+    assert!(waits(&act(&drawing, &Local { client: ME, ..local.clone() }, 960)));
+    assert_eq!(act(&drawing, &Local { preparation: Preparation::Open, ..local }, 960), Action::Prepare);
+}
+
+#[test]
+fn the_threshold_widens_step_by_step_and_stays_wide_in_a_second_window() {
+    let mut drawing = view(Status::Drawing);
+    let local = Local { ticket: Some((0, U256::MAX / U256::from(1_000) * U256::from(12))), ..local() };
+    assert!(waits(&act(&drawing, &local, 960)), "step 0 lets 8 of 1000 in");
+    assert_eq!(act(&drawing, &local, 970), Action::Claim(0), "step 1 lets 16 in");
+    drawing.strikes = 1;
+    assert_eq!(act(&drawing, &local, 960), Action::Claim(0), "step 4 in the second window");
+}
+
+#[test]
+fn a_drawn_verifier_computes_checks_and_seals() {
+    for status in [Status::Drawing, Status::Verifying] {
+        let view = as_verifier(status);
+        assert_eq!(act(&view, &local(), 970), Action::ComputeSamples);
+        let reason = DeclineReason::BundleMissing;
+        let impossible = Local { verification: Verification::Impossible(reason), ..local() };
+        assert_eq!(act(&view, &impossible, 970), Action::Decline(reason));
+    }
+    let view = as_verifier(Status::Verifying);
+    let with = |verification| Local { verification, ..local() };
+    assert_eq!(act(&view, &with(Verification::Computed), 970), Action::CheckBundle);
+    assert_eq!(act(&view, &with(Verification::Checked), 970), Action::SealVerdict);
+    assert!(waits(&act(&as_verifier(Status::Drawing), &with(Verification::Checked), 970)));
+    let mut sealed = view.clone();
+    sealed.slots[0].seal = B256::repeat_byte(1);
+    assert!(waits(&act(&sealed, &with(Verification::Checked), 970)));
+    let impossible = with(Verification::Impossible(DeclineReason::OwnFailure));
+    assert!(waits(&act(&sealed, &impossible, 970)), "a seal cannot be taken back");
+    assert_eq!(act(&sealed, &local(), 1_001), Action::Expire);
+}
+
+#[test]
+fn seals_are_opened_by_their_owners() {
+    assert_eq!(act(&as_worker(Status::Revealing), &local(), 10), Action::Reveal);
+    assert!(waits(&act(&as_verifier(Status::Revealing), &local(), 10)));
+    assert_eq!(act(&as_verifier(Status::Opening), &local(), 10), Action::OpenVerification);
+    let mut opened = as_verifier(Status::Opening);
+    opened.slots[0].opened = true;
+    assert!(waits(&act(&opened, &local(), 10)));
+    assert!(waits(&act(&as_worker(Status::Opening), &local(), 10)));
+}
+
+#[test]
+fn after_the_end_the_own_share_is_collected_and_the_ending_must_stand() {
+    for status in [Status::Settled, Status::Cancelled] {
+        let view = as_worker(status);
+        assert_eq!(act(&view, &Local { payable: true, ..local() }, 10), Action::Redeem);
+        assert!(waits(&act(&view, &Local { final_since: Some(96), ..local() }, 10)));
+        assert_eq!(act(&view, &Local { final_since: Some(95), ..local() }, 10), Action::Done);
+        assert_eq!(act(&view, &Local { took_part: false, payable: true, ..local() }, 10), Action::Done);
+    }
+}
+
+#[test]
+fn every_party_expires_every_late_state_and_strangers_none() {
+    for status in Status::ALL.iter().copied().filter(|status| !status.is_final()) {
+        let worker = act(&as_worker(status), &local(), 1_001);
+        let verifier = act(&as_verifier(status), &local(), 1_001);
+        if status == Status::Open {
+            assert!(waits(&worker) && waits(&verifier));
+        } else {
+            assert_eq!(worker, Action::Expire, "{status}");
+            assert_eq!(verifier, Action::Expire, "{status}");
+        }
+        assert_ne!(act(&view(status), &local(), 1_001), Action::Expire, "{status}");
+        assert_ne!(act(&as_worker(status), &local(), 1_000), Action::Expire, "{status}: the deadline itself is in time");
+    }
+}

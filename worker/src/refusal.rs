@@ -1,0 +1,180 @@
+//! Why this worker takes no part in an agreement: one enumerated reason with the measured value and the limit.
+use std::fmt;
+
+use alloy::primitives::Address;
+use serde::{Deserialize, Serialize};
+use sunwork_protocol::terms::{ComputeSpec, ComputeTerms};
+
+use crate::config::Limits;
+
+/// The reason. What can change (price, free stake) is no refusal: the worker waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the fields are named for what they hold, and the sentences below say the rest")]
+pub enum Refusal {
+    /// The specification cannot be read, or is not the one that the terms commit to.
+    Specification { message: String },
+    /// Only public work is done by this version.
+    Confidential,
+    /// Only proof of contribution is known to this version.
+    TrustLevel { asked: u8, known: u8 },
+    /// Another platform than the class promises.
+    Platform { asked: String, class: String },
+    /// Too many leaves.
+    Leaves { asked: u32, limit: u32 },
+    /// Too much CPU.
+    Cpu { asked_milli: u32, limit_milli: u32 },
+    /// Too much memory.
+    Memory { asked_mib: u32, limit_mib: u32 },
+    /// Too much room.
+    Disk { asked_mib: u32, limit_mib: u32 },
+    /// Too large outputs.
+    Output { asked_mib: u32, limit_mib: u32 },
+    /// Too many processes.
+    Processes { asked: u32, limit: u32 },
+    /// Too long leaves.
+    LeafTime { asked_secs: u32, limit_secs: u32 },
+    /// Too large inputs.
+    Inputs { asked_bytes: u64, limit_bytes: u64 },
+    /// Not even one leaf fits the work window.
+    WorkWindow { leaf_secs: u32, window_secs: u32 },
+    /// The price can never reach ours.
+    Reward { most: u128, least: u128 },
+    /// The image cannot be used.
+    Image { message: String },
+    /// It is our own purchase.
+    OwnPurchase { client: Address },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Specification { message } => write!(f, "the specification cannot be used: {message}"),
+            Self::Confidential => f.write_str("the work is confidential, this version does public work only"),
+            Self::TrustLevel { asked, known } => write!(f, "trust level {asked} is asked, this version knows {known}"),
+            Self::Platform { asked, class } => write!(f, "the platform is {asked}, expected that of the class {class}"),
+            Self::Leaves { asked, limit } => write!(f, "{asked} leaves > limit {limit}"),
+            Self::Cpu { asked_milli, limit_milli } => write!(f, "CPU {asked_milli} m > limit {limit_milli} m"),
+            Self::Memory { asked_mib, limit_mib } => write!(f, "memory {asked_mib} MiB > limit {limit_mib} MiB"),
+            Self::Disk { asked_mib, limit_mib } => write!(f, "disk {asked_mib} MiB > limit {limit_mib} MiB"),
+            Self::Output { asked_mib, limit_mib } => write!(f, "output {asked_mib} MiB > limit {limit_mib} MiB"),
+            Self::Processes { asked, limit } => write!(f, "{asked} processes > limit {limit}"),
+            Self::LeafTime { asked_secs, limit_secs } => write!(f, "leaf time {asked_secs} s > limit {limit_secs} s"),
+            Self::Inputs { asked_bytes, limit_bytes } => write!(f, "inputs {asked_bytes} B > limit {limit_bytes} B"),
+            Self::WorkWindow { leaf_secs, window_secs } => {
+                write!(f, "one leaf may take {leaf_secs} s, the whole work only {window_secs} s")
+            }
+            Self::Reward { most, least } => write!(f, "the reward is at most {most} < least reward {least} (smallest units)"),
+            Self::Image { message } => write!(f, "the image cannot be used: {message}"),
+            Self::OwnPurchase { client } => write!(f, "the client {client} is this worker"),
+        }
+    }
+}
+
+/// Checks terms and specification against the own limits. Pure; `class_name` is "platform+runtime".
+///
+/// # Errors
+/// The first reason against it.
+pub fn check(terms: &ComputeTerms, spec: &ComputeSpec, class_name: &str, limits: &Limits) -> Result<(), Refusal> {
+    if terms.is_confidential() {
+        return Err(Refusal::Confidential);
+    }
+    if terms.trust_level != 1 {
+        return Err(Refusal::TrustLevel { asked: terms.trust_level, known: 1 });
+    }
+    let platform = class_name.split('+').next().unwrap_or_default();
+    if spec.platform != platform {
+        return Err(Refusal::Platform { asked: spec.platform.clone(), class: class_name.to_owned() });
+    }
+    if terms.reward_max < limits.min_reward {
+        return Err(Refusal::Reward { most: terms.reward_max, least: limits.min_reward });
+    }
+    over(terms.leaf_count, limits.max_leaves, |asked, limit| Refusal::Leaves { asked, limit })?;
+    over(spec.milli_cpu, limits.max_milli_cpu, |asked_milli, limit_milli| Refusal::Cpu { asked_milli, limit_milli })?;
+    over(spec.memory_mib, limits.max_memory_mib, |asked_mib, limit_mib| Refusal::Memory { asked_mib, limit_mib })?;
+    over(spec.disk_mib, limits.max_disk_mib, |asked_mib, limit_mib| Refusal::Disk { asked_mib, limit_mib })?;
+    over(spec.output_mib, limits.max_output_mib, |asked_mib, limit_mib| Refusal::Output { asked_mib, limit_mib })?;
+    over(spec.max_pids, limits.max_processes, |asked, limit| Refusal::Processes { asked, limit })?;
+    over(spec.leaf_secs, limits.max_leaf_secs, |asked_secs, limit_secs| Refusal::LeafTime { asked_secs, limit_secs })?;
+    over(spec.leaf_secs, terms.work_secs, |leaf_secs, window_secs| Refusal::WorkWindow { leaf_secs, window_secs })?;
+    let asked_bytes = spec.inputs.iter().fold(0_u64, |sum, input| sum.saturating_add(input.size_bytes));
+    let limit_bytes = u64::from(limits.max_input_mib) << 20;
+    over(asked_bytes, limit_bytes, |asked_bytes, limit_bytes| Refusal::Inputs { asked_bytes, limit_bytes })
+}
+
+fn over<T: PartialOrd>(asked: T, limit: T, refusal: impl FnOnce(T, T) -> Refusal) -> Result<(), Refusal> {
+    if asked > limit { Err(refusal(asked, limit)) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy::primitives::B256;
+    use sunwork_protocol::terms::Input;
+
+    fn spec() -> ComputeSpec {
+        ComputeSpec {
+            image_digest: B256::repeat_byte(1),
+            image_name: String::new(),
+            platform: "linux/amd64".into(),
+            args: vec![],
+            inputs: vec![Input { name: "a".into(), sha256: B256::ZERO, size_bytes: 5 }],
+            first_index: 0,
+            milli_cpu: 1000,
+            memory_mib: 64,
+            disk_mib: 16,
+            max_pids: 32,
+            leaf_secs: 60,
+            output_mib: 8,
+            key_commitment: B256::ZERO,
+        }
+    }
+
+    fn terms() -> ComputeTerms {
+        ComputeTerms {
+            reward_min: 1,
+            reward_max: 10,
+            verifier_fee: 1,
+            class_id: 0,
+            flags: 0,
+            trust_level: 1,
+            trust: 2,
+            leaf_count: 4,
+            samples: 1,
+            verifiers: 2,
+            accept_secs: 60,
+            work_secs: 600,
+            verify_secs: 60,
+        }
+    }
+
+    #[test]
+    fn each_limit_has_its_reason_with_both_numbers() {
+        let limits = Limits::default();
+        let class = "linux/amd64+docker";
+        assert_eq!(check(&terms(), &spec(), class, &limits), Ok(()));
+        let with = |change: &dyn Fn(&mut ComputeTerms, &mut ComputeSpec, &mut Limits)| {
+            let (mut terms, mut spec, mut limits) = (terms(), spec(), Limits::default());
+            change(&mut terms, &mut spec, &mut limits);
+            check(&terms, &spec, class, &limits).unwrap_err()
+        };
+        assert_eq!(with(&|t, _, _| t.flags = 1), Refusal::Confidential);
+        assert_eq!(with(&|t, _, _| t.trust_level = 2), Refusal::TrustLevel { asked: 2, known: 1 });
+        assert_eq!(
+            with(&|_, _, l| l.max_memory_mib = 63),
+            Refusal::Memory { asked_mib: 64, limit_mib: 63 }
+        );
+        assert_eq!(with(&|_, _, l| l.min_reward = 11), Refusal::Reward { most: 10, least: 11 });
+        assert_eq!(with(&|t, _, _| t.work_secs = 59), Refusal::WorkWindow { leaf_secs: 60, window_secs: 59 });
+        assert!(matches!(with(&|_, s, _| s.platform = "linux/arm64".into()), Refusal::Platform { .. }));
+        assert!(matches!(with(&|_, s, _| s.inputs[0].size_bytes = u64::MAX), Refusal::Inputs { .. }));
+        assert!(matches!(with(&|_, _, l| l.max_milli_cpu = 999), Refusal::Cpu { .. }));
+        assert!(matches!(with(&|_, _, l| l.max_disk_mib = 15), Refusal::Disk { .. }));
+        assert!(matches!(with(&|_, _, l| l.max_output_mib = 7), Refusal::Output { .. }));
+        assert!(matches!(with(&|_, _, l| l.max_processes = 31), Refusal::Processes { .. }));
+        assert!(matches!(with(&|_, _, l| l.max_leaf_secs = 59), Refusal::LeafTime { .. }));
+        assert!(matches!(with(&|_, _, l| l.max_leaves = 3), Refusal::Leaves { .. }));
+        let text = with(&|_, _, l| l.max_memory_mib = 63).to_string();
+        assert_eq!(text, "memory 64 MiB > limit 63 MiB");
+    }
+}

@@ -1,0 +1,225 @@
+//! Docker Engine through its socket: getting images, running leaves.
+//!
+//! ```text
+//! prepare:  have it? -> fetch archive, read it, load it without tags | pull by digest -> check platform and ID
+//! run:      sweep the name -> volume -> holder -> app -> wait or kill -> read the output from the holder -> remove all
+//! ```
+
+mod images;
+mod leaf;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::errors::Error as EngineError;
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
+};
+use futures::future::BoxFuture;
+use tokio::sync::{Mutex, OnceCell};
+
+use super::cage::{self, ImageFacts};
+use super::{BlobSource, ImageRef, LeafJob, LeafRun, Runtime, RuntimeError};
+
+/// Longest time that the engine may take for one small request; a Pi with a slow card needs a while for a start.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+/// Longest silence while an image is loaded or pulled.
+const IMAGE_TIMEOUT: Duration = Duration::from_secs(1800);
+
+/// How to reach the engine, and whose things in it are ours.
+#[derive(Clone, Debug)]
+pub struct DockerConfig {
+    /// `unix:///…` or `tcp://…`; by default `DOCKER_HOST`, else the usual socket. The engine must be on this machine, since
+    /// inputs are mounted from its file system.
+    pub host: Option<String>,
+    /// Folder for image archives on their way and for the IDs of those loaded.
+    pub work_dir: PathBuf,
+    /// Name of this worker, unique on the engine: what carries it as a label is ours to remove.
+    pub label: String,
+}
+
+/// A [`Runtime`] on a Docker Engine.
+#[derive(Clone, Debug)]
+pub struct Docker {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    engine: bollard::Docker,
+    /// The same with more patience.
+    slow: bollard::Docker,
+    config: DockerConfig,
+    facts: EngineFacts,
+    images: Mutex<HashMap<ImageRef, ImageFacts>>,
+    /// One image is fetched at a time: a slow link is not shared by two.
+    preparing: Mutex<()>,
+    holder_image: OnceCell<String>,
+}
+
+#[derive(Clone, Debug)]
+struct EngineFacts {
+    platform: String,
+    arch: String,
+    cpus: u64,
+}
+
+impl Docker {
+    /// Connects and checks that the engine can keep the cage's promises.
+    ///
+    /// # Errors
+    /// When it does not answer, or cannot limit memory or processes.
+    pub async fn connect(config: DockerConfig) -> Result<Self, RuntimeError> {
+        let doing = "connecting to the container engine";
+        let host = config.host.clone().or_else(|| std::env::var("DOCKER_HOST").ok().filter(|h| !h.is_empty()));
+        let engine = match &host {
+            Some(host) => bollard::Docker::connect_with_host(host),
+            None => bollard::Docker::connect_with_unix_defaults(),
+        };
+        let engine = engine
+            .map_err(unavailable(doing))?
+            .with_timeout(REQUEST_TIMEOUT)
+            .negotiate_version()
+            .await
+            .map_err(unavailable(doing))?;
+        let info = engine.info().await.map_err(unavailable(doing))?;
+        for (can, missing) in [(info.memory_limit, "memory"), (info.pids_limit, "the number of processes")] {
+            if can == Some(false) {
+                return Err(RuntimeError::EngineUnfit {
+                    missing: missing.into(),
+                    remedy: "turn the kernel's control group on (Raspberry Pi: add \
+                             \"cgroup_enable=memory cgroup_memory=1\" to cmdline.txt and reboot)",
+                });
+            }
+        }
+        if info.swap_limit == Some(false) {
+            tracing::warn!("the engine cannot limit swap: apps may push the host into its swap space");
+        }
+        let os = info.os_type.unwrap_or_else(|| "linux".into());
+        let arch = oci_arch(&info.architecture.unwrap_or_default());
+        let facts = EngineFacts {
+            platform: format!("{os}/{arch}"),
+            arch,
+            cpus: info.ncpu.and_then(|n| u64::try_from(n).ok()).unwrap_or(1).max(1),
+        };
+        std::fs::create_dir_all(config.work_dir.join("images"))
+            .map_err(RuntimeError::io(format!("making {}", config.work_dir.display())))?;
+        let slow = engine.clone().with_timeout(IMAGE_TIMEOUT);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                engine,
+                slow,
+                config,
+                facts,
+                images: Mutex::default(),
+                preparing: Mutex::default(),
+                holder_image: OnceCell::new(),
+            }),
+        })
+    }
+
+    /// Platform of the engine, "linux/arm64".
+    pub fn platform(&self) -> &str {
+        &self.inner.facts.platform
+    }
+
+    /// Removes every container and volume that carries this worker's label: what a killed worker left. Gives their number.
+    /// Call it before the first run, never while leaves run.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn sweep(&self) -> Result<usize, RuntimeError> {
+        let doing = "removing what an earlier run left";
+        let filter = HashMap::from([("label", vec![format!("{}={}", cage::LABEL, self.inner.config.label)])]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filter).build();
+        let containers = self.inner.engine.list_containers(Some(options)).await.map_err(unavailable(doing))?;
+        let mut removed = 0;
+        for id in containers.into_iter().filter_map(|c| c.id) {
+            self.inner.remove_container(&id).await?;
+            removed += 1;
+        }
+        let options = ListVolumesOptionsBuilder::default().filters(&filter).build();
+        let volumes = self.inner.engine.list_volumes(Some(options)).await.map_err(unavailable(doing))?;
+        for volume in volumes.volumes.unwrap_or_default() {
+            self.inner.remove_volume(&volume.name).await?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+}
+
+impl Inner {
+    async fn remove_container(&self, name: &str) -> Result<(), RuntimeError> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        gone_is_fine(self.engine.remove_container(name, Some(options)).await)
+            .map_err(unavailable(format!("removing container {name}")))
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<(), RuntimeError> {
+        let options = RemoveVolumeOptionsBuilder::default().force(true).build();
+        gone_is_fine(self.engine.remove_volume(name, Some(options)).await)
+            .map_err(unavailable(format!("removing volume {name}")))
+    }
+
+    /// Removes the three things of a job, whichever are there.
+    async fn remove_leaf(&self, job_name: &str) -> Result<(), RuntimeError> {
+        let holder = cage::holder_name(job_name);
+        let (app, holder) = tokio::join!(self.remove_container(job_name), self.remove_container(&holder));
+        app.and(holder)?;
+        self.remove_volume(&cage::volume_name(job_name)).await
+    }
+}
+
+impl Runtime for Docker {
+    fn prepare<'a>(
+        &'a self,
+        image: &'a ImageRef,
+        fetch: &'a dyn BlobSource,
+    ) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(self.inner.prepare(image, fetch))
+    }
+
+    fn run<'a>(&'a self, job: &'a LeafJob) -> BoxFuture<'a, Result<LeafRun, RuntimeError>> {
+        Box::pin(leaf::run(&self.inner, job))
+    }
+}
+
+/// OCI's word for what the kernel calls the machine.
+fn oci_arch(machine: &str) -> String {
+    match machine {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "armv7l" | "armv6l" | "armhf" => "arm",
+        "i386" | "i686" => "386",
+        other => other,
+    }
+    .to_owned()
+}
+
+fn unavailable(doing: impl Into<String>) -> impl FnOnce(EngineError) -> RuntimeError {
+    let doing = doing.into();
+    move |error| RuntimeError::Unavailable { doing, reason: error.to_string() }
+}
+
+/// HTTP status of the engine's answer, if it answered.
+fn status(error: &EngineError) -> Option<u16> {
+    match error {
+        EngineError::DockerResponseServerError { status_code, .. } => Some(*status_code),
+        _ => None,
+    }
+}
+
+/// 404: it is not there; 409: its removal is under way.
+fn gone_is_fine(result: Result<(), EngineError>) -> Result<(), EngineError> {
+    match result {
+        Err(EngineError::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
+        Err(EngineError::DockerResponseServerError { status_code: 409, message })
+            if message.contains("already in progress") =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
+}

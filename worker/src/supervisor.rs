@@ -1,0 +1,375 @@
+//! One task per agreement: look at the chain, ask the [`machine`](crate::machine), do it, look again.
+//!
+//! A step that takes long (fetching, computing, storing) is dropped as soon as the chain asks for something else. What a
+//! step has done is in the journal; what it was doing is found again by the next look.
+use std::{sync::Arc, time::Duration};
+
+use alloy::primitives::{Address, B256, U256, keccak256};
+use sunwork_protocol::{
+    draw,
+    status::Ending,
+    terms::{ComputeSpec, ComputeTerms},
+};
+
+use crate::{
+    chain::ChainError,
+    context::Context,
+    journal::{Agreement, JournalError, Record, record::BarredFrom},
+    machine::{Action, Local, Preparation, Verification, Work, next_action},
+    refusal::Refusal,
+    step::StepError,
+    view::{Head, View},
+};
+
+mod prepare;
+mod verify;
+mod work;
+
+/// Longest pause after failures; short against every deadline.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// Blocks after which an agreement that the chain does not know is taken for reorganised away.
+const GONE_AFTER_BLOCKS: u64 = 64;
+/// Seconds that verifiers leave the worker to open the draw itself.
+const OPEN_DRAW_DELAY_SECS: u64 = 6;
+
+/// Why a supervisor ended before its agreement did.
+#[derive(Debug, thiserror::Error)]
+pub enum SupervisorError {
+    /// The journal does not work.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// One agreement, from the purchase to the last collected token.
+pub struct Supervisor {
+    ctx: Arc<Context>,
+    address: Address,
+    terms: ComputeTerms,
+    spec: ComputeSpec,
+    bought_block: u64,
+    client: Address,
+    /// Our best ticket, by draw.
+    ticket: Option<(B256, Option<(u64, U256)>)>,
+    final_since: Option<u64>,
+    last: Option<Action>,
+    failures: u32,
+}
+
+impl Supervisor {
+    /// A supervisor for an agreement that is in the journal. `None` when there is nothing to do about it.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn new(ctx: Arc<Context>, address: Address) -> Result<Option<Self>, SupervisorError> {
+        let Some(known) = ctx.journal.agreement(address).filter(|known| !known.is_closed()) else { return Ok(None) };
+        let read = ComputeTerms::unpack(&known.terms).and_then(|terms| Ok((terms, ComputeSpec::decode(&known.spec)?)));
+        match read {
+            Ok((terms, spec)) => Ok(Some(Self {
+                ctx,
+                address,
+                terms,
+                spec,
+                bought_block: known.block,
+                client: known.client,
+                ticket: None,
+                final_since: None,
+                last: None,
+                failures: 0,
+            })),
+            Err(error) => {
+                let refusal = Refusal::Specification { message: error.to_string() };
+                tracing::info!(agreement = %address, %refusal, "refused");
+                ctx.journal.append(Record::Refused { agreement: address, refusal })?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Runs until nothing is left to do or the worker shuts down.
+    ///
+    /// # Errors
+    /// When the journal does not work.
+    pub async fn run(mut self) -> Result<(), SupervisorError> {
+        let shutdown = self.ctx.shutdown.clone();
+        let mut heads = self.ctx.heads.clone();
+        loop {
+            let head = *heads.borrow_and_update();
+            let step = tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                step = self.step(head) => step,
+            };
+            let pause = match step {
+                Ok(Next::End) => return Ok(()),
+                Ok(Next::Now) => {
+                    self.failures = 0;
+                    continue;
+                }
+                Ok(Next::AwaitBlock) => {
+                    self.failures = 0;
+                    Duration::ZERO
+                }
+                Err(error) => self.failed(error)?,
+            };
+            let next_block = async {
+                tokio::time::sleep(pause).await;
+                // A closed channel means that the watcher is gone, and with it the worker.
+                let _ = heads.changed().await;
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                () = next_block => {}
+            }
+        }
+    }
+
+    /// Notes a failure and says how long to pause.
+    fn failed(&mut self, error: StepError) -> Result<Duration, SupervisorError> {
+        self.failures = self.failures.saturating_add(1);
+        let pause = Duration::from_millis(100 << self.failures.min(6)).min(MAX_PAUSE);
+        let (agreement, action) = (self.address, &self.last);
+        match error {
+            StepError::Journal(error) => return Err(error.into()),
+            StepError::Refused { name, reason } => {
+                tracing::info!(%agreement, ?action, reason, "not now: the contract refuses");
+                let barred = match name {
+                    Some("AlreadyTried" | "ClientCannotWork") => Some(BarredFrom::Accepting),
+                    Some("ExcludedVerifier" | "WorkerCannotVerify") => Some(BarredFrom::Claiming),
+                    _ => None,
+                };
+                if let Some(from) = barred {
+                    self.ctx.journal.append(Record::Barred { agreement, from })?;
+                }
+            }
+            StepError::Retry(reason) if self.failures < 4 => tracing::debug!(%agreement, ?action, reason, "trying again"),
+            StepError::Retry(reason) => tracing::warn!(%agreement, ?action, reason, failures = self.failures, "still trying"),
+            StepError::Stuck(reason) => tracing::error!(%agreement, ?action, reason, "cannot go on; trying again"),
+        }
+        Ok(pause)
+    }
+
+    /// One look and what follows from it.
+    async fn step(&mut self, head: Head) -> Result<Next, StepError> {
+        let view = match self.ctx.chain.view(self.address).await {
+            Ok(view) => view,
+            Err(error) => return self.unreadable(error, head),
+        };
+        let known = self.known();
+        let local = self.local(&view, &known, head).await?;
+        let action = next_action(&view, &local, self.ctx.me, head);
+        if self.last.as_ref() != Some(&action) {
+            self.announce(&view, &action);
+            self.last = Some(action.clone());
+        }
+        match action {
+            Action::Wait(_) => Ok(Next::AwaitBlock),
+            Action::Done => self.done(&view, &known),
+            action => {
+                let obsolete = self.until_obsolete(local, action.clone());
+                tokio::select! {
+                    done = self.act(&view, &known, action.clone()) => done.map(|()| Next::Now),
+                    () = obsolete => {
+                        tracing::info!(agreement = %self.address, ?action, "stopped: the agreement moved on");
+                        Ok(Next::Now)
+                    }
+                }
+            }
+        }
+    }
+
+    async fn act(&self, view: &View, known: &Agreement, action: Action) -> Result<(), StepError> {
+        match action {
+            Action::Prepare => self.prepare(view).await,
+            Action::Accept => self.accept(known).await,
+            Action::ComputeLeaves => self.compute_leaves(view, known).await,
+            Action::UploadBundle => self.upload_bundle(view, known).await,
+            Action::SealResult => self.seal_result(view, known).await,
+            Action::Abort => self.abort().await,
+            Action::OpenDraw => self.open_draw(view).await,
+            Action::Claim(index) => self.claim(known, index).await,
+            Action::ComputeSamples => self.compute_samples(view, known).await,
+            Action::CheckBundle => self.check_bundle(view).await,
+            Action::SealVerdict => self.seal_verdict(view, known).await,
+            Action::Decline(reason) => self.decline(reason).await,
+            Action::Reveal => self.reveal(view, known).await,
+            Action::OpenVerification => self.open_verification(view, known).await,
+            Action::Expire => self.expire().await,
+            Action::Redeem => self.redeem().await,
+            Action::Wait(_) | Action::Done => Ok(()),
+        }
+    }
+
+    /// Returns when the chain no longer asks for `action`. Transactions are short and decide for themselves, so only the
+    /// long steps are watched.
+    fn until_obsolete(&self, local: Local, action: Action) -> impl Future<Output = ()> + use<> {
+        let (ctx, address) = (self.ctx.clone(), self.address);
+        let mut heads = ctx.heads.clone();
+        async move {
+            let long = [
+                Action::Prepare,
+                Action::ComputeLeaves,
+                Action::UploadBundle,
+                Action::ComputeSamples,
+                Action::CheckBundle,
+            ];
+            if !long.contains(&action) {
+                return std::future::pending().await;
+            }
+            heads.mark_unchanged();
+            loop {
+                if heads.changed().await.is_err() {
+                    return std::future::pending().await;
+                }
+                let head = *heads.borrow_and_update();
+                let Ok(view) = ctx.chain.view(address).await else { continue };
+                let next = next_action(&view, &local, ctx.me, head);
+                // Being prepared helps in every state but the last.
+                let still = next == action || (action == Action::Prepare && !view.status.is_final());
+                if !still {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn known(&self) -> Agreement {
+        self.ctx.journal.agreement(self.address).unwrap_or_default()
+    }
+
+    /// The own side, from the journal and two questions to the chain.
+    async fn local(&mut self, view: &View, known: &Agreement, head: Head) -> Result<Local, StepError> {
+        let ended = view.status.is_final();
+        self.final_since = if ended { self.final_since.or(Some(head.number)) } else { None };
+        let payable = ended && known.took_part() && !self.ctx.chain.payable_of(self.ctx.me).await?.is_zero();
+        let preparation = match (&known.refusal, known.prepared) {
+            (Some(_), _) => Preparation::Refused,
+            (None, true) => Preparation::Ready,
+            (None, false) => Preparation::Open,
+        };
+        Ok(Local {
+            terms: self.terms.clone(),
+            params: self.ctx.params,
+            client: self.client,
+            preparation,
+            min_reward: self.ctx.limits.min_reward,
+            may_accept: !known.barred_from_accepting,
+            may_claim: !known.barred_from_claiming,
+            work: self.work_state(view, known),
+            verification: verification_state(view, known),
+            ticket: self.best_ticket(view).await?,
+            took_part: known.took_part(),
+            payable,
+            final_since: self.final_since,
+            finality_blocks: self.ctx.finality_blocks,
+            open_draw_delay_secs: OPEN_DRAW_DELAY_SECS,
+        })
+    }
+
+    fn work_state(&self, view: &View, known: &Agreement) -> Work {
+        if known.bundle.is_some_and(|bundle| bundle.attempt == view.attempt) {
+            Work::Bundled
+        } else if known.impossible.is_some() {
+            Work::Impossible
+        } else if self.leaves_without_body(known).is_empty() {
+            Work::Computed
+        } else {
+            Work::Computing
+        }
+    }
+
+    fn leaves_without_body(&self, known: &Agreement) -> Vec<u32> {
+        let done = |leaf: &u32| known.leaves.get(leaf).is_some_and(|(_, body)| body.is_some());
+        (0..self.terms.leaf_count).filter(|leaf| !done(leaf)).collect()
+    }
+
+    async fn best_ticket(&mut self, view: &View) -> Result<Option<(u64, U256)>, StepError> {
+        if view.draw_seed.is_zero() || view.status.is_final() {
+            return Ok(None);
+        }
+        if let Some((seed, ticket)) = self.ticket
+            && seed == view.draw_seed
+        {
+            return Ok(ticket);
+        }
+        let (seed, me) = (view.draw_seed, self.ctx.me);
+        let units = self.ctx.chain.tickets(me, self.terms.class_id, view.snapshot_epoch).await?;
+        // Linear in the units: off the async threads, and bounded by the stake that somebody paid for.
+        let best = tokio::task::spawn_blocking(move || draw::best_ticket(seed, me, units));
+        let ticket = best.await.map_err(StepError::retry)?;
+        self.ticket = Some((seed, ticket));
+        Ok(ticket)
+    }
+
+    fn unreadable(&self, error: ChainError, head: Head) -> Result<Next, StepError> {
+        let answered = matches!(error, ChainError::Call { answered: true, .. });
+        if answered && head.number > self.bought_block + GONE_AFTER_BLOCKS {
+            tracing::warn!(agreement = %self.address, %error, "the agreement is gone from the chain; left alone");
+            return Ok(Next::End);
+        }
+        Err(error.into())
+    }
+
+    fn announce(&self, view: &View, action: &Action) {
+        let (agreement, status) = (self.address, view.status);
+        match action {
+            Action::Wait(reason) => tracing::debug!(%agreement, %status, reason, "waiting"),
+            Action::Done => tracing::debug!(%agreement, %status, "nothing left to do"),
+            action => tracing::info!(%agreement, %status, attempt = view.attempt, ?action, "next"),
+        }
+    }
+
+    fn done(&self, view: &View, known: &Agreement) -> Result<Next, StepError> {
+        let agreement = self.address;
+        if view.status.is_final() {
+            self.ctx.journal.append(Record::Finished { agreement, ending: view.ending })?;
+            if known.took_part() {
+                tracing::info!(%agreement, ending = %view.ending, "finished");
+            }
+        } else if known.refusal.is_none() {
+            self.ctx.journal.append(Record::Finished { agreement, ending: Ending::None })?;
+        }
+        if let Err(error) = self.ctx.folder.agreement(agreement).remove() {
+            tracing::warn!(%agreement, %error, "cannot delete the files of a finished agreement");
+        }
+        Ok(Next::End)
+    }
+
+    /// Fresh random bytes for a seal.
+    fn new_salt() -> B256 {
+        let mut salt = [0; 32];
+        rand::RngCore::fill_bytes(&mut rand::rng(), &mut salt);
+        salt.into()
+    }
+
+    /// The terms in the agreement's own code are the truth; the event came through a node.
+    async fn check_against_chain(&self, known: &Agreement) -> Result<Result<(), Refusal>, StepError> {
+        let bound = self.ctx.chain.bound_terms(self.address).await?;
+        let found = keccak256(&known.spec);
+        let message = if bound.spec_hash != found {
+            format!("its hash is {found}, the terms commit to {}", bound.spec_hash)
+        } else if bound.terms != self.terms || bound.client != self.client {
+            "the terms of the purchase event are not those of the agreement".to_owned()
+        } else {
+            return Ok(Ok(()));
+        };
+        Ok(Err(Refusal::Specification { message }))
+    }
+}
+
+enum Next {
+    /// Look again at once: something was done.
+    Now,
+    AwaitBlock,
+    End,
+}
+
+fn verification_state(view: &View, known: &Agreement) -> Verification {
+    if let Some(reason) = known.impossible {
+        return Verification::Impossible(reason);
+    }
+    match &known.verdict {
+        Some((seed, _)) if *seed == view.draw_seed => {
+            if known.checked.is_some() { Verification::Checked } else { Verification::Computed }
+        }
+        _ => Verification::Computing,
+    }
+}

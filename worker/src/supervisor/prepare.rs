@@ -1,0 +1,103 @@
+//! Before anything is promised: own limits, free stake, image, inputs.
+use sunwork_edge::blobs::BlobError;
+use sunwork_protocol::{settlement, terms::Input};
+
+use super::Supervisor;
+use crate::{
+    context::OracleBlobs,
+    journal::Record,
+    refusal::{self, Refusal},
+    runtime::{ErrorClass, ImageRef},
+    step::StepError,
+    view::View,
+};
+
+impl Supervisor {
+    /// Ends with a `Prepared` or a `Refused` record, or fails for now.
+    pub(super) async fn prepare(&self, view: &View) -> Result<(), StepError> {
+        let agreement = self.address;
+        let record = match self.preparation(view).await? {
+            Ok(()) => {
+                tracing::info!(%agreement, inputs = self.spec.inputs.len(), "image and inputs are here");
+                Record::Prepared { agreement }
+            }
+            Err(refusal) => {
+                tracing::info!(%agreement, %refusal, "refused");
+                Record::Refused { agreement, refusal }
+            }
+        };
+        Ok(self.ctx.journal.append(record)?)
+    }
+
+    async fn preparation(&self, view: &View) -> Result<Result<(), Refusal>, StepError> {
+        if self.client == self.ctx.me {
+            return Ok(Err(Refusal::OwnPurchase { client: self.client }));
+        }
+        let class = self.ctx.chain.deployment.class_name(self.terms.class_id);
+        if let Err(refusal) = refusal::check(&self.terms, &self.spec, &class, &self.ctx.limits) {
+            return Ok(Err(refusal));
+        }
+        if let Err(refusal) = self.check_against_chain(&self.known()).await? {
+            return Ok(Err(refusal));
+        }
+        self.check_free_stake(view).await?;
+        let image = ImageRef::of_spec(&self.spec);
+        if let Err(error) = self.ctx.runtime.prepare(&image, &OracleBlobs(&self.ctx.blobs)).await {
+            return match error.class() {
+                ErrorClass::Refuse => Ok(Err(Refusal::Image { message: error.to_string() })),
+                ErrorClass::Retry => Err(StepError::retry(error)),
+            };
+        }
+        self.ctx.folder.agreement(self.address).create().map_err(StepError::io("making the agreement's folder"))?;
+        for (index, input) in self.spec.inputs.iter().enumerate() {
+            if let Err(refusal) = self.fetch_input(index, input).await? {
+                return Ok(Err(refusal));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Nothing is fetched for work that our stake cannot enter in either role.
+    async fn check_free_stake(&self, view: &View) -> Result<(), StepError> {
+        if self.known().took_part() {
+            // Our stake is in it already.
+            return Ok(());
+        }
+        let info = self.ctx.chain.worker_info(self.ctx.me).await?;
+        let free = info.bonded.saturating_sub(info.locked).to::<u128>();
+        let terms = &self.terms;
+        let as_worker = settlement::worker_lock(view.reward, terms.samples, terms.verifiers);
+        let as_verifier = settlement::verifier_lock(view.reward, terms.verifier_fee, terms.verifiers);
+        let need = as_worker.min(as_verifier);
+        if free < need {
+            return Err(StepError::retry(format!("free stake {free} < {need} needed (smallest units)")));
+        }
+        Ok(())
+    }
+
+    async fn fetch_input(&self, index: usize, input: &Input) -> Result<Result<(), Refusal>, StepError> {
+        let folder = self.ctx.folder.agreement(self.address);
+        let (incoming, target) = (folder.incoming(index), folder.inputs().join(&input.name));
+        if tokio::fs::metadata(&target).await.is_ok_and(|meta| meta.len() == input.size_bytes) {
+            let hashed = sunwork_edge::blobs::hash_file(&target).await;
+            if hashed.is_ok_and(|(sha256, _)| sha256 == input.sha256) {
+                return Ok(Ok(()));
+            }
+        }
+        let too_large = |found: u64| {
+            let message = format!("the input {:?} has {found} bytes or more, expected {}", input.name, input.size_bytes);
+            Ok(Err(Refusal::Specification { message }))
+        };
+        match self.ctx.blobs.get_to_file(input.sha256, input.size_bytes, &incoming).await {
+            Ok(()) => {}
+            Err(BlobError::TooLarge { found, .. }) => return too_large(found),
+            Err(error) => return Err(StepError::retry(error)),
+        }
+        let size = tokio::fs::metadata(&incoming).await.map_err(StepError::io("reading an input"))?.len();
+        if size != input.size_bytes {
+            return too_large(size);
+        }
+        tokio::fs::rename(&incoming, &target).await.map_err(StepError::io("moving an input"))?;
+        Ok(Ok(()))
+    }
+}

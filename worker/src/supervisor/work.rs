@@ -1,0 +1,336 @@
+//! The worker's steps: accept, compute, bundle, seal, reveal; and what both roles do: expire and redeem.
+use std::{collections::BTreeSet, fs::File, io::BufWriter, sync::Arc};
+
+use alloy::{
+    primitives::{Address, B256, Bytes},
+    sol_types::SolCall,
+};
+use sha2::{Digest, Sha256};
+use sunwork_protocol::{
+    abi::IComputeAgreement::{self, WorkerOpening},
+    bundle::{self, BundleWriter, PUBLIC_SESSION_KEY},
+    draw,
+    merkle::Tree,
+    seal,
+};
+use tokio::task::JoinSet;
+
+use super::Supervisor;
+use crate::{
+    context::Context,
+    crash,
+    folder::{AgreementFolder, write_durably},
+    journal::{Agreement, Record},
+    machine::DeclineReason,
+    runtime::{self, ErrorClass, ImageRef, LeafJob, Limits, RuntimeError},
+    step::StepError,
+    view::View,
+};
+
+/// Longest random pause before an accept, milliseconds: enough for one worker's transaction to reach the node before
+/// the next worker looks whether it is still free.
+const ACCEPT_JITTER_MS: u64 = 250;
+/// More than settling takes (measured: about 160k for a worker and two verifiers).
+const SETTLE_GAS: u64 = 100_000;
+const SETTLE_GAS_PER_PARTY: u64 = 80_000;
+/// Pause before a leaf is tried again when the engine failed.
+const ENGINE_PAUSE: std::time::Duration = std::time::Duration::from_secs(2);
+
+impl Supervisor {
+    pub(super) async fn send(&self, label: &str, call: impl SolCall) -> Result<(), StepError> {
+        // Any of these may turn out to be the last of its kind, which then moves the agreement on, or even settles it.
+        let parties = u64::from(self.terms.verifiers) + 1;
+        let headroom = SETTLE_GAS + SETTLE_GAS_PER_PARTY * parties;
+        let tx = &self.ctx.tx;
+        let receipt = tx.send_with_headroom(label, self.address, call.abi_encode().into(), headroom).await?;
+        let (hash, gas) = (receipt.transaction_hash, receipt.gas_used);
+        tracing::info!(agreement = %self.address, tx = %hash, gas, "{label} is mined");
+        Ok(())
+    }
+
+    /// Sends what others may be sending too: looks first, including at what is not mined yet.
+    pub(super) async fn send_raced(&self, label: &str, call: impl SolCall) -> Result<(), StepError> {
+        let calldata = Bytes::from(call.abi_encode());
+        self.ctx.tx.simulate(label, self.address, calldata).await?;
+        self.send(label, call).await
+    }
+
+    pub(super) async fn accept(&self, known: &Agreement) -> Result<(), StepError> {
+        let pause = rand::Rng::random_range(&mut rand::rng(), 0..ACCEPT_JITTER_MS);
+        tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+        let call = IComputeAgreement::acceptCall {};
+        self.ctx.tx.simulate("accept", self.address, call.abi_encode().into()).await?;
+        self.ensure_work_salt(known)?;
+        self.send("accept", call).await
+    }
+
+    fn ensure_work_salt(&self, known: &Agreement) -> Result<B256, StepError> {
+        if let Some(salt) = known.work_salt {
+            return Ok(salt);
+        }
+        let salt = Self::new_salt();
+        self.ctx.journal.append(Record::Working { agreement: self.address, salt })?;
+        Ok(salt)
+    }
+
+    pub(super) async fn abort(&self) -> Result<(), StepError> {
+        self.send("abort", IComputeAgreement::abortCall {}).await
+    }
+
+    pub(super) async fn compute_leaves(&self, view: &View, known: &Agreement) -> Result<(), StepError> {
+        let salt = self.ensure_work_salt(known)?;
+        let sealing = Some(Sealing { salt, attempt: view.attempt });
+        self.compute(self.leaves_without_body(known), sealing).await
+    }
+
+    /// Runs these leaves, as many at a time as there are permits. Each is in the journal as soon as it is done.
+    pub(super) async fn compute(&self, leaves: Vec<u32>, sealing: Option<Sealing>) -> Result<(), StepError> {
+        let folder = self.ctx.folder.agreement(self.address);
+        folder.create().map_err(StepError::io("making the agreement's folder"))?;
+        let total = leaves.len();
+        let mut running = JoinSet::new();
+        let mut leaves = leaves.into_iter();
+        let mut done = 0;
+        loop {
+            // Only so many tasks as may run exist, however large the bag is.
+            while running.len() < self.ctx.limits.parallel_leaves as usize {
+                let Some(leaf) = leaves.next() else { break };
+                let task = LeafTask {
+                    ctx: self.ctx.clone(),
+                    agreement: self.address,
+                    leaf,
+                    sealing,
+                    job: self.job(leaf, &folder),
+                    folder: folder.clone(),
+                };
+                running.spawn(task.run());
+            }
+            let Some(finished) = running.join_next().await else { return Ok(()) };
+            match finished.map_err(StepError::retry)? {
+                Ok(()) => {}
+                Err(LeafError::Step(error)) => return Err(error),
+                Err(LeafError::Never { reason, message }) => {
+                    tracing::error!(agreement = %self.address, message, "the work cannot be done here");
+                    return Ok(self.ctx.journal.append(Record::Impossible { agreement: self.address, reason })?);
+                }
+            }
+            done += 1;
+            tracing::debug!(agreement = %self.address, done, total, "leaves done");
+        }
+    }
+
+    fn job(&self, leaf: u32, folder: &AgreementFolder) -> LeafJob {
+        LeafJob {
+            image: ImageRef::of_spec(&self.spec),
+            args: self.spec.args.clone(),
+            env: runtime::leaf_env(self.address, &self.spec, self.terms.leaf_count, leaf),
+            input_dir: folder.inputs(),
+            out_dir: folder.out(leaf),
+            limits: Limits::of_spec(&self.spec),
+            // Several workers may share one engine.
+            name: format!("sunwork-{}-{}-{leaf}", short(self.ctx.me), hex::encode(self.address)),
+        }
+    }
+
+    pub(super) async fn upload_bundle(&self, view: &View, known: &Agreement) -> Result<(), StepError> {
+        let folder = self.ctx.folder.agreement(self.address);
+        let rows: Option<Vec<(B256, B256)>> =
+            known.leaves.values().map(|(digest, body)| Some((*digest, (*body)?))).collect();
+        let rows = rows.filter(|rows| rows.len() == self.terms.leaf_count as usize);
+        let rows = rows.ok_or_else(|| StepError::retry("a leaf is missing"))?;
+        let digests: Vec<B256> = rows.iter().map(|(digest, _)| *digest).collect();
+        let bodies: Vec<[u8; 32]> = rows.iter().map(|(_, body)| body.0).collect();
+        let ciphertext_root = bundle::ciphertext_root(&bodies);
+        let builder = folder.clone();
+        let built = tokio::task::spawn_blocking(move || build_bundle(&builder, &bodies)).await.map_err(StepError::retry)?;
+        let spoilt = built.map_err(|error| StepError::Stuck(format!("making the bundle: {error}")))?;
+        if !spoilt.is_empty() {
+            // The disk lost what the journal says was there: do these leaves once more.
+            tracing::warn!(agreement = %self.address, ?spoilt, "encrypted leaves are not what they were; computing them again");
+            let salt = self.ensure_work_salt(known)?;
+            return self.compute(spoilt, Some(Sealing { salt, attempt: view.attempt })).await;
+        }
+        let blob = self.ctx.blobs.put_file(folder.bundle()).await.map_err(StepError::retry)?;
+        crash::point("bundle.uploaded");
+        let root = Tree::new(&digests).root();
+        let record =
+            Record::Bundle { agreement: self.address, attempt: view.attempt, root, ciphertext_root, blob };
+        Ok(self.ctx.journal.append(record)?)
+    }
+
+    pub(super) async fn seal_result(&self, view: &View, known: &Agreement) -> Result<(), StepError> {
+        let (bundle, _, seal_) = self.own_seal(view, known)?;
+        let call = IComputeAgreement::sealResultCall {
+            seal_,
+            ciphertextRoot: bundle.ciphertext_root,
+            resultBlob: bundle.blob,
+        };
+        self.send("seal", call).await
+    }
+
+    /// What the worker's seal commits to, its salt, and the seal.
+    fn own_seal(&self, view: &View, known: &Agreement) -> Result<(crate::journal::state::Bundle, B256, B256), StepError> {
+        let missing = || StepError::Stuck("salt and bundle of this attempt are not in the journal; was the data folder lost?".into());
+        let salt = known.work_salt.ok_or_else(missing)?;
+        let bundle = known.bundle.filter(|bundle| bundle.attempt == view.attempt).ok_or_else(missing)?;
+        let chain_id = self.ctx.chain.deployment.chain_id;
+        let ciphertext_root = bundle.ciphertext_root;
+        let seal =
+            seal::worker_seal(bundle.root, salt, ciphertext_root, chain_id, self.address, view.attempt, self.ctx.me);
+        Ok((bundle, salt, seal))
+    }
+
+    pub(super) async fn reveal(&self, view: &View, known: &Agreement) -> Result<(), StepError> {
+        let (bundle, salt, own_seal) = self.own_seal(view, known)?;
+        if seal::announcement(own_seal, bundle.ciphertext_root, bundle.blob) != view.commitment {
+            return Err(StepError::Stuck("the seal on chain is not the one in the journal".into()));
+        }
+        let (count, samples) = (self.terms.leaf_count, self.terms.samples);
+        let sampled = view.slots.iter().flat_map(|slot| draw::sampled_leaves(view.draw_seed, slot.verifier, count, samples));
+        let leaves: Vec<u32> = sampled.collect::<BTreeSet<_>>().into_iter().collect();
+        let all: Vec<B256> = known.leaves.values().map(|(digest, _)| *digest).collect();
+        if all.len() != count as usize {
+            return Err(StepError::Stuck("digests are missing in the journal; was the data folder lost?".into()));
+        }
+        let tree = Tree::new(&all);
+        let opening = WorkerOpening {
+            root: bundle.root,
+            salt,
+            ciphertextRoot: bundle.ciphertext_root,
+            resultBlob: bundle.blob,
+            digests: leaves.iter().map(|leaf| all[*leaf as usize]).collect(),
+            proof: tree.multiproof(&leaves),
+            leaves,
+        };
+        self.send("reveal", IComputeAgreement::revealCall { opening }).await
+    }
+
+    pub(super) async fn open_draw(&self, view: &View) -> Result<(), StepError> {
+        let proof = self.ctx.chain.header_proof(view.round).await?;
+        self.send_raced("open-draw", IComputeAgreement::openDrawCall { beaconProof: proof }).await
+    }
+
+    pub(super) async fn expire(&self) -> Result<(), StepError> {
+        self.send_raced("expire", IComputeAgreement::expireCall {}).await
+    }
+
+    pub(super) async fn redeem(&self) -> Result<(), StepError> {
+        let party = self.ctx.me;
+        self.send("redeem", IComputeAgreement::redeemPaymentCall { party }).await
+    }
+}
+
+fn short(address: Address) -> String {
+    hex::encode(&address[..4])
+}
+
+/// Under which key a worker's leaf is encrypted.
+#[derive(Clone, Copy)]
+pub(super) struct Sealing {
+    salt: B256,
+    attempt: u8,
+}
+
+enum LeafError {
+    Step(StepError),
+    /// It will never work here.
+    Never { reason: DeclineReason, message: String },
+}
+
+impl From<StepError> for LeafError {
+    fn from(error: StepError) -> Self {
+        Self::Step(error)
+    }
+}
+
+/// One leaf on its way.
+struct LeafTask {
+    ctx: Arc<Context>,
+    agreement: Address,
+    leaf: u32,
+    sealing: Option<Sealing>,
+    job: LeafJob,
+    folder: AgreementFolder,
+}
+
+impl LeafTask {
+    async fn run(self) -> Result<(), LeafError> {
+        let (agreement, leaf) = (self.agreement, self.leaf);
+        let permit = self.ctx.leaf_permits.acquire().await.map_err(StepError::retry)?;
+        let run = loop {
+            match self.ctx.runtime.run(&self.job).await {
+                Ok(run) => break run,
+                Err(error) if error.class() == ErrorClass::Refuse => return Err(never(&error)),
+                Err(error) => {
+                    tracing::warn!(%agreement, leaf, %error, "the engine failed; trying the leaf again");
+                    tokio::time::sleep(ENGINE_PAUSE).await;
+                }
+            }
+        };
+        drop(permit);
+        tracing::info!(%agreement, leaf, outcome = ?run.record.outcome, "{}", run.message);
+        let digest = run.record.digest();
+        let out_dir = self.job.out_dir.clone();
+        let body = match self.sealing {
+            None => None,
+            Some(Sealing { salt, attempt }) => {
+                let key = bundle::leaf_key(&PUBLIC_SESSION_KEY, &salt, agreement, attempt, leaf);
+                let path = self.folder.body(leaf);
+                let write = move || {
+                    let plaintext = runtime::leaf_plaintext(&run)?;
+                    let body = bundle::encrypt_leaf(&key, agreement, leaf, &plaintext);
+                    write_durably(&path, &body)?;
+                    std::io::Result::Ok(B256::from(bundle::body_hash(&body)))
+                };
+                let written = tokio::task::spawn_blocking(write).await.map_err(StepError::retry)?;
+                Some(written.map_err(StepError::io("encrypting a leaf"))?)
+            }
+        };
+        self.ctx.journal.append(Record::Leaf { agreement, leaf, digest, body }).map_err(StepError::from)?;
+        // What the output was is in the body, or only its digest mattered.
+        if let Err(error) = tokio::fs::remove_dir_all(&out_dir).await
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%agreement, leaf, %error, "cannot delete a leaf's output");
+        }
+        Ok(())
+    }
+}
+
+fn never(error: &RuntimeError) -> LeafError {
+    let reason = match error {
+        RuntimeError::EngineUnfit { .. } => DeclineReason::OwnFailure,
+        _ => DeclineReason::ImageUnusable,
+    };
+    LeafError::Never { reason, message: error.to_string() }
+}
+
+/// Joins the encrypted leaves. Returns those whose bytes are not what they were.
+fn build_bundle(folder: &AgreementFolder, bodies: &[[u8; 32]]) -> Result<Vec<u32>, bundle::BundleError> {
+    let mut lengths = Vec::with_capacity(bodies.len());
+    let mut spoilt = Vec::new();
+    for (leaf, expected) in (0_u32..).zip(bodies) {
+        match hash_file(&folder.body(leaf)) {
+            Ok((found, length)) if found == *expected => lengths.push(length),
+            _ => spoilt.push(leaf),
+        }
+    }
+    if !spoilt.is_empty() {
+        return Ok(spoilt);
+    }
+    let io = |leaf| move |source| bundle::BundleError::Io { leaf, source };
+    let file = File::create(folder.bundle()).map_err(io(0))?;
+    let mut writer = BundleWriter::new(BufWriter::new(file), &lengths)?;
+    for leaf in 0..bodies.len() as u32 {
+        writer.append(&mut File::open(folder.body(leaf)).map_err(io(leaf))?)?;
+    }
+    let file = writer.finish()?.into_inner().map_err(|error| io(0)(error.into_error()))?;
+    file.sync_all().map_err(io(0))?;
+    Ok(spoilt)
+}
+
+fn hash_file(path: &std::path::Path) -> std::io::Result<([u8; 32], u64)> {
+    let mut hasher = Sha256::new();
+    let length = std::io::copy(&mut File::open(path)?, &mut hasher)?;
+    Ok((hasher.finalize().into(), length))
+}

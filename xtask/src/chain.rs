@@ -1,0 +1,171 @@
+//! The development chain: anvil, and what only a development chain can do.
+use std::{
+    collections::BTreeSet,
+    net::TcpListener,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use alloy::{
+    network::TransactionBuilder,
+    primitives::{Address, Bytes, U256},
+    providers::{DynProvider, Provider, ProviderBuilder, ext::AnvilApi},
+    rpc::types::{Filter, TransactionRequest},
+    sol_types::{SolCall, SolEvent},
+};
+use eyre::{WrapErr, bail};
+use sunwork_protocol::abi::SunToken;
+use tokio::time::sleep;
+use url::Url;
+
+use crate::{accounts, foundry, process::Process};
+
+/// Chain id of every development network.
+pub const CHAIN_ID: u64 = 31337;
+const START_LIMIT: Duration = Duration::from_secs(20);
+const STOP_GRACE: Duration = Duration::from_secs(5);
+const RECEIPT_LIMIT: Duration = Duration::from_secs(30);
+/// Plenty for a worker that only pays for gas.
+const POCKET_MONEY_WEI: u128 = 1_000_000_000_000_000_000_000;
+
+/// A running anvil.
+#[derive(Debug)]
+pub struct Chain {
+    /// The process.
+    pub process: Process,
+    url: Url,
+    provider: DynProvider,
+}
+
+impl Chain {
+    /// Starts anvil on `port`, mining each transaction at once.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start(port: u16, dir: &Path) -> eyre::Result<Self> {
+        let mut command = Command::new(foundry::tool("anvil").await?);
+        command
+            .args(["--quiet", "--host", "127.0.0.1", "--order", "fifo"])
+            .args(["--port", &port.to_string()])
+            .args(["--chain-id", &CHAIN_ID.to_string()])
+            .args(["--accounts", &accounts::ALL.len().to_string()])
+            .current_dir(dir);
+        // The HTTP client is built without a TLS provider of its own. An error means that there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let process = Process::spawn("anvil", command, &dir.join("anvil.log"), STOP_GRACE)?;
+        let url: Url = format!("http://127.0.0.1:{port}").parse().wrap_err("the chain's address")?;
+        let provider = ProviderBuilder::new().connect_http(url.clone()).erased();
+        let mut chain = Self { process, url, provider };
+        let until = Instant::now() + START_LIMIT;
+        loop {
+            if matches!(chain.provider.get_chain_id().await, Ok(CHAIN_ID)) {
+                // Another program's node on the same port would answer too, while ours dies of the taken port.
+                sleep(Duration::from_millis(50)).await;
+                chain.process.expect_alive()?;
+                return Ok(chain);
+            }
+            chain.process.expect_alive()?;
+            if Instant::now() > until {
+                bail!("anvil did not answer at {} within {} s", chain.url, START_LIMIT.as_secs());
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Its JSON-RPC address.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// A connection to it.
+    pub fn provider(&self) -> &DynProvider {
+        &self.provider
+    }
+
+    /// From now on a block every `seconds`, whether there are transactions or not.
+    ///
+    /// # Errors
+    /// When anvil refuses.
+    pub async fn mine_every(&self, seconds: u64) -> eyre::Result<()> {
+        self.provider.anvil_set_interval_mining(seconds).await.wrap_err("setting the block time")
+    }
+
+    /// Ether for gas.
+    ///
+    /// # Errors
+    /// When anvil refuses.
+    pub async fn fund(&self, account: Address) -> eyre::Result<()> {
+        let amount = U256::from(POCKET_MONEY_WEI);
+        self.provider.anvil_set_balance(account, amount).await.wrap_err_with(|| format!("funding {account}"))
+    }
+
+    /// Sends from a development account, which anvil signs for, and waits for the receipt.
+    ///
+    /// # Errors
+    /// When it reverts or is not mined.
+    pub async fn send(&self, from: Address, to: Address, call: impl SolCall) -> eyre::Result<()> {
+        let request = TransactionRequest::default().with_from(from).with_to(to).with_input(Bytes::from(call.abi_encode()));
+        let sent = self.provider.send_transaction(request).await.wrap_err("sending a transaction")?;
+        let receipt = sent
+            .with_timeout(Some(RECEIPT_LIMIT))
+            .get_receipt()
+            .await
+            .wrap_err("waiting for a transaction's receipt")?;
+        if !receipt.status() {
+            bail!("transaction {} to {to} reverted", receipt.transaction_hash);
+        }
+        Ok(())
+    }
+
+    /// The tokens of everybody who was ever in a transfer, added up, in the smallest unit.
+    ///
+    /// # Errors
+    /// When the chain cannot be read.
+    pub async fn token_total(&self, token: Address) -> eyre::Result<u128> {
+        let filter = Filter::new().address(token).event_signature(SunToken::Transfer::SIGNATURE_HASH).from_block(0);
+        let logs = self.provider.get_logs(&filter).await.wrap_err("reading the token's transfers")?;
+        let mut holders = BTreeSet::new();
+        for log in &logs {
+            let transfer = SunToken::Transfer::decode_log(&log.inner).wrap_err("reading a transfer")?;
+            holders.extend([transfer.from, transfer.to]);
+        }
+        let mut total = U256::ZERO;
+        for holder in holders {
+            total += self.token_balance(token, holder).await?;
+        }
+        u128::try_from(total).wrap_err("adding up the token's balances")
+    }
+
+    /// Tokens of `account`, smallest unit.
+    ///
+    /// # Errors
+    /// When the chain cannot be read.
+    pub async fn token_balance(&self, token: Address, account: Address) -> eyre::Result<U256> {
+        SunToken::new(token, &self.provider)
+            .balanceOf(account)
+            .call()
+            .await
+            .wrap_err_with(|| format!("reading the token balance of {account}"))
+    }
+}
+
+/// A port of the loopback that is free now.
+///
+/// # Errors
+/// When there is none.
+pub fn free_port() -> eyre::Result<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0").wrap_err("looking for a free port")?;
+    Ok(listener.local_addr().wrap_err("looking for a free port")?.port())
+}
+
+/// `wanted` if it is free, else any that is.
+///
+/// # Errors
+/// When there is none.
+pub fn port_or_free(wanted: u16) -> eyre::Result<u16> {
+    match TcpListener::bind(("127.0.0.1", wanted)) {
+        Ok(_) => Ok(wanted),
+        Err(_) => free_port(),
+    }
+}

@@ -1,0 +1,144 @@
+//! Foundry's programs, and what we call them for.
+use std::{
+    env,
+    fs::{self, File},
+    io::Read,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use alloy::primitives::Address;
+use eyre::{WrapErr, bail, eyre};
+use tokio::process::Command;
+
+use crate::{
+    command::{capture, program},
+    paths,
+};
+
+/// The version that `package.json` pins.
+const VERSION: &str = "1.7.1";
+/// A cold build with the WebAssembly compiler on a slow machine.
+const BUILD_LIMIT: Duration = Duration::from_secs(900);
+const DEPLOY_LIMIT: Duration = Duration::from_secs(300);
+const VERSION_LIMIT: Duration = Duration::from_secs(30);
+
+/// The real program `name` (not npm's Node wrapper, whose death leaves the program alive): of the pinned version from PATH,
+/// else from npm.
+///
+/// # Errors
+/// When there is neither.
+pub async fn tool(name: &str) -> eyre::Result<PathBuf> {
+    for dir in env::var_os("PATH").iter().flat_map(env::split_paths) {
+        let path = dir.join(name);
+        if is_elf(&path) && is_pinned(&path).await {
+            return Ok(path);
+        }
+    }
+    let arch = match env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => bail!("no Foundry package for {other}; put {name} {VERSION} on PATH (https://getfoundry.sh)"),
+    };
+    let path = paths::root().join(format!("node_modules/@foundry-rs/{name}-{}-{arch}/bin/{name}", env::consts::OS));
+    if !path.is_file() {
+        bail!("{name} {VERSION} is neither on PATH nor at {}; run `cargo xtask setup`", path.display());
+    }
+    Ok(path)
+}
+
+/// `forge` with these arguments, in the root.
+///
+/// # Errors
+/// When there is no forge.
+pub async fn forge(args: &[&str]) -> eyre::Result<Command> {
+    let mut command = program(tool("forge").await?);
+    // Its own words are the reason; a backtrace of its insides would push them out of sight.
+    command.args(args).env("RUST_BACKTRACE", "0");
+    Ok(command)
+}
+
+/// `forge` on contracts and scripts alone, with artifacts and cache of its own: a `forge test` that runs at the same time or
+/// was interrupted cannot disturb a deployment, and no test is compiled for one.
+async fn forge_apart(args: &[&str]) -> eyre::Result<Command> {
+    let mut command = forge(args).await?;
+    let dir = paths::state_dir().join("forge");
+    command.env("FOUNDRY_OUT", dir.join("out")).env("FOUNDRY_CACHE_PATH", dir.join("cache"));
+    Ok(command)
+}
+
+/// Folder of the artifacts that [`build`] writes.
+pub fn artifacts() -> PathBuf {
+    paths::state_dir().join("forge/out")
+}
+
+/// Compiles contracts and scripts. Says nothing when nothing is to be done.
+///
+/// # Errors
+/// With the compiler's words.
+pub async fn build() -> eyre::Result<()> {
+    let _lock = Lock::take().await?;
+    capture(forge_apart(&["build", "contracts", "script"]).await?, BUILD_LIMIT).await.wrap_err("compiling the contracts").map(drop)
+}
+
+/// Deploys with `script/Deploy.s.sol` from an account that the node signs for. Parameters and the resulting deployment file lie
+/// in `dir`, which must be below `deployments/`: the script may write nowhere else.
+///
+/// # Errors
+/// With forge's words.
+pub async fn deploy(rpc_url: &str, deployer: Address, dir: &Path) -> eyre::Result<PathBuf> {
+    let file = dir.join("deployment.json");
+    let _lock = Lock::take().await?;
+    let mut command = forge_apart(&["script", "script/Deploy.s.sol", "--rpc-url", rpc_url, "--broadcast", "--unlocked", "--slow"]).await?;
+    command
+        .args(["--sender", &deployer.to_string()])
+        .env("SUNWORK_PARAMS", dir.join("params.json"))
+        .env("SUNWORK_DEPLOYMENT_FILE", &file)
+        .env("FOUNDRY_BROADCAST", dir.join("broadcast"));
+    capture(command, DEPLOY_LIMIT).await.wrap_err("deploying the contracts")?;
+    if !file.is_file() {
+        bail!("forge ended well but wrote no {}", file.display());
+    }
+    Ok(file)
+}
+
+/// Checks what is on chain against a deployment file and this source, with `script/CheckDeployment.s.sol`.
+///
+/// # Errors
+/// With the first difference.
+pub async fn check_deployment(rpc_url: &str, file: &Path) -> eyre::Result<()> {
+    let _lock = Lock::take().await?;
+    let mut command = forge_apart(&["script", "script/CheckDeployment.s.sol", "--rpc-url", rpc_url]).await?;
+    command.env("SUNWORK_DEPLOYMENT_FILE", file);
+    capture(command, DEPLOY_LIMIT).await.wrap_err("checking the deployment").map(drop)
+}
+
+/// Two forges at once would write one cache.
+struct Lock(#[allow(dead_code, reason = "held, not read")] File);
+
+impl Lock {
+    async fn take() -> eyre::Result<Self> {
+        let dir = paths::state_dir();
+        fs::create_dir_all(&dir).wrap_err_with(|| format!("making {}", dir.display()))?;
+        let path = dir.join("forge.lock");
+        let file = File::create(&path).wrap_err_with(|| format!("opening {}", path.display()))?;
+        for _ in 0..BUILD_LIMIT.as_secs() * 20 {
+            if file.try_lock().is_ok() {
+                return Ok(Self(file));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Err(eyre!("another forge has held {} for too long", path.display()))
+    }
+}
+
+fn is_elf(path: &Path) -> bool {
+    let mut magic = [0; 4];
+    File::open(path).is_ok_and(|mut file| file.read_exact(&mut magic).is_ok() && &magic == b"\x7fELF")
+}
+
+async fn is_pinned(path: &Path) -> bool {
+    let mut command = program(path);
+    command.arg("--version");
+    capture(command, VERSION_LIMIT).await.is_ok_and(|text| text.contains(VERSION))
+}

@@ -1,0 +1,27 @@
+//! Developer commands of Sunwork, as a library so that end-to-end tests start the same networks as people do.
+//!
+//! - [`setup`]: npm packages, Solidity compiler, Docker Engine: what is missing is installed, or said
+//! - [`devnet`]: a whole network (chain, contracts, oracle, workers) of real processes on free ports
+//! - [`demo`]: the main job on such a network, with a picture and a report
+//! - [`test`], [`check`], [`abi`], [`gas`]: what CI runs
+//!
+//! Invariant: every process that is started here is ended here, whatever happens to this one (see [`watchdog`]).
+pub mod abi;
+pub mod accounts;
+pub mod apps;
+pub mod binaries;
+pub mod chain;
+pub mod check;
+pub mod command;
+pub mod demo;
+pub mod devnet;
+pub mod docker;
+pub mod foundry;
+pub mod gas;
+pub mod npm;
+pub mod paths;
+pub mod process;
+pub mod setup;
+pub mod stage;
+pub mod test;
+pub mod watchdog;

@@ -1,0 +1,122 @@
+//! Jobs that cannot be done, or whose app misbehaves: one clear sentence each, and nothing lost.
+
+use std::time::Duration;
+
+use alloy::primitives::U256;
+use sunwork_client::job::{JobBuilder, Windows};
+use sunwork_protocol::{leaf::Outcome, status::Ending};
+use xtask::{
+    accounts,
+    devnet::{Options, SUN},
+};
+
+use crate::support::{Net, expect, hostile, small_bag};
+
+/// An app's own failure is a result: agreed on, paid, reported.
+#[tokio::test(flavor = "multi_thread")]
+async fn failing_apps_are_results_that_are_agreed_on_and_paid() -> eyre::Result<()> {
+    let mut net = Net::start(Options::for_tests()?).await?;
+    let image = net.image("hostile").await?;
+    let moods: [(&[&str], Outcome, i32); 3] = [
+        (&["exit", "3"], Outcome::AppFailed, 3),
+        (&["no-computed-json"], Outcome::NoComputedJson, 0),
+        (&["link-out"], Outcome::OutputInvalid, 0),
+    ];
+    let mut agreements = Vec::new();
+    for (mood, ..) in &moods {
+        agreements.push(net.buy(hostile(&image, mood)).await?.address);
+    }
+    for (agreement, (mood, outcome, status)) in agreements.into_iter().zip(moods) {
+        let ending = net.until_over(agreement, Duration::from_secs(120), |devnet, _| devnet.expect_alive()).await?;
+        expect(ending, Ending::Verified)?;
+        let dir = net.files.path().join(agreement.to_string());
+        let results = net.client.results(agreement, &dir).await?;
+        assert_eq!((results.leaves[0].outcome, results.leaves[0].exit_status), (outcome, status), "{mood:?}");
+        net.expect_settled_once(agreement).await?;
+    }
+    net.expect_stakes_whole(&[]).await?;
+    net.expect_supply_unchanged().await?;
+    net.devnet.stop().await
+}
+
+/// Nobody takes what it cannot run; the money comes back without anybody asking.
+#[tokio::test(flavor = "multi_thread")]
+async fn work_that_nobody_can_run_is_refused_with_a_reason_and_refunded() -> eyre::Result<()> {
+    let mut net = Net::start(Options::for_tests()?).await?;
+    let image = net.image("raytrace").await?;
+    let token = net.devnet.deployment.token;
+    let before = net.devnet.chain.token_balance(token, accounts::CLIENT.address).await?;
+    let short = Windows { accept_secs: 8, work_secs: Some(30), verify_secs: Some(30) };
+
+    // An image for another platform: its archive says arm64, the class is amd64 (or the other way round).
+    let other = if xtask::apps::platform() == "linux/amd64" { "linux/arm64" } else { "linux/amd64" };
+    let binary = xtask::apps::build("raytrace").await?;
+    let (tar, ..) =
+        sunwork_client::image::archive_from_binary(&std::fs::read(&binary)?, other, "raytrace");
+    let foreign = net.files.path().join("foreign.tar");
+    std::fs::write(&foreign, tar)?;
+    let said = net.client.prepare(&JobBuilder::new(foreign.display().to_string()).build()?).await;
+    let class_of_other = xtask::apps::class().replace("amd64", "arm64");
+    match said {
+        // Found before anything is paid: the class of that platform has no workers, or the archive does not fit.
+        Ok(plan) => {
+            let preflight = net.client.preflight(&plan, accounts::CLIENT.address).await?;
+            assert!(!preflight.problems.is_empty(), "nobody runs {class_of_other}, and nothing said so");
+        }
+        Err(error) => assert!(error.to_string().contains(other), "{error}"),
+    }
+
+    // An image that no oracle has, by digest; the client buys it blindly.
+    let digest = format!("sha256:{}", "ab".repeat(32));
+    let unknown = JobBuilder::new(digest).platform(xtask::apps::platform()).leaves(1).windows(short).reward(SUN, SUN);
+    let unknown = net.buy(unknown).await;
+    if let Ok(agreement) = unknown {
+        let ending = net.until_over(agreement.address, Duration::from_secs(90), |devnet, _| devnet.expect_alive()).await?;
+        expect(ending, Ending::NoWorker)?;
+    } else {
+        println!("the client refused it: {:#}", unknown.unwrap_err());
+    }
+
+    // More memory than any worker gives.
+    let mut job = small_bag(&image).windows(short).build()?;
+    job.resources.memory_mib = 1 << 20;
+    let plan = net.client.prepare(&job).await?;
+    let greedy = net.client.buy(&plan, sunwork_client::buy::Payment::Permit).await?.address;
+    let ending = net.until_over(greedy, Duration::from_secs(90), |devnet, _| devnet.expect_alive()).await?;
+    expect(ending, Ending::NoWorker)?;
+    let log = std::fs::read_to_string(net.devnet.workers[0].log())?;
+    assert!(log.contains("memory"), "the worker says why it refused:\n{}", net.logs());
+
+    // All money comes back by `withdraw`.
+    net.client.withdraw().await?;
+    let after = net.devnet.chain.token_balance(token, accounts::CLIENT.address).await?;
+    assert_eq!(after, before, "a refused job costs no tokens");
+    net.expect_stakes_whole(&[]).await?;
+    net.devnet.stop().await
+}
+
+/// Too little money, too little allowance, too few workers: said with numbers before anything is paid.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_said_before_paying() -> eyre::Result<()> {
+    let net = Net::start(Options::for_tests()?.workers(2)).await?;
+    let image = net.image("raytrace").await?;
+    let stranger = net.devnet.client(accounts::STRANGER).await?;
+    let plan = stranger.prepare(&small_bag(&image).build()?).await?;
+    let preflight = stranger.preflight(&plan, accounts::STRANGER.address).await?;
+    let sentences: Vec<String> = preflight
+        .problems_for(sunwork_client::preflight::ByAllowance::Yes)
+        .iter()
+        .map(|problem| problem.sentence(stranger.unit()))
+        .collect();
+    let all = sentences.join("\n");
+    assert!(all.contains("110"), "says how much is needed: {all}");
+    assert!(all.contains("worker"), "says that two workers are too few for one worker and two verifiers: {all}");
+
+    // The contract refuses the same, with its own numbers, and takes nothing.
+    let error = net.client.buy(&plan, sunwork_client::buy::Payment::ApproveAndCall).await.unwrap_err().to_string();
+    assert!(error.contains('2') && error.contains('3'), "two workers, three needed: {error}");
+    let token = net.devnet.deployment.token;
+    let held = net.devnet.chain.token_balance(token, net.devnet.deployment.dispatcher).await?;
+    assert_eq!(held, U256::from(2 * 2500 * SUN), "only the stakes are in the dispatcher");
+    net.devnet.stop().await
+}

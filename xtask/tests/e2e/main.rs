@@ -1,0 +1,11 @@
+//! End to end: real anvil, real contracts, real oracle and worker processes, real Docker.
+//!
+//! Each test starts a network of its own on free ports. `.config/nextest.toml` runs them one after the other; under plain
+//! `cargo test` the lock in [`support`] does.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod absent;
+mod bad_jobs;
+mod crash;
+mod honest;
+mod support;
