@@ -299,8 +299,9 @@ contract WorkerDispatcher is IWorkerDispatcher, IApproveAndCallReceiver, Reentra
 
     /// @inheritdoc IWorkerDispatcher
     function payoutOf(address account) public view returns (address) {
-        address worker = workerOf(account);
-        return worker == address(0) ? account : _stakes.workers[worker].payout;
+        // Not for devices: they are named without their consent, so anybody could draw a keeper's tips to itself.
+        address payout = _stakes.workers[account].payout;
+        return payout == address(0) ? account : payout;
     }
 
     /// @inheritdoc IWorkerDispatcher

@@ -103,6 +103,8 @@ contract ComputeAgreement is WorkAgreement, IComputeAgreement {
         require(
             _s.status == Status.Keying || _s.status == Status.Working, WrongStatus(status(), Status.Working)
         );
+        // Who missed the deadline has vanished: the smaller fee of an abort is for those who say so in time.
+        require(!_deadlinePassed(), TooLate(block.timestamp, _deadline()));
         _requireWorker();
         _workerLeaves(ABORT_BPS, Verdict.Neutral, Ending.Aborted);
     }
@@ -150,15 +152,16 @@ contract ComputeAgreement is WorkAgreement, IComputeAgreement {
         uint256 tickets = dispatcher.ticketsOf(verifier, t.classId, a.snapshotEpoch);
         require(index < tickets, NoSuchTicket(index, tickets));
         uint256 ticket = DrawLib.ticket(_c.drawSeed, verifier, index);
-        uint256 step = _drawStep();
-        uint256 limit = DrawLib.threshold(a.classUnits, uint256(t.verifiers) * DRAW_FACTOR, step);
+        uint256 limit = DrawLib.threshold(a.classUnits, uint256(t.verifiers) * DRAW_FACTOR, _drawStep());
         require(ticket < limit, TicketTooHigh(ticket, limit));
 
         address displaced = _takeSlot(verifier, uint80(ticket >> 176), t.verifiers);
         emit Claimed(verifier, uint80(ticket >> 176), displaced);
         if (displaced != address(0)) dispatcher.release(displaced, 0, Verdict.Neutral);
         if (a.closesAt == 0 && _c.slotCount == t.verifiers) {
-            _c.attempt.closesAt = uint40(_drawStart() + (step + 1) * DRAW_STEP_SECS);
+            // The end of the present step, and never behind the deadline: `expire` would call a full draw too small.
+            uint256 end = block.timestamp + DRAW_STEP_SECS - (block.timestamp - _drawStart()) % DRAW_STEP_SECS;
+            _c.attempt.closesAt = end < _s.deadline ? uint40(end) : _s.deadline;
         }
     }
 
@@ -178,9 +181,8 @@ contract ComputeAgreement is WorkAgreement, IComputeAgreement {
 
     /// @inheritdoc IComputeAgreement
     function decline(uint16 reason) external {
-        Status now_ = status();
-        require(now_ == Status.Drawing || now_ == Status.Verifying, WrongStatus(now_, Status.Verifying));
-        require(!_deadlinePassed(), TooLate(block.timestamp, _deadline()));
+        // Not before the window has closed: a strike is for who was drawn, not for whoever claims and leaves.
+        _requireStatus(Status.Verifying);
         (uint256 i, address verifier) = _requireVerifier();
         require(_c.slots[i].seal == 0, AlreadySealed(verifier));
         _verifierLeaves(i, 0, reason);
@@ -528,13 +530,21 @@ contract ComputeAgreement is WorkAgreement, IComputeAgreement {
     }
 
     function _requireWorker() private view {
-        address caller = dispatcher.workerOf(msg.sender);
-        require(caller == _s.worker && caller != address(0), NotTheWorker(msg.sender, _s.worker));
+        require(_actsFor(_s.worker), NotTheWorker(msg.sender, _s.worker));
+    }
+
+    /// @dev The owner account, or the device that locked the stake: another device of the same worker could lose more here
+    /// than its own limit.
+    function _actsFor(address worker) private view returns (bool) {
+        if (msg.sender == worker) return true;
+        (, address device) = dispatcher.lockOf(address(this), worker);
+        return msg.sender == device;
     }
 
     function _requireVerifier() private view returns (uint256 index, address verifier) {
         verifier = dispatcher.workerOf(msg.sender);
         index = _slotOf(verifier);
+        require(_actsFor(verifier), NotAVerifier(msg.sender));
     }
 
     function _slotOf(address verifier) private view returns (uint256) {

@@ -75,7 +75,7 @@ struct WorkerOpening {
     bytes32 ciphertextRoot;
     /// SHA-256 of the result blob, as announced with the seal.
     bytes32 resultBlob;
-    /// Strictly ascending; holds at least every sampled leaf.
+    /// Strictly ascending; holds every sampled leaf, and at most V k leaves.
     uint32[] leaves;
     /// Digests of these leaves.
     bytes32[] digests;
@@ -165,7 +165,8 @@ interface IComputeAgreement is IWorkAgreement {
     /// @notice Claims a slot with the caller's ticket `index`.
     function claim(uint256 index) external;
 
-    /// @notice A drawn verifier steps back before its seal, without fault: it cannot get key, input or blob.
+    /// @notice A drawn verifier steps back after the claim window and before its seal, without fault: it cannot get key,
+    /// input or blob.
     /// @param reason For the record; see docs/PROTOCOL.md.
     function decline(uint16 reason) external;
 

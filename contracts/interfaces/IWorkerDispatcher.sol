@@ -54,7 +54,7 @@ struct WorkerInfo {
 /// @notice A hot key of a worker's machine.
 struct Device {
     address worker;
-    /// Most that agreements entered by this key may lock at a time, smallest token unit.
+    /// Most that agreements entered by this key may lock at a time, smallest token unit. What they slash comes off it.
     uint88 limit;
     uint88 locked;
     /// First epoch in which the key works.
@@ -216,7 +216,7 @@ interface IWorkerDispatcher {
     /// @notice The identity that `actor` acts for: itself if registered, its worker if a device, else zero.
     function workerOf(address actor) external view returns (address worker);
 
-    /// @notice Where the earnings of `account` go: its payout account if it is a worker, else itself.
+    /// @notice Where the earnings of `account` go: its payout account if it is a worker, else itself (devices too).
     function payoutOf(address account) external view returns (address);
 
     /// @notice Tickets of `worker` in `classId`: units of stake that were active in `atEpoch` and still are bonded.

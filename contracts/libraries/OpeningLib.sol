@@ -22,6 +22,7 @@ library OpeningLib {
         bytes32 found = SealLib.announcement(seal, o.ciphertextRoot, o.resultBlob);
         require(found == c.commitment, IComputeAgreement.SealMismatch(found, c.commitment));
         ComputeTerms memory t = _terms();
+        _checkCount(o.leaves.length, uint256(t.verifiers) * t.samples);
         bytes32 root = MerkleLib.multiproofRoot(o.leaves, o.digests, o.proof, t.leafCount);
         require(root == o.root, IComputeAgreement.ProofInvalid(root, o.root));
         uint256 count = c.slotCount;
@@ -96,6 +97,11 @@ library OpeningLib {
             require(mine[j] != 0, IComputeAgreement.ZeroDigest(samples[j]));
             dissent |= uint32(1) << uint32(j);
         }
+    }
+
+    /// @dev Every verifier's opening has to carry all that the worker brings: never more than the samples.
+    function _checkCount(uint256 given, uint256 most) private pure {
+        require(given <= most, IComputeAgreement.LengthMismatch(given, most));
     }
 
     function _terms() private view returns (ComputeTerms memory) {

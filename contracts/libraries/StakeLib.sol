@@ -193,7 +193,12 @@ library StakeLib {
         require(l.amount != 0, IWorkerDispatcher.NothingLocked(worker, agreement));
         require(slash <= l.amount, IWorkerDispatcher.SlashAboveLock(slash, l.amount));
         delete self.locks[agreement][worker];
-        if (l.device != address(0)) self.devices[l.device].locked -= uint88(l.amount);
+        if (l.device != address(0)) {
+            Device storage d = self.devices[l.device];
+            d.locked -= uint88(l.amount);
+            // What a device lost is gone from its limit, or a stolen key could lose it again and again.
+            if (slash != 0) d.limit = d.limit > slash ? d.limit - uint88(slash) : 0;
+        }
 
         Worker storage w = self.workers[worker];
         w.locked -= uint88(l.amount);

@@ -22,10 +22,18 @@ struct Ballot {
     bytes32[] digests;
 }
 
+/// @dev What one verifier says of one leaf.
+struct Choice {
+    bool voted;
+    /// Zero where it agrees with the worker.
+    bytes32 digest;
+}
+
 /// @title VoteLib
 /// @notice Who is right on a disputed leaf: the digest with more than half of the odds of all who voted on it.
 /// @dev Deployed apart and linked: only dissent pays for the call, and the agreement stays below the size limit.
-/// Bounded by V verifiers and k leaves each, V k <= 128. Costs nothing without dissent.
+/// Bounded by V verifiers and k leaves each, V k <= 128: the worst case stays below half of a
+/// transaction's gas (test/attack-findings/GasFindings.t.sol), which needs each leaf to be decided only once.
 library VoteLib {
     /// @notice Collects the ballots of an agreement and decides.
     function count(
@@ -62,61 +70,74 @@ library VoteLib {
         for (uint256 i = 0; i < n; ++i) {
             if (!ballots[i].opened) votes[i] = Vote.Silent;
         }
+        Choice[] memory choices = new Choice[](n);
         for (uint256 i = 0; i < n; ++i) {
             if (!ballots[i].opened || ballots[i].dissent == 0) continue;
             for (uint256 j = 0; j < ballots[i].leaves.length; ++j) {
                 if ((ballots[i].dissent >> j) & 1 == 0) continue;
-                Ending leafEnding = _decideLeaf(ballots, votes, ballots[i].leaves[j], workerOdds);
-                if (leafEnding == Ending.Refuted) ending = Ending.Refuted;
-                else if (leafEnding == Ending.Undecided && ending == Ending.Verified) ending =
-                Ending.Undecided;
+                if (_collect(ballots, choices, ballots[i].leaves[j]) != i) continue;
+                Ending leafEnding = _decideLeaf(ballots, choices, votes, workerOdds);
+                if (leafEnding == Ending.Refuted) {
+                    ending = Ending.Refuted;
+                } else if (leafEnding == Ending.Undecided && ending == Ending.Verified) {
+                    ending = Ending.Undecided;
+                }
             }
         }
     }
 
-    /// @dev Digest zero stands for the worker's own. Marks the losers in `votes`.
-    function _decideLeaf(Ballot[] memory ballots, Vote[] memory votes, uint32 leaf, uint256 workerOdds)
+    /// @dev Looks every voter's choice on `leaf` up once: the counting below only compares.
+    /// @return first The first ballot that dissents on it, so that a leaf is decided once and not once per dissenter.
+    function _collect(Ballot[] memory ballots, Choice[] memory choices, uint32 leaf)
         private
         pure
-        returns (Ending)
+        returns (uint256 first)
     {
+        first = type(uint256).max;
+        for (uint256 i = 0; i < ballots.length; ++i) {
+            (choices[i].voted, choices[i].digest) = _voteOn(ballots[i], leaf);
+            if (choices[i].digest != 0 && first == type(uint256).max) first = i;
+        }
+    }
+
+    /// @dev Digest zero stands for the worker's own. Marks the losers in `votes`.
+    function _decideLeaf(
+        Ballot[] memory ballots,
+        Choice[] memory choices,
+        Vote[] memory votes,
+        uint256 workerOdds
+    ) private pure returns (Ending) {
         uint256 total = workerOdds;
         for (uint256 i = 0; i < ballots.length; ++i) {
-            (bool voted,) = _voteOn(ballots[i], leaf);
-            if (voted) total += ballots[i].odds;
+            if (choices[i].voted) total += ballots[i].odds;
         }
-        if (2 * (_oddsFor(ballots, leaf, 0) + workerOdds) > total) {
-            _markLosers(ballots, votes, leaf, 0);
+        if (2 * (_oddsFor(ballots, choices, 0) + workerOdds) > total) {
+            _markLosers(choices, votes, 0);
             return Ending.Verified;
         }
         for (uint256 i = 0; i < ballots.length; ++i) {
-            (bool voted, bytes32 digest) = _voteOn(ballots[i], leaf);
-            if (voted && digest != 0 && 2 * _oddsFor(ballots, leaf, digest) > total) {
-                _markLosers(ballots, votes, leaf, digest);
+            bytes32 digest = choices[i].digest;
+            if (digest != 0 && 2 * _oddsFor(ballots, choices, digest) > total) {
+                _markLosers(choices, votes, digest);
                 return Ending.Refuted;
             }
         }
         return Ending.Undecided;
     }
 
-    function _oddsFor(Ballot[] memory ballots, uint32 leaf, bytes32 wanted)
+    function _oddsFor(Ballot[] memory ballots, Choice[] memory choices, bytes32 wanted)
         private
         pure
         returns (uint256 odds)
     {
         for (uint256 i = 0; i < ballots.length; ++i) {
-            (bool voted, bytes32 digest) = _voteOn(ballots[i], leaf);
-            if (voted && digest == wanted) odds += ballots[i].odds;
+            if (choices[i].voted && choices[i].digest == wanted) odds += ballots[i].odds;
         }
     }
 
-    function _markLosers(Ballot[] memory ballots, Vote[] memory votes, uint32 leaf, bytes32 winner)
-        private
-        pure
-    {
-        for (uint256 i = 0; i < ballots.length; ++i) {
-            (bool voted, bytes32 digest) = _voteOn(ballots[i], leaf);
-            if (voted && digest != winner) votes[i] = Vote.Lost;
+    function _markLosers(Choice[] memory choices, Vote[] memory votes, bytes32 winner) private pure {
+        for (uint256 i = 0; i < choices.length; ++i) {
+            if (choices[i].voted && choices[i].digest != winner) votes[i] = Vote.Lost;
         }
     }
 

@@ -33,6 +33,11 @@ contract SunToken is ERC20 {
         return 9;
     }
 
+    /// @dev solady lets Permit2 spend everybody's tokens by default; here only what the holder allows.
+    function _givePermit2InfiniteAllowance() internal pure override returns (bool) {
+        return false;
+    }
+
     /// @notice Approves `spender` for `amount` and calls its `receiveApproval` in the same transaction.
     /// @param data What the spender shall do; its own format.
     function approveAndCall(address spender, uint256 amount, bytes calldata data) external returns (bool) {
