@@ -6,7 +6,13 @@ import {DrawLib} from "../contracts/libraries/DrawLib.sol";
 import {MerkleLib} from "../contracts/libraries/MerkleLib.sol";
 import {SealLib} from "../contracts/libraries/SealLib.sol";
 import {SettleInput, SettleOutput, SettlementLib, Vote} from "../contracts/libraries/SettlementLib.sol";
-import {BoundTerms, ComputeSpec, ComputeTerms, ComputeTermsLib, Input} from "../contracts/types/ComputeTerms.sol";
+import {
+    BoundTerms,
+    ComputeSpec,
+    ComputeTerms,
+    ComputeTermsLib,
+    Input
+} from "../contracts/types/ComputeTerms.sol";
 import {Ending} from "../contracts/types/Status.sol";
 
 /// @notice The contracts against the vector file that protocol/tests/vectors.rs checks the Rust side against.
@@ -30,7 +36,9 @@ contract VectorsTest is Test {
                 SealLib.workerSeal(_b32(row, "root"), _b32(row, "salt"), cipher, agreement, attempt, worker);
             assertEq(seal, _b32(row, "workerSeal"), "worker seal");
             assertEq(
-                SealLib.announcement(seal, cipher, _b32(row, "resultBlob")), _b32(row, "announcement"), "announcement"
+                SealLib.announcement(seal, cipher, _b32(row, "resultBlob")),
+                _b32(row, "announcement"),
+                "announcement"
             );
             bytes32 joined = keccak256(abi.encodePacked(_b32s(row, "digests")));
             assertEq(
@@ -59,16 +67,22 @@ contract VectorsTest is Test {
             assertEq(seed, _b32(row, "drawSeed"), "draw seed");
             address verifier = vm.parseJsonAddress(json, string.concat(row, "verifier"));
             assertEq(
-                bytes32(DrawLib.ticket(seed, verifier, _uint(row, "ticketIndex"))), _b32(row, "ticket"), "ticket"
+                bytes32(DrawLib.ticket(seed, verifier, _uint(row, "ticketIndex"))),
+                _b32(row, "ticket"),
+                "ticket"
             );
             assertEq(
-                bytes32(DrawLib.threshold(_uint(row, "classUnits"), _uint(row, "expected"), _uint(row, "step"))),
+                bytes32(
+                    DrawLib.threshold(_uint(row, "classUnits"), _uint(row, "expected"), _uint(row, "step"))
+                ),
                 _b32(row, "threshold"),
                 "threshold"
             );
             uint32[] memory leaves =
                 DrawLib.sampledLeaves(seed, verifier, _uint(row, "leafCount"), _uint(row, "samples"));
-            assertEq(_wide(leaves), vm.parseJsonUintArray(json, string.concat(row, "sampledLeaves")), "leaves");
+            assertEq(
+                _wide(leaves), vm.parseJsonUintArray(json, string.concat(row, "sampledLeaves")), "leaves"
+            );
         }
     }
 
@@ -92,9 +106,10 @@ contract VectorsTest is Test {
             string memory row = _row("settlements", i);
             SettleInput memory s;
             s.ending = Ending(_uint(row, "ending"));
-            (s.escrow, s.reward, s.verifierFee) = (_uint(row, "escrow"), _uint(row, "reward"), _uint(row, "fee"));
+            (s.escrow, s.reward, s.verifierFee) =
+            (_uint(row, "escrow"), _uint(row, "reward"), _uint(row, "fee"));
             uint256 verifiers = _uint(row, "verifiers");
-            s.workerLock = SettlementLib.workerLock(s.reward, _uint(row, "samples"), verifiers);
+            s.workerLock = SettlementLib.workerLock(s.reward, s.verifierFee, _uint(row, "samples"), verifiers);
             s.verifierLock = SettlementLib.verifierLock(s.reward, s.verifierFee, verifiers);
             assertEq(s.workerLock, _uint(row, "workerLock"), "worker lock");
             assertEq(s.verifierLock, _uint(row, "verifierLock"), "verifier lock");
@@ -107,7 +122,9 @@ contract VectorsTest is Test {
             assertEq(o.workerPay, _uint(row, "workerPay"), "worker pay");
             assertEq(o.workerSlash, _uint(row, "workerSlash"), "worker slash");
             assertEq(o.verifierPay, vm.parseJsonUintArray(json, string.concat(row, "verifierPay")), "pay");
-            assertEq(o.verifierSlash, vm.parseJsonUintArray(json, string.concat(row, "verifierSlash")), "slash");
+            assertEq(
+                o.verifierSlash, vm.parseJsonUintArray(json, string.concat(row, "verifierSlash")), "slash"
+            );
             assertEq(o.burned, _uint(row, "burned"), "burned");
             assertEq(o.refund, _uint(row, "refund"), "refund");
         }

@@ -518,7 +518,7 @@ contract ComputeAgreement is WorkAgreement, IComputeAgreement {
     }
 
     function _workerLock(ComputeTerms memory t, uint256 reward) private pure returns (uint96) {
-        return uint96(SettlementLib.workerLock(reward, t.samples, t.verifiers));
+        return uint96(SettlementLib.workerLock(reward, t.verifierFee, t.samples, t.verifiers));
     }
 
     function _verifierLock(ComputeTerms memory t, uint256 reward) private pure returns (uint96) {

@@ -42,7 +42,7 @@ library ComputeQuoteLib {
         q.budget = uint96(uint256(t.rewardMax) + uint256(t.verifiers) * t.verifierFee + seedTip);
         q.classId = t.classId;
         q.workers = uint16(t.verifiers) + 1;
-        q.stake = SettlementLib.workerLock(t.rewardMax, t.samples, t.verifiers) + t.verifiers
+        q.stake = SettlementLib.workerLock(t.rewardMax, t.verifierFee, t.samples, t.verifiers) + t.verifiers
             * SettlementLib.verifierLock(t.rewardMax, t.verifierFee, t.verifiers);
     }
 

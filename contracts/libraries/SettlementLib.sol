@@ -42,13 +42,20 @@ library SettlementLib {
     /// @notice An ending that no opened agreement can have.
     error NotASettlement(Ending ending);
 
-    /// @notice Lock of a worker: max(R, ceil(R / (k V (1 - p^V)))) with colluding share p = 1/2, so that cheating on one
+    /// @notice Lock of a worker: max(R, V fees, ceil(R / (k V (1 - p^V)))) with colluding share p = 1/2, so that cheating on one
     /// leaf does not pay even if half of the stake colludes (docs/PROTOCOL.md, Locks).
-    function workerLock(uint256 reward, uint256 samples, uint256 verifiers) internal pure returns (uint256) {
+    function workerLock(uint256 reward, uint256 verifierFee, uint256 samples, uint256 verifiers)
+        internal
+        pure
+        returns (uint256)
+    {
         // 1 - 2^-V = (2^V - 1) / 2^V
         uint256 scale = 1 << verifiers;
         uint256 needed = ceilDiv(reward * scale, samples * verifiers * (scale - 1));
-        return needed > reward ? needed : reward;
+        if (needed < reward) needed = reward;
+        // A worker that hides after its seal must be able to pay the verifiers it fooled.
+        uint256 fees = verifierFee * verifiers;
+        return needed > fees ? needed : fees;
     }
 
     /// @notice Lock of a verifier: max(ceil(R / V), 10 fees).

@@ -20,6 +20,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest error text of an oracle that is kept.
 const MAX_ERROR_CHARS: usize = 300;
+/// An upload that is slower than this is given up.
+const SLOWEST_UPLOAD_BYTES_PER_SEC: u64 = 8 << 10;
 const CHUNK_BYTES: usize = 128 << 10;
 
 /// Why a blob could not be moved.
@@ -102,19 +104,21 @@ impl BlobError {
 pub struct BlobClient {
     urls: Vec<Url>,
     http: reqwest::Client,
+    /// Without the idle timeout, which would count from the request's first byte sent to the answer's first byte.
+    uploads: reqwest::Client,
 }
 
 impl BlobClient {
     /// A client of these oracles; the first that serves is used.
     pub fn new(urls: Vec<Url>) -> Self {
         crate::tls::install();
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(IDLE_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .expect("only a missing TLS provider makes this fail, and one was installed above");
-        Self { urls, http }
+        let builder = || {
+            let builder = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT);
+            builder.redirect(reqwest::redirect::Policy::none())
+        };
+        let reason = "only a missing TLS provider makes this fail, and one was installed above";
+        let http = builder().read_timeout(IDLE_TIMEOUT).build().expect(reason);
+        Self { urls, http, uploads: builder().build().expect(reason) }
     }
 
     /// The oracles.
@@ -256,8 +260,9 @@ impl BlobClient {
     }
 
     async fn put(&self, url: &Url, sha256: B256, size: u64, body: reqwest::Body) -> Result<(), BlobError> {
-        let request = self.http.put(address(url, sha256)).header(header::CONTENT_LENGTH, size).body(body);
-        let response = request.send().await.map_err(|e| broken(url, sha256, e))?;
+        let limit = IDLE_TIMEOUT + Duration::from_secs(size / SLOWEST_UPLOAD_BYTES_PER_SEC);
+        let request = self.uploads.put(address(url, sha256)).header(header::CONTENT_LENGTH, size).timeout(limit);
+        let response = request.body(body).send().await.map_err(|e| broken(url, sha256, e))?;
         if response.status().is_success() { Ok(()) } else { Err(refused(url, sha256, response).await) }
     }
 

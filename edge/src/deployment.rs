@@ -83,8 +83,8 @@ impl Deployment {
             return Err(DeploymentError::TooLarge { path: path.to_owned(), found: size, max: MAX_FILE_BYTES });
         }
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
-        let deployment: Self = serde_json::from_str(&text)
-            .map_err(|source| DeploymentError::Invalid { path: path.to_owned(), source })?;
+        let deployment: Self =
+            serde_json::from_str(&text).map_err(|source| DeploymentError::Invalid { path: path.to_owned(), source })?;
         let required = [
             ("token", deployment.token),
             ("dispatcher", deployment.dispatcher),
@@ -137,7 +137,8 @@ mod tests {
     fn bad_files_say_what_is_wrong() {
         let missing = Deployment::load("/nonexistent/1.json").unwrap_err().to_string();
         assert!(missing.contains("/nonexistent/1.json"), "{missing}");
-        let zero = GOOD.replace("0x1000000000000000000000000000000000000002", "0x0000000000000000000000000000000000000000");
+        let zero =
+            GOOD.replace("0x1000000000000000000000000000000000000002", "0x0000000000000000000000000000000000000000");
         let error = Deployment::load(file(&zero).path()).unwrap_err();
         assert!(matches!(error, DeploymentError::ZeroAddress { field: "dispatcher", .. }), "{error}");
         assert!(matches!(Deployment::load(file("{}").path()).unwrap_err(), DeploymentError::Invalid { .. }));

@@ -128,9 +128,9 @@ pub fn explain(data: &[u8]) -> String {
         return sentence;
     }
     // Error(string) and Panic(uint256) of Solidity itself.
-    GenericContractError::abi_decode(data)
-        .map(|error| error.to_string())
-        .unwrap_or_else(|_| format!("the call reverted with an unknown error 0x{}", hex::encode(&data[..data.len().min(68)])))
+    GenericContractError::abi_decode(data).map(|error| error.to_string()).unwrap_or_else(|_| {
+        format!("the call reverted with an unknown error 0x{}", hex::encode(&data[..data.len().min(68)]))
+    })
 }
 
 fn known(data: &[u8]) -> Option<String> {
@@ -140,7 +140,11 @@ fn known(data: &[u8]) -> Option<String> {
     let template = if error.inputs.is_empty() { find(PLAIN, &error.name) } else { None };
     let Some(template) = template.or_else(|| find(SENTENCES, &error.name)) else {
         // An error that is newer than the table: its name and values say most of it.
-        let values = error.inputs.iter().zip(&values).map(|(input, value)| format!("{} {}", input.name, show(&error.name, value)));
+        let values = error
+            .inputs
+            .iter()
+            .zip(&values)
+            .map(|(input, value)| format!("{} {}", input.name, show(&error.name, value)));
         return Some(format!("{}: {}", error.name, values.collect::<Vec<_>>().join(", ")));
     };
     let mut sentence = template.to_owned();
@@ -172,7 +176,10 @@ fn show(error: &str, value: &DynSolValue) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy::{primitives::{Address, U256}, sol_types::SolError};
+    use alloy::{
+        primitives::{Address, U256},
+        sol_types::SolError,
+    };
     use sunwork_protocol::abi::{IComputeAgreement, IWorkerDispatcher};
 
     #[test]
@@ -202,7 +209,8 @@ mod tests {
         let sentence = explain(&data);
         assert!(sentence.contains("5, needed 7"), "{sentence}");
         assert_eq!(name(&data), Some("InsufficientAllowance"));
-        let status = IComputeAgreement::WrongStatus { found: Status::Working as u8, expected: Status::Open as u8 }.abi_encode();
+        let status =
+            IComputeAgreement::WrongStatus { found: Status::Working as u8, expected: Status::Open as u8 }.abi_encode();
         assert_eq!(explain(&status), "the agreement is Working, expected Open");
     }
 

@@ -77,7 +77,9 @@ pub enum RpcError {
         found: String,
     },
     /// All nodes that answer are of another chain.
-    #[error("{url} is a node of chain {found}, expected chain {expected} of the deployment; check RPC URLs and deployment file")]
+    #[error(
+        "{url} is a node of chain {found}, expected chain {expected} of the deployment; check RPC URLs and deployment file"
+    )]
     WrongChain {
         /// The node.
         url: String,
@@ -141,7 +143,8 @@ pub async fn connect_with(urls: &[Url], expected_chain_id: u64, options: RpcOpti
     crate::tls::install();
     let fallback = Arc::new(Fallback::new(urls, expected_chain_id, options));
     fallback.probe().await?;
-    let client = RpcClient::new(fallback::Transport(fallback.clone()), false).with_poll_interval(Duration::from_millis(500));
+    let client =
+        RpcClient::new(fallback::Transport(fallback.clone()), false).with_poll_interval(Duration::from_millis(500));
     let provider = ProviderBuilder::new().disable_recommended_fillers().connect_client(client).erased();
     Ok(Rpc { provider, fallback })
 }

@@ -151,7 +151,9 @@ impl TxManager {
 
     /// The same with other limits.
     pub fn with_options(rpc: Rpc, signer: PrivateKeySigner, log: Arc<dyn TxLog>, options: TxOptions) -> Self {
-        Self { inner: Arc::new(Inner { rpc, signer, log, options, nonces: Mutex::new(()), decided: Default::default() }) }
+        Self {
+            inner: Arc::new(Inner { rpc, signer, log, options, nonces: Mutex::new(()), decided: Default::default() }),
+        }
     }
 
     /// The account that sends.
@@ -164,14 +166,15 @@ impl TxManager {
         &self.inner.rpc
     }
 
-    /// Runs the call without sending anything, and says what it would return.
+    /// Runs the call without sending anything, on top of what waits to be mined, and says what it would return.
     ///
     /// # Errors
     /// `Reverted` with the reason; `Temporary` when no node answers.
     pub async fn simulate(&self, label: &str, to: Address, calldata: Bytes) -> Result<Bytes, TxError> {
         let call = Call { label: label.to_owned(), to, value: U256::ZERO, input: calldata, headroom_gas: 0 };
         let request = self.inner.request(&call);
-        self.inner.rpc.provider().call(request).await.map_err(|error| classify(label, error))
+        let pending = BlockId::Number(BlockNumberOrTag::Pending);
+        self.inner.rpc.provider().call(request).block(pending).await.map_err(|error| classify(label, error))
     }
 
     /// Sends a call and waits until it is mined.
@@ -215,11 +218,16 @@ impl TxManager {
                 Decided::Receipt(receipt) if receipt.status() => return Ok(*receipt),
                 Decided::Receipt(receipt) => return Err(self.inner.mined_revert(&call, &receipt).await),
                 Decided::Lost => {
-                    tracing::warn!(label, nonce, "another transaction of this key used the nonce; is a second process using it?");
+                    tracing::warn!(
+                        label,
+                        nonce,
+                        "another transaction of this key used the nonce; is a second process using it?"
+                    );
                 }
             }
         }
-        Err(call.temporary("its nonce was used by other transactions again and again; is a second process using this key?"))
+        Err(call
+            .temporary("its nonce was used by other transactions again and again; is a second process using this key?"))
     }
 
     /// Settles every logged transaction that has no outcome: finds its receipt, or sends it again and waits for it.
@@ -270,7 +278,8 @@ impl Inner {
     /// Chooses a nonce, signs, logs and sends; or finds the same call under way. Returns the nonce.
     async fn submit(&self, call: &Call) -> Result<u64, TxError> {
         let input_hash = keccak256(&call.input);
-        let same = |entry: &&TxEntry| entry.to == call.to && entry.input_hash == input_hash && entry.value == call.value;
+        let same =
+            |entry: &&TxEntry| entry.to == call.to && entry.input_hash == input_hash && entry.value == call.value;
         if let Some(entry) = self.log.pending().iter().find(same) {
             return Ok(entry.nonce);
         }
@@ -289,11 +298,9 @@ impl Inner {
         }
         let on_chain = self.count(BlockNumberOrTag::Pending).await.map_err(|e| classify(&call.label, e))?;
         let nonce = pending.iter().map(|entry| entry.nonce + 1).fold(on_chain, u64::max);
-        let fees = self
-            .market_fees()
-            .await
-            .map_err(|e| classify(&call.label, e))?
-            .ok_or_else(|| call.temporary(format!("the base fee is above the cap of {} wei", self.options.max_fee_cap_wei)))?;
+        let fees = self.market_fees().await.map_err(|e| classify(&call.label, e))?.ok_or_else(|| {
+            call.temporary(format!("the base fee is above the cap of {} wei", self.options.max_fee_cap_wei))
+        })?;
         let tx = TxEip1559 {
             chain_id: self.rpc.chain_id(),
             nonce,
@@ -341,7 +348,8 @@ impl Inner {
     }
 
     fn sign(&self, label: &str, mut tx: TxEip1559) -> Result<TxEntry, String> {
-        let signature = self.signer.sign_transaction_sync(&mut tx).map_err(|error| format!("signing failed: {error}"))?;
+        let signature =
+            self.signer.sign_transaction_sync(&mut tx).map_err(|error| format!("signing failed: {error}"))?;
         let TxKind::Call(to) = tx.to else { return Err("it has no receiver".to_owned()) };
         let (nonce, value, input_hash) = (tx.nonce, tx.value, keccak256(&tx.input));
         let envelope = TxEnvelope::from(tx.into_signed(signature));
@@ -447,7 +455,8 @@ impl Inner {
         let decided = self.decided.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&nonce).copied();
         let Some((hash, TxOutcome::Mined | TxOutcome::Reverted)) = decided else { return Ok(Decided::Lost) };
         let receipt = self.rpc.provider().get_transaction_receipt(hash).await.map_err(|e| classify(label, e))?;
-        let vanished = || TxError::Temporary { label: label.to_owned(), reason: format!("the receipt of {hash} is gone") };
+        let vanished =
+            || TxError::Temporary { label: label.to_owned(), reason: format!("the receipt of {hash} is gone") };
         receipt.map(|receipt| Decided::Receipt(Box::new(receipt))).ok_or_else(vanished)
     }
 
@@ -461,7 +470,8 @@ impl Inner {
 
     async fn market_fees(&self) -> Result<Option<Fees>, TransportError> {
         let provider = self.rpc.provider();
-        let block = provider.get_block(BlockId::Number(BlockNumberOrTag::Latest)).await?.ok_or(TransportError::NullResp)?;
+        let block =
+            provider.get_block(BlockId::Number(BlockNumberOrTag::Latest)).await?.ok_or(TransportError::NullResp)?;
         let base_fee = block.header().base_fee_per_gas.map_or(0, u128::from);
         // Not every node knows the method; a gwei is what wallets fall back to.
         let tip = provider.get_max_priority_fee_per_gas().await.unwrap_or(1_000_000_000);
@@ -481,7 +491,10 @@ impl Inner {
                 Some(data) => (revert::explain(&data), revert::name(&data)),
                 None => (payload.message.to_string(), None),
             },
-            _ => ("it reverted, though the same call works now; another transaction of the block came first".to_owned(), None),
+            _ => (
+                "it reverted, though the same call works now; another transaction of the block came first".to_owned(),
+                None,
+            ),
         };
         TxError::Reverted { label: call.label.clone(), reason, name, hash: Some(receipt.transaction_hash) }
     }

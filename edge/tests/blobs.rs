@@ -115,7 +115,9 @@ async fn wrong_bytes_are_named_and_deleted() {
     let target = dir.path().join("target");
     let error = client.get_to_file(sha256, 1 << 24, &target).await.unwrap_err();
     let found = hex::encode(Sha256::digest(&wrong));
-    assert!(matches!(&error, BlobError::HashMismatch { found: f, expected, .. } if *f == found && *expected == hex::encode(sha256)));
+    assert!(
+        matches!(&error, BlobError::HashMismatch { found: f, expected, .. } if *f == found && *expected == hex::encode(sha256))
+    );
     assert!(error.to_string().contains(&found), "{error}");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing stays behind");
     assert!(matches!(client.get_bytes(sha256, 1 << 24).await.unwrap_err(), BlobError::HashMismatch { .. }));

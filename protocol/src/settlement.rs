@@ -51,11 +51,11 @@ pub struct SettleOutput {
     pub refund: u128,
 }
 
-/// `max(R, ceil(R / (k V (1 - p^V))))` with p = 1/2.
-pub fn worker_lock(reward: u128, samples: u8, verifiers: u8) -> u128 {
+/// `max(R, V fees, ceil(R / (k V (1 - p^V))))` with p = 1/2.
+pub fn worker_lock(reward: u128, verifier_fee: u128, samples: u8, verifiers: u8) -> u128 {
     let scale = 1_u128 << verifiers;
     let needed = (reward * scale).div_ceil(u128::from(samples) * u128::from(verifiers) * (scale - 1));
-    needed.max(reward)
+    needed.max(reward).max(verifier_fee * u128::from(verifiers))
 }
 
 /// `max(ceil(R / V), 10 fees)`.
@@ -125,7 +125,7 @@ mod tests {
             let verifiers = votes.len() as u8;
             let input = SettleInput {
                 ending, escrow: reward + fee * u128::from(verifiers) + spare, reward, verifier_fee: fee,
-                worker_lock: worker_lock(reward, samples, verifiers),
+                worker_lock: worker_lock(reward, fee, samples, verifiers),
                 verifier_lock: verifier_lock(reward, fee, verifiers), votes,
             };
             let out = settle(&input).unwrap();

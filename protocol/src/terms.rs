@@ -317,6 +317,10 @@ impl ComputeSpec {
             output_mib: abi.outputMib,
             key_commitment: abi.keyCommitment,
         };
+        // Other bytes for the same content (gaps, missing padding) are refused: one specification, one encoding.
+        if spec.encode() != bytes {
+            return Err(SpecError::NotAbi("it is not the canonical encoding of its content".into()));
+        }
         spec.check()?;
         Ok(spec)
     }

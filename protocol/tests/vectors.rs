@@ -111,7 +111,7 @@ fn settlements() -> Value {
                 escrow: reward + fee * u128::from(verifiers) + spare,
                 reward,
                 verifier_fee: fee,
-                worker_lock: settlement::worker_lock(reward, samples, verifiers),
+                worker_lock: settlement::worker_lock(reward, fee, samples, verifiers),
                 verifier_lock: settlement::verifier_lock(reward, fee, verifiers),
                 votes,
             };

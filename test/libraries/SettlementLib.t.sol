@@ -85,7 +85,7 @@ contract SettlementLibTest is Test {
             s.votes[i] = Vote(votes[i] % 3);
         }
         s.escrow = s.reward + s.votes.length * s.verifierFee + bound(surplus, 0, MAX_AMOUNT);
-        s.workerLock = SettlementLib.workerLock(s.reward, 1, s.votes.length);
+        s.workerLock = SettlementLib.workerLock(s.reward, s.verifierFee, 1, s.votes.length);
         s.verifierLock = SettlementLib.verifierLock(s.reward, s.verifierFee, s.votes.length);
     }
 
@@ -93,8 +93,9 @@ contract SettlementLibTest is Test {
         reward = bound(reward, 1, MAX_AMOUNT);
         fee = bound(fee, 0, MAX_AMOUNT);
         (k, v) = (bound(k, 1, 32), bound(v, 1, 8));
-        uint256 lock = SettlementLib.workerLock(reward, k, v);
+        uint256 lock = SettlementLib.workerLock(reward, fee, k, v);
         assertGe(lock, reward, "at least the reward");
+        assertGe(lock, v * fee, "covers the fees");
         // lock >= R / (k V (1 - 2^-V)), without division
         assertGe(lock * k * v * (2 ** v - 1), reward * 2 ** v, "cheating on one leaf does not pay");
         assertLt(lock, 1 << 88, "fits a stake");

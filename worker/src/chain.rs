@@ -208,12 +208,15 @@ impl Chain {
         let logs = self.logs(address, IComputeAgreement::Sealed::SIGNATURE_HASH, since).await?;
         let events = logs.iter().rev().filter_map(|log| IComputeAgreement::Sealed::decode_log(&log.inner).ok());
         for event in events {
-            let found = Announcement { seal: event.seal, ciphertext_root: event.ciphertextRoot, blob: event.resultBlob };
+            let found =
+                Announcement { seal: event.seal, ciphertext_root: event.ciphertextRoot, blob: event.resultBlob };
             if sunwork_protocol::seal::announcement(found.seal, found.ciphertext_root, found.blob) == view.commitment {
                 return Ok(found);
             }
         }
-        Err(ChainError::Unexpected(format!("no Sealed event of {address} fits its commitment; the node lags or answers wrongly")))
+        Err(ChainError::Unexpected(format!(
+            "no Sealed event of {address} fits its commitment; the node lags or answers wrongly"
+        )))
     }
 
     /// What the worker revealed.
@@ -229,14 +232,20 @@ impl Chain {
                 return Ok(Revelation { root: event.root, leaves: event.leaves, digests: event.digests });
             }
         }
-        Err(ChainError::Unexpected(format!("no Revealed event of {address} fits its commitment; the node lags or answers wrongly")))
+        Err(ChainError::Unexpected(format!(
+            "no Revealed event of {address} fits its commitment; the node lags or answers wrongly"
+        )))
     }
 
     /// Purchases in `from..=to`.
     ///
     /// # Errors
     /// When the logs cannot be read.
-    pub async fn purchases(&self, from: u64, to: u64) -> Result<Vec<(u64, IWorkerDispatcher::AgreementBought)>, ChainError> {
+    pub async fn purchases(
+        &self,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<(u64, IWorkerDispatcher::AgreementBought)>, ChainError> {
         let filter = Filter::new()
             .address(self.deployment.dispatcher)
             .event_signature(IWorkerDispatcher::AgreementBought::SIGNATURE_HASH)
@@ -259,7 +268,8 @@ impl Chain {
         let what = "a block header";
         let block = self.rpc.provider().get_block_by_number(BlockNumberOrTag::Number(number)).await;
         let block = block.map_err(|source| ChainError::Rpc { what, source })?;
-        let block = block.ok_or_else(|| ChainError::Unexpected(format!("the node does not know block {number} yet")))?;
+        let block =
+            block.ok_or_else(|| ChainError::Unexpected(format!("the node does not know block {number} yet")))?;
         let header: &Header = &block.header.inner;
         if header.hash_slow() != block.header.hash {
             return Err(ChainError::Unexpected(format!(

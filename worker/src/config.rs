@@ -171,8 +171,7 @@ impl Layer {
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        toml::from_str(&text)
-            .map_err(|source| ConfigError::Invalid { path: path.to_owned(), source: Box::new(source) })
+        toml::from_str(&text).map_err(|source| ConfigError::Invalid { path: path.to_owned(), source: Box::new(source) })
     }
 
     /// This layer over another one.
@@ -180,9 +179,28 @@ impl Layer {
     pub fn over(self, below: Self) -> Self {
         macro_rules! layered { ($($field:ident),+ $(,)?) => { Self { $($field: self.$field.or(below.$field)),+ } } }
         layered!(
-            data_dir, rpc, deployment, oracle, keystore, password_file, owner_keystore, owner_password_file, classes,
-            docker_host, max_milli_cpu, max_memory_mib, max_disk_mib, max_output_mib, max_processes, max_leaf_secs,
-            max_leaves, max_input_mib, parallel_leaves, min_reward, poll_ms, finality_blocks,
+            data_dir,
+            rpc,
+            deployment,
+            oracle,
+            keystore,
+            password_file,
+            owner_keystore,
+            owner_password_file,
+            classes,
+            docker_host,
+            max_milli_cpu,
+            max_memory_mib,
+            max_disk_mib,
+            max_output_mib,
+            max_processes,
+            max_leaf_secs,
+            max_leaves,
+            max_input_mib,
+            parallel_leaves,
+            min_reward,
+            poll_ms,
+            finality_blocks,
         )
     }
 

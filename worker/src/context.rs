@@ -3,7 +3,10 @@ use std::sync::Arc;
 
 use alloy::primitives::Address;
 use futures::future::BoxFuture;
-use sunwork_edge::{TxManager, blobs::{BlobClient, BlobError}};
+use sunwork_edge::{
+    TxManager,
+    blobs::{BlobClient, BlobError},
+};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 

@@ -1,5 +1,5 @@
 //! The worker as a process: connect, watch for purchases, one [`Supervisor`] for each, stop cleanly.
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use alloy::primitives::Address;
 use eyre::{WrapErr, bail, eyre};
@@ -7,7 +7,7 @@ use sunwork_edge::{Deployment, Rpc, TxManager, blobs::BlobClient, rpc};
 use sunwork_protocol::abi::IWorkerDispatcher::AgreementBought;
 use tokio::{
     sync::{Semaphore, watch},
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -53,7 +53,8 @@ pub async fn run(settings: Layer, shutdown: CancellationToken) -> eyre::Result<(
         bail!("the device key {device} acts for no worker; run `sunwork-worker register` with the owner's key first");
     }
 
-    let header = Header { version: VERSION, chain_id: deployment.chain_id, dispatcher: deployment.dispatcher, worker: me };
+    let header =
+        Header { version: VERSION, chain_id: deployment.chain_id, dispatcher: deployment.dispatcher, worker: me };
     let journal = Arc::new(Journal::open(folder.journal(), &header)?);
     let docker_config = DockerConfig {
         host: settings.docker_host.clone(),
@@ -85,7 +86,17 @@ pub async fn run(settings: Layer, shutdown: CancellationToken) -> eyre::Result<(
 
     let recovery = tokio::spawn(recover(ctx.clone()));
     let poll = Duration::from_millis(settings.poll_ms()?);
-    let ended = Watcher { ctx, heads_out, poll, supervisors: JoinSet::new(), scanned: None, seen: None }.run().await;
+    let ended = Watcher {
+        ctx,
+        heads_out,
+        poll,
+        supervisors: JoinSet::new(),
+        running: HashMap::new(),
+        scanned: None,
+        seen: None,
+    }
+    .run()
+    .await;
     shutdown.cancel();
     recovery.await.wrap_err("settling the transactions from before the restart")?;
     if let Err(error) = docker.sweep().await {
@@ -112,9 +123,9 @@ async fn facts(
 
 async fn connect(settings: &Layer, deployment: &Deployment) -> Result<Rpc, Start> {
     let urls = settings.rpc().map_err(|error| Start::Never(error.into()))?;
-    rpc::connect(urls, deployment.chain_id).await.map_err(|error| {
-        if error.is_temporary() { Start::NotYet(error.into()) } else { Start::Never(error.into()) }
-    })
+    rpc::connect(urls, deployment.chain_id)
+        .await
+        .map_err(|error| if error.is_temporary() { Start::NotYet(error.into()) } else { Start::Never(error.into()) })
 }
 
 async fn engine(config: &DockerConfig) -> eyre::Result<Docker> {
@@ -185,6 +196,7 @@ struct Watcher {
     heads_out: watch::Sender<Head>,
     poll: Duration,
     supervisors: JoinSet<Result<(), SupervisorError>>,
+    running: HashMap<Address, AbortHandle>,
     /// Last block whose purchases are known, in this run.
     scanned: Option<u64>,
     /// The same as it is written down.
@@ -313,7 +325,12 @@ impl Watcher {
 
     fn supervise(&mut self, agreement: Address) -> eyre::Result<()> {
         if let Some(supervisor) = Supervisor::new(self.ctx.clone(), agreement)? {
-            self.supervisors.spawn(supervisor.run());
+            let handle = self.supervisors.spawn(supervisor.run());
+            if let Some(old) = self.running.insert(agreement, handle) {
+                // A reorg put another purchase at this address: whoever works on the old one must stop.
+                old.abort();
+            }
+            self.running.retain(|_, handle| !handle.is_finished());
         }
         Ok(())
     }
@@ -322,6 +339,7 @@ impl Watcher {
 fn settled(ended: Result<Result<(), SupervisorError>, tokio::task::JoinError>) -> eyre::Result<()> {
     match ended {
         Ok(result) => result.wrap_err("an agreement cannot be carried on"),
+        Err(error) if error.is_cancelled() => Ok(()),
         Err(error) => Err(eyre!("a supervisor ended unexpectedly: {error}")),
     }
 }

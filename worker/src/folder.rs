@@ -52,9 +52,15 @@ impl Folder {
     /// # Errors
     /// When it cannot be made.
     pub fn create(root: impl Into<PathBuf>) -> Result<Self, FolderError> {
+        use std::os::unix::fs::DirBuilderExt;
         let folder = Self { root: root.into() };
         for path in [folder.root.clone(), folder.root.join("agreements"), folder.images()] {
-            std::fs::create_dir_all(&path).map_err(|source| FolderError::Io { path, source })?;
+            // Salts and keys are nobody else's business. A folder that is there keeps the rights that it has.
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&path)
+                .map_err(|source| FolderError::Io { path, source })?;
         }
         Ok(folder)
     }

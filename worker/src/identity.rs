@@ -30,7 +30,10 @@ fn key(kind: &str, given: Option<&Path>, password: Option<&Path>, folder: &Folde
     let path = match given {
         Some(path) => path.to_owned(),
         None => stored_key(kind, folder)?.ok_or_else(|| {
-            eyre!("there is no {kind} key in {}; run `sunwork-worker init` first, or name a keystore", folder.keys(kind).display())
+            eyre!(
+                "there is no {kind} key in {}; run `sunwork-worker init` first, or name a keystore",
+                folder.keys(kind).display()
+            )
         })?,
     };
     let password = keystore::read_password(password.unwrap_or(&folder.password()))?;

@@ -10,20 +10,16 @@
 //! Working      ComputeLeaves -> UploadBundle -> SealResult
 //!              (Abort when it cannot be done)
 //! Sealed       OpenDraw once the round's block exists      OpenDraw, a little later
-//! Drawing      Wait                                        Claim -> ComputeSamples (Decline when it cannot be done)
+//! Drawing      Wait                                        Claim -> ComputeSamples
 //! Verifying    Wait                                        ComputeSamples -> CheckBundle -> SealVerdict (or Decline)
 //! Revealing    Reveal                                      Wait
 //! Opening      Wait                                        OpenVerification
 //! Settled,     Redeem -> Done                              Redeem -> Done
 //! Cancelled
-//! any, late    Expire                                      Expire
+//! any, late    Expire                                      Expire (Working: candidates, a little later)
 //! ```
 use alloy::primitives::{Address, B256, U256};
-use sunwork_protocol::{
-    draw,
-    status::Status,
-    terms::ComputeTerms,
-};
+use sunwork_protocol::{draw, status::Status, terms::ComputeTerms};
 
 use crate::view::{Head, View};
 
@@ -124,8 +120,8 @@ pub struct Local {
     pub final_since: Option<u64>,
     /// Blocks after which an ending is believed.
     pub finality_blocks: u64,
-    /// Seconds that verifiers leave the worker to open the draw itself.
-    pub open_draw_delay_secs: u64,
+    /// Seconds that others leave a party to do its own step: open the draw, expire.
+    pub courtesy_secs: u64,
 }
 
 /// What to do next.
@@ -184,6 +180,15 @@ pub fn next_action(view: &View, local: &Local, me: Address, head: Head) -> Actio
             if local.preparation == Preparation::Refused { Action::Done } else { Action::Prepare }
         }
         Status::Keying => Action::Wait("the client's key is awaited"),
+        // A worker that vanished cannot call it; whoever may take the work over has a reason to.
+        Status::Working
+            if role == Role::None
+                && local.may_accept
+                && local.client != me
+                && head.timestamp > view.deadline.saturating_add(local.courtesy_secs) =>
+        {
+            Action::Expire
+        }
         Status::Working => working(local, role),
         Status::Sealed => sealed(view, local, me, role, head),
         Status::Drawing => drawing(view, local, me, role, head),
@@ -266,9 +271,8 @@ fn sealed(view: &View, local: &Local, me: Address, role: Role, head: Head) -> Ac
     }
     let sealed_at = view.deadline.saturating_sub(local.params.seed_secs);
     // The worker earns the tip first; others see to it that the draw opens though the worker be gone.
-    let ours = role == Role::Worker
-        || (local.client != me
-            && head.timestamp >= sealed_at.saturating_add(local.open_draw_delay_secs));
+    let ours =
+        role == Role::Worker || (local.client != me && head.timestamp >= sealed_at.saturating_add(local.courtesy_secs));
     if ours { Action::OpenDraw } else { Action::Wait("the draw is about to be opened") }
 }
 
@@ -277,7 +281,7 @@ fn drawing(view: &View, local: &Local, me: Address, role: Role, head: Head) -> A
         Role::Worker => Action::Wait("verifiers claim their slots"),
         Role::Verifier => match local.verification {
             Verification::Computing => Action::ComputeSamples,
-            Verification::Impossible(reason) if unsealed(view, me) => Action::Decline(reason),
+            // The contract takes a decline only from who was drawn, and that is known when the window has closed.
             _ => Action::Wait("the claim window is open"),
         },
         Role::None => candidate(view, local, me, head),

@@ -32,7 +32,7 @@ fn start_log(format: LogFormat) {
     match format {
         LogFormat::Human => {
             builder.with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()).init();
-        },
+        }
         LogFormat::Json => builder.json().init(),
     }
 }

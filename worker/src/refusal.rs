@@ -64,7 +64,9 @@ impl fmt::Display for Refusal {
             Self::WorkWindow { leaf_secs, window_secs } => {
                 write!(f, "one leaf may take {leaf_secs} s, the whole work only {window_secs} s")
             }
-            Self::Reward { most, least } => write!(f, "the reward is at most {most} < least reward {least} (smallest units)"),
+            Self::Reward { most, least } => {
+                write!(f, "the reward is at most {most} < least reward {least} (smallest units)")
+            }
             Self::Image { message } => write!(f, "the image cannot be used: {message}"),
             Self::OwnPurchase { client } => write!(f, "the client {client} is this worker"),
         }
@@ -160,10 +162,7 @@ mod tests {
         };
         assert_eq!(with(&|t, _, _| t.flags = 1), Refusal::Confidential);
         assert_eq!(with(&|t, _, _| t.trust_level = 2), Refusal::TrustLevel { asked: 2, known: 1 });
-        assert_eq!(
-            with(&|_, _, l| l.max_memory_mib = 63),
-            Refusal::Memory { asked_mib: 64, limit_mib: 63 }
-        );
+        assert_eq!(with(&|_, _, l| l.max_memory_mib = 63), Refusal::Memory { asked_mib: 64, limit_mib: 63 });
         assert_eq!(with(&|_, _, l| l.min_reward = 11), Refusal::Reward { most: 10, least: 11 });
         assert_eq!(with(&|t, _, _| t.work_secs = 59), Refusal::WorkWindow { leaf_secs: 60, window_secs: 59 });
         assert!(matches!(with(&|_, s, _| s.platform = "linux/arm64".into()), Refusal::Platform { .. }));

@@ -15,7 +15,7 @@ use crate::{
     chain::ChainError,
     context::Context,
     journal::{Agreement, JournalError, Record, record::BarredFrom},
-    machine::{Action, Local, Preparation, Verification, Work, next_action},
+    machine::{Action, DeclineReason, Local, Preparation, Verification, Work, next_action},
     refusal::Refusal,
     step::StepError,
     view::{Head, View},
@@ -29,8 +29,8 @@ mod work;
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// Blocks after which an agreement that the chain does not know is taken for reorganised away.
 const GONE_AFTER_BLOCKS: u64 = 64;
-/// Seconds that verifiers leave the worker to open the draw itself.
-const OPEN_DRAW_DELAY_SECS: u64 = 6;
+/// Seconds that others leave a party to do its own step.
+const COURTESY_SECS: u64 = 6;
 
 /// Why a supervisor ended before its agreement did.
 #[derive(Debug, thiserror::Error)]
@@ -126,11 +126,15 @@ impl Supervisor {
     fn failed(&mut self, error: StepError) -> Result<Duration, SupervisorError> {
         self.failures = self.failures.saturating_add(1);
         let pause = Duration::from_millis(100 << self.failures.min(6)).min(MAX_PAUSE);
-        let (agreement, action) = (self.address, &self.last);
+        let (agreement, action, failures) = (self.address, &self.last, self.failures);
+        // What goes on for hours is said ever more rarely.
+        let say = failures.is_power_of_two();
         match error {
             StepError::Journal(error) => return Err(error.into()),
             StepError::Refused { name, reason } => {
-                tracing::info!(%agreement, ?action, reason, "not now: the contract refuses");
+                if say {
+                    tracing::info!(%agreement, ?action, reason, failures, "not now: the contract refuses");
+                }
                 let barred = match name {
                     Some("AlreadyTried" | "ClientCannotWork") => Some(BarredFrom::Accepting),
                     Some("ExcludedVerifier" | "WorkerCannotVerify") => Some(BarredFrom::Claiming),
@@ -140,9 +144,14 @@ impl Supervisor {
                     self.ctx.journal.append(Record::Barred { agreement, from })?;
                 }
             }
-            StepError::Retry(reason) if self.failures < 4 => tracing::debug!(%agreement, ?action, reason, "trying again"),
-            StepError::Retry(reason) => tracing::warn!(%agreement, ?action, reason, failures = self.failures, "still trying"),
-            StepError::Stuck(reason) => tracing::error!(%agreement, ?action, reason, "cannot go on; trying again"),
+            StepError::Retry(reason) if failures < 4 || !say => {
+                tracing::debug!(%agreement, ?action, reason, failures, "trying again");
+            }
+            StepError::Retry(reason) => tracing::warn!(%agreement, ?action, reason, failures, "still trying"),
+            StepError::Stuck(reason) if say => {
+                tracing::error!(%agreement, ?action, reason, failures, "cannot go on; trying again");
+            }
+            StepError::Stuck(_) => {}
         }
         Ok(pause)
     }
@@ -260,14 +269,14 @@ impl Supervisor {
             payable,
             final_since: self.final_since,
             finality_blocks: self.ctx.finality_blocks,
-            open_draw_delay_secs: OPEN_DRAW_DELAY_SECS,
+            courtesy_secs: COURTESY_SECS,
         })
     }
 
     fn work_state(&self, view: &View, known: &Agreement) -> Work {
         if known.bundle.is_some_and(|bundle| bundle.attempt == view.attempt) {
             Work::Bundled
-        } else if known.impossible.is_some() {
+        } else if known.impossible.is_some() || known.refusal.is_some() {
             Work::Impossible
         } else if self.leaves_without_body(known).is_empty() {
             Work::Computed
@@ -366,9 +375,17 @@ fn verification_state(view: &View, known: &Agreement) -> Verification {
     if let Some(reason) = known.impossible {
         return Verification::Impossible(reason);
     }
+    if known.refusal.is_some() {
+        // Looked at anew after the claim, and found not to be for us.
+        return Verification::Impossible(DeclineReason::ImageUnusable);
+    }
     match &known.verdict {
         Some((seed, _)) if *seed == view.draw_seed => {
-            if known.checked.is_some() { Verification::Checked } else { Verification::Computed }
+            if known.checked.is_some() {
+                Verification::Checked
+            } else {
+                Verification::Computed
+            }
         }
         _ => Verification::Computing,
     }

@@ -62,7 +62,9 @@ pub struct View {
 
 /// A status or ending that this build does not know.
 #[derive(Debug, thiserror::Error)]
-#[error("the agreement shows {field} {found}, which this version does not know; is the worker older than the contracts?")]
+#[error(
+    "the agreement shows {field} {found}, which this version does not know; is the worker older than the contracts?"
+)]
 pub struct UnknownNumber {
     field: &'static str,
     found: u8,

@@ -52,7 +52,7 @@ async fn a_failing_app_is_a_result_with_its_status() {
 #[tokio::test]
 async fn without_a_good_computed_json_there_is_no_output() {
     let bench = Bench::new().await;
-    let run = bench.run(&["no-json"]).await;
+    let run = bench.run(&["no-computed-json"]).await;
     assert_ended(&run, Outcome::NoComputedJson, "expected a file /iexec_out/computed.json");
     assert_ended(&bench.run(&["bad-json"]).await, Outcome::NoComputedJson, "is not JSON");
     assert_ended(&bench.run(&["link-json"]).await, Outcome::NoComputedJson, "is a symbolic link");
@@ -66,7 +66,7 @@ async fn outputs_elsewhere_are_invalid() {
     }
     assert_ended(&bench.run(&["declare", "/iexec_out/none"]).await, Outcome::OutputInvalid, "does not exist");
     assert_ended(&bench.run(&["declare", "/iexec_out/no/ne"]).await, Outcome::OutputInvalid, "does not exist");
-    assert_ended(&bench.run(&["link"]).await, Outcome::OutputInvalid, "is a symbolic link");
+    assert_ended(&bench.run(&["link-out"]).await, Outcome::OutputInvalid, "is a symbolic link");
     assert_ended(&bench.run(&["link-inside"]).await, Outcome::OutputInvalid, "a symbolic link at \"d/etc\"");
     assert_ended(&bench.run(&["link-parent"]).await, Outcome::OutputInvalid, "is not a folder");
 }

@@ -105,7 +105,8 @@ impl Chain {
     /// # Errors
     /// When it reverts or is not mined.
     pub async fn send(&self, from: Address, to: Address, call: impl SolCall) -> eyre::Result<()> {
-        let request = TransactionRequest::default().with_from(from).with_to(to).with_input(Bytes::from(call.abi_encode()));
+        let request =
+            TransactionRequest::default().with_from(from).with_to(to).with_input(Bytes::from(call.abi_encode()));
         let sent = self.provider.send_transaction(request).await.wrap_err("sending a transaction")?;
         let receipt = sent
             .with_timeout(Some(RECEIPT_LIMIT))

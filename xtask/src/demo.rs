@@ -6,14 +6,14 @@ use std::{
     time::Duration,
 };
 
-use alloy::primitives::Address;
+use alloy::{primitives::Address, sol_types::SolCall};
 use eyre::{WrapErr, bail, ensure};
 use futures::{StreamExt, pin_mut};
 use sunwork_client::{
     Agreement, Client, JobBuilder, Payment, Resources, Results, Seen, Settlement, events::Progress,
     settlement::seconds_by_status,
 };
-use sunwork_protocol::status::Ending;
+use sunwork_protocol::{abi::IComputeAgreement, status::Ending};
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -109,7 +109,7 @@ async fn buy(client: &Client, image: &Path) -> eyre::Result<Agreement> {
     let resources =
         Resources { milli_cpu: 1000, memory_mib: 128, disk_mib: 32, max_pids: 32, leaf_secs: 60, output_mib: 16 };
     let job = JobBuilder::new(image.display().to_string())
-        .args(["--width", "1280", "--height", "720", "--samples", "16"])
+        .args(["--width", "1280", "--height", "720", "--samples", "12"])
         .leaves(LEAVES)
         .verifiers(VERIFIERS)
         .samples(SAMPLES)
@@ -141,7 +141,9 @@ async fn follow(devnet: &mut Devnet, client: &Client, agreement: Agreement) -> e
         match timeout(WATCH, events.next()).await {
             Ok(Some(event)) => {
                 let event = event.wrap_err("following the agreement")?;
-                if let Some(line) = progress::sentence(&event.progress, |address| devnet.name_of(address), client.unit()) {
+                if let Some(line) =
+                    progress::sentence(&event.progress, |address| devnet.name_of(address), client.unit())
+                {
                     eprintln!("  {:>5.1} s  {line}", started.elapsed().as_secs_f64());
                 }
                 seen.push(event);
@@ -178,21 +180,23 @@ async fn fetch(client: &Client, agreement: Address, out: &Path) -> eyre::Result<
     Ok(results)
 }
 
-/// Withdraws the client's refund, waits until the workers have redeemed, and counts.
+/// Redeems the client's refund, waits until the workers have redeemed, and counts.
 async fn paid_out(devnet: &Devnet, client: &Client, agreement: Address) -> eyre::Result<(Settlement, Money)> {
-    client.withdraw().await.wrap_err("withdrawing the refund")?;
+    let redeem = IComputeAgreement::redeemPaymentCall { party: accounts::CLIENT.address };
+    let transactions = client.transactions().wrap_err("redeeming the refund")?;
+    transactions.send("redeem", agreement, redeem.abi_encode().into()).await.wrap_err("redeeming the refund")?;
     let redeemed = async {
         loop {
             let settlement = client.settlement(agreement).await.wrap_err("reading the settlement")?;
             let money = Money::count(devnet, Some(agreement)).await?;
-            if settlement.paid.keys().all(|account| money.owed(*account) == 0) {
+            if money.due() == 0 {
                 return Ok::<_, eyre::Report>((settlement, money));
             }
             sleep(WATCH).await;
         }
     };
     let limit = REDEEM_LIMIT.as_secs();
-    timeout(REDEEM_LIMIT, redeemed)
-        .await
-        .wrap_err_with(|| format!("somebody did not redeem its payment within {limit} s; logs are in {}", devnet.dir().display()))?
+    timeout(REDEEM_LIMIT, redeemed).await.wrap_err_with(|| {
+        format!("somebody did not redeem its payment within {limit} s; logs are in {}", devnet.dir().display())
+    })?
 }

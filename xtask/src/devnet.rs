@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, U256, address};
 use eyre::{WrapErr, bail, eyre};
 use futures::future::try_join_all;
 use sunwork_client::{Client, ClientConfig};
@@ -47,6 +47,8 @@ pub const SUN: u128 = 1_000_000_000;
 const CLIENT_TOKENS: u128 = 1_000_000 * SUN;
 /// What a worker has left when it has staked.
 const WORKER_TOKENS: u128 = 1000 * SUN;
+/// `WorkerDispatcher.BURN_ACCOUNT`.
+const BURN_ACCOUNT: Address = address!("000000000000000000000000000000000000dEaD");
 const CLIENT_PASSWORD: &str = "client of a development network";
 /// A slow machine with many workers.
 const ACTIVE_LIMIT: Duration = Duration::from_secs(120);
@@ -74,12 +76,11 @@ impl Devnet {
     /// What did not come up, with its last words. What was started is stopped.
     pub async fn start(options: Options) -> eyre::Result<Self> {
         let folder = NetFolder::create(&options.place)?;
-        // Anvil, the scrypt keystores and the compiler all take their time: side by side.
-        let (chain, workers, (), ()) = futures::try_join!(
+        // Anvil and the scrypt keystores take their time: side by side.
+        let (chain, workers, ()) = futures::try_join!(
             start_chain(&options, folder.path()),
             make_workers(&options, folder.path()),
             make_client_keystore(folder.path()),
-            foundry::build(),
         )?;
         let deployment = deploy(&options, &chain, &folder).await?;
         let file = folder.path().join("deployment.json");
@@ -150,6 +151,9 @@ impl Devnet {
         if address == self.deployment.dispatcher {
             return "dispatcher".to_owned();
         }
+        if address == BURN_ACCOUNT {
+            return "burned".to_owned();
+        }
         sunwork_client::chain::short(address)
     }
 
@@ -198,10 +202,9 @@ impl Devnet {
         if wanted == 0 {
             return Ok(());
         }
-        let class = self
-            .deployment
-            .class_id(apps::class())
-            .ok_or_else(|| eyre!("the deployment has no class {}; it has {:?}", apps::class(), self.deployment.classes))?;
+        let class = self.deployment.class_id(apps::class()).ok_or_else(|| {
+            eyre!("the deployment has no class {}; it has {:?}", apps::class(), self.deployment.classes)
+        })?;
         let dispatcher = IWorkerDispatcher::new(self.deployment.dispatcher, self.chain.provider().clone());
         // Stake becomes active by chain time, which stands still without blocks.
         self.chain.mine_every(1).await?;

@@ -10,7 +10,8 @@ use std::{
 use bollard::{
     Docker,
     query_parameters::{
-        ListContainersOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
+        ListContainersOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder,
+        RemoveVolumeOptionsBuilder,
     },
 };
 use eyre::{WrapErr, bail, eyre};
@@ -136,7 +137,9 @@ impl Lock {
             match file.try_lock() {
                 Ok(()) => return Ok(Self(file)),
                 Err(_) if Instant::now() < until => sleep(Duration::from_millis(200)).await,
-                Err(error) => return Err(eyre!("{error}").wrap_err("another process has been setting up Docker for too long")),
+                Err(error) => {
+                    return Err(eyre!("{error}").wrap_err("another process has been setting up Docker for too long"));
+                }
             }
         }
     }

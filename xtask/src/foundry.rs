@@ -20,7 +20,8 @@ use crate::{
 const VERSION: &str = "1.7.1";
 /// A cold build with the WebAssembly compiler on a slow machine.
 const BUILD_LIMIT: Duration = Duration::from_secs(900);
-const DEPLOY_LIMIT: Duration = Duration::from_secs(300);
+/// Compiling what is deployed is part of it.
+const DEPLOY_LIMIT: Duration = Duration::from_secs(900);
 const VERSION_LIMIT: Duration = Duration::from_secs(30);
 
 /// The real program `name` (not npm's Node wrapper, whose death leaves the program alive): of the pinned version from PATH,
@@ -67,6 +68,18 @@ async fn forge_apart(args: &[&str]) -> eyre::Result<Command> {
     Ok(command)
 }
 
+/// `forge lint`, with artifacts of its own: it compiles to bare ABIs, which forge takes for finished builds ever after, and then
+/// dies for want of code to link.
+///
+/// # Errors
+/// When there is no forge.
+pub async fn lint() -> eyre::Result<Command> {
+    let mut command = forge(&["lint", "--deny", "warnings"]).await?;
+    let dir = paths::state_dir().join("forge-lint");
+    command.env("FOUNDRY_OUT", dir.join("out")).env("FOUNDRY_CACHE_PATH", dir.join("cache"));
+    Ok(command)
+}
+
 /// Folder of the artifacts that [`build`] writes.
 pub fn artifacts() -> PathBuf {
     paths::state_dir().join("forge/out")
@@ -78,7 +91,10 @@ pub fn artifacts() -> PathBuf {
 /// With the compiler's words.
 pub async fn build() -> eyre::Result<()> {
     let _lock = Lock::take().await?;
-    capture(forge_apart(&["build", "contracts", "script"]).await?, BUILD_LIMIT).await.wrap_err("compiling the contracts").map(drop)
+    capture(forge_apart(&["build", "contracts", "script"]).await?, BUILD_LIMIT)
+        .await
+        .wrap_err("compiling the contracts")
+        .map(drop)
 }
 
 /// Deploys with `script/Deploy.s.sol` from an account that the node signs for. Parameters and the resulting deployment file lie
@@ -89,7 +105,9 @@ pub async fn build() -> eyre::Result<()> {
 pub async fn deploy(rpc_url: &str, deployer: Address, dir: &Path) -> eyre::Result<PathBuf> {
     let file = dir.join("deployment.json");
     let _lock = Lock::take().await?;
-    let mut command = forge_apart(&["script", "script/Deploy.s.sol", "--rpc-url", rpc_url, "--broadcast", "--unlocked", "--slow"]).await?;
+    let mut command =
+        forge_apart(&["script", "script/Deploy.s.sol", "--rpc-url", rpc_url, "--broadcast", "--unlocked", "--slow"])
+            .await?;
     command
         .args(["--sender", &deployer.to_string()])
         .env("SUNWORK_PARAMS", dir.join("params.json"))
@@ -107,10 +125,30 @@ pub async fn deploy(rpc_url: &str, deployer: Address, dir: &Path) -> eyre::Resul
 /// # Errors
 /// With the first difference.
 pub async fn check_deployment(rpc_url: &str, file: &Path) -> eyre::Result<()> {
+    let args = ["script", "script/CheckDeployment.s.sol", "--rpc-url", rpc_url];
+    with_deployment(&args, file).await.wrap_err("checking the deployment").map(drop)
+}
+
+/// Runs `test/Deployment.t.sol` on a fork of a running network, and returns forge's words.
+///
+/// # Errors
+/// When a test fails.
+pub async fn test_deployment(rpc_url: &str, file: &Path) -> eyre::Result<String> {
+    let args = ["test", "--match-path", "test/Deployment.t.sol", "--fork-url", rpc_url];
+    with_deployment(&args, file).await.wrap_err("testing the deployed system")
+}
+
+/// Runs forge with a copy of the deployment file where it may read it: below `deployments/`.
+async fn with_deployment(args: &[&str], file: &Path) -> eyre::Result<String> {
+    let dir = paths::root().join("deployments/tmp");
+    fs::create_dir_all(&dir).wrap_err_with(|| format!("making {}", dir.display()))?;
+    let scratch = tempfile::tempdir_in(&dir).wrap_err_with(|| format!("making a folder in {}", dir.display()))?;
+    let copy = scratch.path().join("deployment.json");
+    fs::copy(file, &copy).wrap_err_with(|| format!("copying {}", file.display()))?;
     let _lock = Lock::take().await?;
-    let mut command = forge_apart(&["script", "script/CheckDeployment.s.sol", "--rpc-url", rpc_url]).await?;
-    command.env("SUNWORK_DEPLOYMENT_FILE", file);
-    capture(command, DEPLOY_LIMIT).await.wrap_err("checking the deployment").map(drop)
+    let mut command = forge_apart(args).await?;
+    command.env("SUNWORK_DEPLOYMENT_FILE", copy);
+    capture(command, DEPLOY_LIMIT).await
 }
 
 /// Two forges at once would write one cache.

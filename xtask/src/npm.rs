@@ -20,9 +20,9 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(900);
 pub async fn ensure_packages() -> eyre::Result<&'static str> {
     let mut node = program("node");
     node.arg("--version");
-    let version = capture(node, Duration::from_secs(30))
-        .await
-        .wrap_err("Node.js is needed for Foundry and the Solidity compiler; install Node.js 18 or newer (https://nodejs.org)")?;
+    let version = capture(node, Duration::from_secs(30)).await.wrap_err(
+        "Node.js is needed for Foundry and the Solidity compiler; install Node.js 18 or newer (https://nodejs.org)",
+    )?;
     if node_major(&version).is_none_or(|major| major < MIN_NODE_MAJOR) {
         bail!("found Node.js {}, expected {MIN_NODE_MAJOR} or newer; see https://nodejs.org", version.trim());
     }
@@ -42,9 +42,8 @@ fn node_major(version: &str) -> Option<u32> {
 /// npm writes its own copy of the lock file last of all, so that file tells of a complete installation.
 fn is_current(root: &Path) -> eyre::Result<bool> {
     let lock = root.join("package-lock.json");
-    let wanted = fs::metadata(&lock)
-        .and_then(|meta| meta.modified())
-        .wrap_err_with(|| format!("reading {}", lock.display()))?;
+    let wanted =
+        fs::metadata(&lock).and_then(|meta| meta.modified()).wrap_err_with(|| format!("reading {}", lock.display()))?;
     let installed = fs::metadata(root.join("node_modules/.package-lock.json")).and_then(|meta| meta.modified());
     Ok(installed.is_ok_and(|installed| installed >= wanted))
 }

@@ -179,7 +179,8 @@ mod tests {
     fn a_dead_process_tells_its_last_lines() {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("x.log");
-        let mut process = Process::spawn("the thing", sh("echo out of cheese; exit 7"), &log, Duration::from_secs(1)).unwrap();
+        let mut process =
+            Process::spawn("the thing", sh("echo out of cheese; exit 7"), &log, Duration::from_secs(1)).unwrap();
         assert!(process.wait(Duration::from_secs(5)).is_some());
         let error = process.expect_alive().unwrap_err().to_string();
         assert!(error.contains("the thing has ended (exit status: 7)") && error.contains("out of cheese"), "{error}");

@@ -79,7 +79,8 @@ impl Results {
     pub fn print(&self, stages: &Stages) {
         println!();
         for (name, result) in &self.0 {
-            let seconds = stages.done().iter().find(|(stage, _)| stage == name).map_or(0.0, |(_, took)| took.as_secs_f64());
+            let seconds =
+                stages.done().iter().find(|(stage, _)| stage == name).map_or(0.0, |(_, took)| took.as_secs_f64());
             println!("{:<6} {seconds:>7.1} s  {name}", if result.is_ok() { "ok" } else { "FAILED" });
         }
     }
@@ -87,7 +88,8 @@ impl Results {
     /// # Errors
     /// When any failed.
     pub fn verdict(self) -> eyre::Result<()> {
-        let failed: Vec<_> = self.0.iter().filter(|(_, result)| result.is_err()).map(|(name, _)| name.as_str()).collect();
+        let failed: Vec<_> =
+            self.0.iter().filter(|(_, result)| result.is_err()).map(|(name, _)| name.as_str()).collect();
         if failed.is_empty() {
             println!("all {} parts passed", self.0.len());
             return Ok(());
@@ -109,7 +111,7 @@ pub(crate) async fn lints() -> eyre::Result<Vec<Suite>> {
     ci.args(["-n", ".ci/run"]);
     Ok(vec![
         ("forge fmt", Box::pin(show(foundry::forge(&["fmt", "--check"]).await?))),
-        ("forge lint", Box::pin(show(foundry::forge(&["lint", "--deny", "warnings"]).await?))),
+        ("forge lint", Box::pin(show(foundry::lint().await?))),
         ("cargo fmt", Box::pin(show(cargo_with(&["fmt", "--all", "--check"])))),
         (
             "clippy",

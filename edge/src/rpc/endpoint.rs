@@ -48,7 +48,10 @@ enum Trust {
     /// Must name its chain first.
     Unknown,
     Confirmed,
-    WrongChain { found: u64, since: Instant },
+    WrongChain {
+        found: u64,
+        since: Instant,
+    },
 }
 
 struct State {

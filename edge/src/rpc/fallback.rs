@@ -110,7 +110,11 @@ impl Fallback {
                 reasons.push(format!("{}: {failure}", endpoint.name));
             }
             if all_wrong {
-                let text = format!("all RPC nodes are of another chain than {}: {}", self.expected_chain_id, reasons.join("; "));
+                let text = format!(
+                    "all RPC nodes are of another chain than {}: {}",
+                    self.expected_chain_id,
+                    reasons.join("; ")
+                );
                 return Err(TransportErrorKind::non_retryable_str(&text));
             }
         }

@@ -25,8 +25,13 @@ fn check_one(request: &SerializedRequest, response: &Response) -> Result<(), Str
     let Some(raw) = response.payload.as_success() else { return Ok(()) };
     let text = raw.get().trim();
     let sane = match request.method() {
-        "eth_chainId" | "eth_blockNumber" | "eth_gasPrice" | "eth_maxPriorityFeePerGas" | "eth_getBalance"
-        | "eth_getTransactionCount" | "eth_estimateGas" => is_hex(text, 1, 64),
+        "eth_chainId"
+        | "eth_blockNumber"
+        | "eth_gasPrice"
+        | "eth_maxPriorityFeePerGas"
+        | "eth_getBalance"
+        | "eth_getTransactionCount"
+        | "eth_estimateGas" => is_hex(text, 1, 64),
         "eth_call" | "eth_getCode" => is_hex(text, 0, usize::MAX),
         "eth_sendRawTransaction" => is_hex(text, 64, 64),
         "eth_getLogs" => parses::<Vec<Log>>(text),

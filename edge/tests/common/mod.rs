@@ -101,7 +101,8 @@ async fn answer(State((mode, requests)): State<Shared>, body: String) -> impl In
     requests.fetch_add(1, Ordering::Relaxed);
     let request: Value = serde_json::from_str(&body).unwrap();
     let mode = mode.lock().unwrap().clone();
-    let reply = |id: Value, result: Value| (StatusCode::OK, json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string());
+    let reply =
+        |id: Value, result: Value| (StatusCode::OK, json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string());
     let id = request["id"].clone();
     let method = request["method"].as_str().unwrap();
     match mode {

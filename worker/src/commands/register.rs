@@ -2,7 +2,11 @@
 use std::sync::Arc;
 
 use alloy::{
-    primitives::{Address, B256, Bytes, U256, aliases::{U48, U88}, keccak256},
+    primitives::{
+        Address, B256, Bytes, U256,
+        aliases::{U48, U88},
+        keccak256,
+    },
     providers::Provider,
     sol_types::SolCall,
 };
@@ -11,7 +15,13 @@ use sunwork_edge::{TxManager, tx::MemoryTxLog};
 use sunwork_protocol::abi::{IWorkerDispatcher, SunToken};
 
 use super::{Report, chain};
-use crate::{amount::Unit, chain::Chain, config::{Layer, own_class}, folder::Folder, identity};
+use crate::{
+    amount::Unit,
+    chain::Chain,
+    config::{Layer, own_class},
+    folder::Folder,
+    identity,
+};
 
 /// What a worker should be after `register`.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -71,8 +81,10 @@ pub async fn register(settings: &Layer, wanted: &Registration) -> eyre::Result<R
     let mut report = Report::new("register");
     report.add("worker", "Worker", owner, owner.to_string());
     report.add("payout", "Payout", info.payout, info.payout.to_string());
-    let names: Vec<String> =
-        (0..48_u16).filter(|class| info.classes.to::<u64>() >> class & 1 == 1).map(|class| chain.deployment.class_name(class)).collect();
+    let names: Vec<String> = (0..48_u16)
+        .filter(|class| info.classes.to::<u64>() >> class & 1 == 1)
+        .map(|class| chain.deployment.class_name(class))
+        .collect();
     report.add("classes", "Classes", names.join(", "), names);
     report.add("stake", "Stake", unit.format(info.bonded.to()), info.bonded.to::<u128>().to_string());
     report.add("device", "Device", device, device.to_string());
@@ -112,7 +124,10 @@ impl Task<'_> {
         let mut bits = 0;
         for name in names {
             let class_id = self.chain.deployment.class_id(&name).ok_or_else(|| {
-                eyre!("there is no class {name:?} in this deployment; there are: {}", self.chain.deployment.classes.join(", "))
+                eyre!(
+                    "there is no class {name:?} in this deployment; there are: {}",
+                    self.chain.deployment.classes.join(", ")
+                )
             })?;
             bits |= 1_u64 << class_id;
         }
@@ -122,7 +137,8 @@ impl Task<'_> {
     /// Opts in to compute by the code that we were told of, not by what the dispatcher says now.
     async fn compute_code_hash(&self) -> eyre::Result<B256> {
         let implementation = self.chain.deployment.compute_implementation;
-        let code = self.chain.rpc().provider().get_code_at(implementation).await.wrap_err("reading the compute code")?;
+        let code =
+            self.chain.rpc().provider().get_code_at(implementation).await.wrap_err("reading the compute code")?;
         if code.is_empty() {
             bail!("there is no contract at {implementation}, the deployment's compute implementation");
         }

@@ -4,7 +4,12 @@ use eyre::WrapErr;
 use serde_json::json;
 
 use super::{Report, chain};
-use crate::{config::Layer, folder::Folder, identity, journal::{Agreement, Journal}};
+use crate::{
+    config::Layer,
+    folder::Folder,
+    identity,
+    journal::{Agreement, Journal},
+};
 
 /// Shows identity, stake, earnings, and what is under way.
 ///
@@ -74,7 +79,8 @@ fn journal(report: &mut Report, state: &crate::journal::State) {
     for (address, known) in open {
         report.rows.push((format!("  {address}"), format!("{}, {} leaves done", role(known), known.leaves.len())));
     }
-    let refused: Vec<_> = state.agreements.iter().filter_map(|(address, known)| Some((address, known.refusal.as_ref()?))).collect();
+    let refused: Vec<_> =
+        state.agreements.iter().filter_map(|(address, known)| Some((address, known.refusal.as_ref()?))).collect();
     let lines: Vec<_> = refused
         .iter()
         .map(|(address, refusal)| json!({ "agreement": address.to_string(), "refusal": refusal, "text": refusal.to_string() }))
@@ -83,7 +89,11 @@ fn journal(report: &mut Report, state: &crate::journal::State) {
     for (address, refusal) in refused {
         report.rows.push((format!("  {address}"), refusal.to_string()));
     }
-    let txs: Vec<_> = state.txs.iter().map(|entry| json!({ "label": entry.label, "nonce": entry.nonce, "hash": entry.hash.to_string() })).collect();
+    let txs: Vec<_> = state
+        .txs
+        .iter()
+        .map(|entry| json!({ "label": entry.label, "nonce": entry.nonce, "hash": entry.hash.to_string() }))
+        .collect();
     report.add("transactions", "Transactions under way", txs.len(), txs);
 }
 

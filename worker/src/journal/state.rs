@@ -159,9 +159,12 @@ impl Agreement {
             records.push(Record::Prepared { agreement });
         }
         records.extend(self.work_salt.map(|salt| Record::Working { agreement, salt }));
-        records.extend(
-            self.leaves.iter().map(|(&leaf, &(digest, body))| Record::Leaf { agreement, leaf, digest, body }),
-        );
+        records.extend(self.leaves.iter().map(|(&leaf, &(digest, body))| Record::Leaf {
+            agreement,
+            leaf,
+            digest,
+            body,
+        }));
         if let Some(Bundle { attempt, root, ciphertext_root, blob }) = self.bundle {
             records.push(Record::Bundle { agreement, attempt, root, ciphertext_root, blob });
         }

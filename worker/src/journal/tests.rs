@@ -26,7 +26,13 @@ fn records() -> Vec<Record> {
     let other = Address::repeat_byte(8);
     vec![
         Record::Seen { block: 5 },
-        Record::Bought { agreement, client: Address::repeat_byte(9), terms: vec![1].into(), spec: vec![2].into(), block: 6 },
+        Record::Bought {
+            agreement,
+            client: Address::repeat_byte(9),
+            terms: vec![1].into(),
+            spec: vec![2].into(),
+            block: 6,
+        },
         Record::Bought { agreement: other, client: Address::ZERO, terms: vec![].into(), spec: vec![].into(), block: 6 },
         Record::Refused { agreement: other, refusal: Refusal::Memory { asked_mib: 9, limit_mib: 8 } },
         Record::Prepared { agreement },
@@ -99,7 +105,10 @@ fn a_torn_last_line_of_garbage_is_cut_and_a_broken_middle_is_refused() {
     let mut zeros = whole.clone();
     zeros.extend([0; 700]);
     std::fs::write(&path, &zeros).unwrap();
-    assert_eq!(Journal::open(&path, &header()).unwrap().state(), fold([Record::Header(header())].into_iter().chain(records())));
+    assert_eq!(
+        Journal::open(&path, &header()).unwrap().state(),
+        fold([Record::Header(header())].into_iter().chain(records()))
+    );
     let middle = whole.iter().position(|byte| *byte == b'\n').unwrap() + 20;
     let mut flipped = whole.clone();
     flipped[middle] ^= 1;
@@ -122,7 +131,10 @@ fn the_journal_of_another_worker_is_refused() {
 #[test]
 fn the_state_written_as_records_says_the_same() {
     let state = fold(std::iter::once(Record::Header(header())).chain(records()));
-    assert_eq!(fold(state.to_records()).agreements[&Address::repeat_byte(2)], state.agreements[&Address::repeat_byte(2)]);
+    assert_eq!(
+        fold(state.to_records()).agreements[&Address::repeat_byte(2)],
+        state.agreements[&Address::repeat_byte(2)]
+    );
     assert_eq!(fold(state.to_records()).txs, state.txs);
     let mut finished = state;
     finished.apply(Record::Finished { agreement: Address::repeat_byte(2), ending: Ending::Verified });

@@ -66,7 +66,7 @@ impl Supervisor {
         let info = self.ctx.chain.worker_info(self.ctx.me).await?;
         let free = info.bonded.saturating_sub(info.locked).to::<u128>();
         let terms = &self.terms;
-        let as_worker = settlement::worker_lock(view.reward, terms.samples, terms.verifiers);
+        let as_worker = settlement::worker_lock(view.reward, terms.verifier_fee, terms.samples, terms.verifiers);
         let as_verifier = settlement::verifier_lock(view.reward, terms.verifier_fee, terms.verifiers);
         let need = as_worker.min(as_verifier);
         if free < need {
@@ -85,7 +85,8 @@ impl Supervisor {
             }
         }
         let too_large = |found: u64| {
-            let message = format!("the input {:?} has {found} bytes or more, expected {}", input.name, input.size_bytes);
+            let message =
+                format!("the input {:?} has {found} bytes or more, expected {}", input.name, input.size_bytes);
             Ok(Err(Refusal::Specification { message }))
         };
         match self.ctx.blobs.get_to_file(input.sha256, input.size_bytes, &incoming).await {

@@ -81,7 +81,8 @@ impl Supervisor {
             }
         }
         let (count, file) = (self.terms.leaf_count, path.clone());
-        let root = tokio::task::spawn_blocking(move || ciphertext_root(&file, count)).await.map_err(StepError::retry)?;
+        let root =
+            tokio::task::spawn_blocking(move || ciphertext_root(&file, count)).await.map_err(StepError::retry)?;
         let outcome = match root {
             Ok(root) if root == announced.ciphertext_root => {
                 let record = Record::Checked { agreement: self.address, blob: announced.blob };
@@ -139,8 +140,7 @@ impl Supervisor {
         if !agrees {
             tracing::warn!(agreement = %self.address, "our digests differ from the worker's");
         }
-        let opening =
-            VerifierOpening { verifier: self.ctx.me, salt, digests: if agrees { Vec::new() } else { own } };
+        let opening = VerifierOpening { verifier: self.ctx.me, salt, digests: if agrees { Vec::new() } else { own } };
         let (root, leaves, digests) = (shown.root, shown.leaves, shown.digests);
         self.send("open-verification", IComputeAgreement::openVerificationCall { opening, root, leaves, digests }).await
     }

@@ -17,12 +17,12 @@ use tokio::task::JoinSet;
 
 use super::Supervisor;
 use crate::{
-    context::Context,
+    context::{Context, OracleBlobs},
     crash,
     folder::{AgreementFolder, write_durably},
     journal::{Agreement, Record},
     machine::DeclineReason,
-    runtime::{self, ErrorClass, ImageRef, LeafJob, Limits, RuntimeError},
+    runtime::{self, ErrorClass, ImageRef, LeafJob, LeafRun, Limits, RuntimeError},
     step::StepError,
     view::View,
 };
@@ -142,7 +142,8 @@ impl Supervisor {
         let bodies: Vec<[u8; 32]> = rows.iter().map(|(_, body)| body.0).collect();
         let ciphertext_root = bundle::ciphertext_root(&bodies);
         let builder = folder.clone();
-        let built = tokio::task::spawn_blocking(move || build_bundle(&builder, &bodies)).await.map_err(StepError::retry)?;
+        let built =
+            tokio::task::spawn_blocking(move || build_bundle(&builder, &bodies)).await.map_err(StepError::retry)?;
         let spoilt = built.map_err(|error| StepError::Stuck(format!("making the bundle: {error}")))?;
         if !spoilt.is_empty() {
             // The disk lost what the journal says was there: do these leaves once more.
@@ -153,8 +154,7 @@ impl Supervisor {
         let blob = self.ctx.blobs.put_file(folder.bundle()).await.map_err(StepError::retry)?;
         crash::point("bundle.uploaded");
         let root = Tree::new(&digests).root();
-        let record =
-            Record::Bundle { agreement: self.address, attempt: view.attempt, root, ciphertext_root, blob };
+        let record = Record::Bundle { agreement: self.address, attempt: view.attempt, root, ciphertext_root, blob };
         Ok(self.ctx.journal.append(record)?)
     }
 
@@ -169,8 +169,14 @@ impl Supervisor {
     }
 
     /// What the worker's seal commits to, its salt, and the seal.
-    fn own_seal(&self, view: &View, known: &Agreement) -> Result<(crate::journal::state::Bundle, B256, B256), StepError> {
-        let missing = || StepError::Stuck("salt and bundle of this attempt are not in the journal; was the data folder lost?".into());
+    fn own_seal(
+        &self,
+        view: &View,
+        known: &Agreement,
+    ) -> Result<(crate::journal::state::Bundle, B256, B256), StepError> {
+        let missing = || {
+            StepError::Stuck("salt and bundle of this attempt are not in the journal; was the data folder lost?".into())
+        };
         let salt = known.work_salt.ok_or_else(missing)?;
         let bundle = known.bundle.filter(|bundle| bundle.attempt == view.attempt).ok_or_else(missing)?;
         let chain_id = self.ctx.chain.deployment.chain_id;
@@ -186,7 +192,8 @@ impl Supervisor {
             return Err(StepError::Stuck("the seal on chain is not the one in the journal".into()));
         }
         let (count, samples) = (self.terms.leaf_count, self.terms.samples);
-        let sampled = view.slots.iter().flat_map(|slot| draw::sampled_leaves(view.draw_seed, slot.verifier, count, samples));
+        let sampled =
+            view.slots.iter().flat_map(|slot| draw::sampled_leaves(view.draw_seed, slot.verifier, count, samples));
         let leaves: Vec<u32> = sampled.collect::<BTreeSet<_>>().into_iter().collect();
         let all: Vec<B256> = known.leaves.values().map(|(digest, _)| *digest).collect();
         if all.len() != count as usize {
@@ -234,7 +241,10 @@ pub(super) struct Sealing {
 enum LeafError {
     Step(StepError),
     /// It will never work here.
-    Never { reason: DeclineReason, message: String },
+    Never {
+        reason: DeclineReason,
+        message: String,
+    },
 }
 
 impl From<StepError> for LeafError {
@@ -254,11 +264,18 @@ struct LeafTask {
 }
 
 impl LeafTask {
+    /// The engine may have lost the image since it was prepared, and a restarted worker knows nothing of it: cheap when it
+    /// is there.
+    async fn prepare_and_run(&self) -> Result<LeafRun, RuntimeError> {
+        self.ctx.runtime.prepare(&self.job.image, &OracleBlobs(&self.ctx.blobs)).await?;
+        self.ctx.runtime.run(&self.job).await
+    }
+
     async fn run(self) -> Result<(), LeafError> {
         let (agreement, leaf) = (self.agreement, self.leaf);
         let permit = self.ctx.leaf_permits.acquire().await.map_err(StepError::retry)?;
         let run = loop {
-            match self.ctx.runtime.run(&self.job).await {
+            match self.prepare_and_run().await {
                 Ok(run) => break run,
                 Err(error) if error.class() == ErrorClass::Refuse => return Err(never(&error)),
                 Err(error) => {

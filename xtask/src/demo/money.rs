@@ -11,12 +11,13 @@ use crate::{
     devnet::{Devnet, SUN},
 };
 
-/// What one account has, smallest token unit.
+/// What one party has, smallest token unit: an account, for a worker together with its device's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wealth {
     balance: u128,
     stake: u128,
     owed: u128,
+    due: u128,
 }
 
 impl Wealth {
@@ -38,25 +39,33 @@ impl Money {
         let token = SunToken::new(devnet.deployment.token, devnet.chain.provider());
         let dispatcher = IWorkerDispatcher::new(devnet.deployment.dispatcher, devnet.chain.provider());
         let burn = dispatcher.BURN_ACCOUNT().call().await.wrap_err("reading the burn account")?;
-        let holders = accounts::ALL.iter().map(|account| account.address).chain(devnet.workers.iter().map(|w| w.owner));
+        let holders =
+            accounts::ALL.iter().map(|account| account.address).chain([burn]).map(|account| (account, account));
+        let workers = devnet.workers.iter().flat_map(|w| [(w.owner, w.owner), (w.owner, w.device)]);
 
         let mut money = Self { accounts: BTreeMap::new(), escrow: 0 };
-        for account in holders.chain([burn]) {
+        for (party, account) in holders.chain(workers) {
             let reading = || format!("reading what {account} has");
             let info = dispatcher.workerInfo(account).call().await.wrap_err_with(reading)?;
-            let wealth = Wealth {
-                balance: amount(token.balanceOf(account).call().await.wrap_err_with(reading)?),
-                stake: info.bonded.to::<u128>() + info.unbonding.to::<u128>(),
-                owed: amount(dispatcher.payableOf(account).call().await.wrap_err_with(reading)?),
-            };
-            money.accounts.insert(account, wealth);
+            let wealth = money.accounts.entry(party).or_default();
+            wealth.balance += amount(token.balanceOf(account).call().await.wrap_err_with(reading)?);
+            wealth.stake += info.bonded.to::<u128>() + info.unbonding.to::<u128>();
+            let owed = amount(dispatcher.payableOf(account).call().await.wrap_err_with(reading)?);
+            wealth.owed += owed;
+            // Tips that a device earns lie where they are until somebody withdraws them for it.
+            wealth.due += if account == party { owed } else { 0 };
+        }
+        // The burn account is owed for good where nobody withdraws for it.
+        if let Some(burned) = money.accounts.get_mut(&burn) {
+            burned.due = 0;
         }
         if let Some(agreement) = agreement {
             let escrow = dispatcher.escrowOf(agreement).call().await.wrap_err("reading the escrow")?;
             money.escrow = escrow.balance.to();
         }
 
-        let held = amount(token.balanceOf(devnet.deployment.dispatcher).call().await.wrap_err("reading the dispatcher")?);
+        let held =
+            amount(token.balanceOf(devnet.deployment.dispatcher).call().await.wrap_err("reading the dispatcher")?);
         let due = money.escrow + money.accounts.values().map(|w| w.stake + w.owed).sum::<u128>();
         ensure!(held == due, "the dispatcher holds {held}, expected {due}: stakes, payables and escrow");
         let supply = amount(token.totalSupply().call().await.wrap_err("reading the supply")?);
@@ -70,9 +79,9 @@ impl Money {
         self.escrow + self.accounts.values().map(|wealth| wealth.total()).sum::<u128>()
     }
 
-    /// What the dispatcher still owes an account.
-    pub(super) fn owed(&self, account: Address) -> u128 {
-        self.accounts.get(&account).map_or(0, |wealth| wealth.owed)
+    /// What the dispatcher still owes to one of the accounts, devices apart.
+    pub(super) fn due(&self) -> u128 {
+        self.accounts.values().map(|wealth| wealth.due).sum()
     }
 }
 
@@ -82,13 +91,19 @@ fn amount(value: U256) -> u128 {
 
 /// Who was paid what, what everybody has, and the gas of each transaction.
 pub(super) fn print(devnet: &Devnet, settlement: &Settlement, before: &Money, after: &Money) {
-    println!("\n{:<12} {:>16} {:>20} {:>20} {:>16} {:>12}", "who", "paid SUN", "before SUN", "after SUN", "change SUN", "gas");
+    println!(
+        "\n{:<12} {:>16} {:>20} {:>20} {:>16} {:>12}",
+        "who", "paid SUN", "before SUN", "after SUN", "change SUN", "gas"
+    );
     let gas = settlement.gas_by_sender();
-    for (account, had) in &before.accounts {
+    // Workers in their order, then the others.
+    let mut rows: Vec<_> = before.accounts.iter().collect();
+    rows.sort_by_key(|(account, _)| devnet.workers.iter().position(|w| w.owner == **account).unwrap_or(usize::MAX));
+    for (account, had) in rows {
         let has = after.accounts.get(account).copied().unwrap_or_default();
         let change = signed(has.total()) - signed(had.total());
-        let paid = settlement.paid.get(account).copied().unwrap_or_default();
-        let gas = gas_of(devnet, *account, &gas);
+        let paid = of_party(devnet, *account, &settlement.paid);
+        let gas = of_party(devnet, *account, &gas);
         let name = devnet.name_of(*account);
         let row = (sun(signed(paid)), sun(signed(had.total())), sun(signed(has.total())), sun(change));
         println!("{name:<12} {:>16} {:>20} {:>20} {:>16} {gas:>12}", row.0, row.1, row.2, row.3);
@@ -103,7 +118,10 @@ pub(super) fn print(devnet: &Devnet, settlement: &Settlement, before: &Money, af
         sun(signed(has)),
         settlement.gas_total()
     );
-    println!("burned: {} SUN. Gas is paid in ether by each party's key, apart from the tokens.", sun(signed(settlement.burned)));
+    println!(
+        "burned: {} SUN. Gas is paid in ether by each party's key, apart from the tokens.",
+        sun(signed(settlement.burned))
+    );
 
     println!("\n{:<20} {:>6} {:>12} {:>12}", "transaction", "count", "gas", "each");
     for (name, gas) in settlement.gas_by_name() {
@@ -112,10 +130,10 @@ pub(super) fn print(devnet: &Devnet, settlement: &Settlement, before: &Money, af
     }
 }
 
-/// Gas of an account and, for a worker, of its device.
-pub(super) fn gas_of(devnet: &Devnet, account: Address, by_sender: &BTreeMap<Address, u64>) -> u64 {
+/// What is noted for an account and, for a worker, for its device.
+pub(super) fn of_party<T: Copy + std::iter::Sum>(devnet: &Devnet, account: Address, noted: &BTreeMap<Address, T>) -> T {
     let device = devnet.workers.iter().find(|worker| worker.owner == account).map(|worker| worker.device);
-    [Some(account), device].into_iter().flatten().filter_map(|sender| by_sender.get(&sender)).sum()
+    [Some(account), device].into_iter().flatten().filter_map(|account| noted.get(&account).copied()).sum()
 }
 
 fn signed(amount: u128) -> i128 {

@@ -67,7 +67,10 @@ impl Canvas {
             self.height
         );
         let fits = |start: u32, length: u32, side: u32| start.checked_add(length).is_some_and(|end| end <= side);
-        ensure!(fits(tile.x, tile.w, self.width) && fits(tile.y, tile.h, self.height), "it leaves the picture: {tile:?}");
+        ensure!(
+            fits(tile.x, tile.w, self.width) && fits(tile.y, tile.h, self.height),
+            "it leaves the picture: {tile:?}"
+        );
         let row_bytes = tile.w as usize * 3;
         ensure!(pixels.len() == row_bytes * tile.h as usize, "found {} bytes of pixels for {tile:?}", pixels.len());
         for (row, source) in pixels.chunks_exact(row_bytes).enumerate() {

@@ -21,7 +21,9 @@ pub(super) fn sentence(progress: &Progress, name: impl Fn(Address) -> String, un
         Progress::Claimed { verifier, displaced: Some(other) } => {
             format!("{} claims a slot with a lower ticket than {}", name(*verifier), name(*other))
         }
-        Progress::VerifierSealed { verifier } => format!("{} has computed its leaves and seals its verdict", name(*verifier)),
+        Progress::VerifierSealed { verifier } => {
+            format!("{} has computed its leaves and seals its verdict", name(*verifier))
+        }
         Progress::VerifierLeft { verifier, reason, slashed } => {
             format!("{} steps back (reason {reason}) and loses {}", name(*verifier), unit.show(*slashed))
         }

@@ -11,8 +11,8 @@ use serde::Serialize;
 use sunwork_client::Settlement;
 use sunwork_protocol::status::Status;
 
-use super::money::{Money, gas_of};
-use crate::{devnet::Devnet, stage::Stages};
+use super::money::{Money, of_party};
+use crate::{accounts, devnet::Devnet, stage::Stages};
 
 /// The report. Amounts are integers in the smallest token unit (nine decimals).
 #[derive(Clone, Debug, Default, Serialize)]
@@ -61,7 +61,8 @@ impl Report {
         let mut gas = settlement.gas_by_name();
         gas.insert("total".to_owned(), settlement.gas_total());
         let by_sender = settlement.gas_by_sender();
-        let parties = settlement.paid.keys().copied().chain([settlement.client]).chain(devnet.workers.iter().map(|w| w.owner));
+        let parties =
+            devnet.workers.iter().map(|worker| worker.owner).chain([settlement.client, accounts::KEEPER.address]);
         let amounts = settlement.paid.iter().map(|(account, amount)| Ok((*account, small(*amount)?)));
         Ok(Self {
             ok: true,
@@ -71,7 +72,7 @@ impl Report {
             agreement: Some(settlement.agreement),
             ending: Some(settlement.ending.to_string()),
             gas,
-            gas_by_party: parties.map(|party| (party, gas_of(devnet, party, &by_sender))).collect(),
+            gas_by_party: parties.map(|party| (party, of_party(devnet, party, &by_sender))).collect(),
             seconds: BTreeMap::new(),
             phases: phases.iter().map(|(status, seconds)| (key(&status.to_string()), *seconds)).collect(),
             paid: amounts.collect::<eyre::Result<_>>()?,

@@ -76,7 +76,11 @@ impl OracleNode {
                 return Ok(());
             }
             if Instant::now() > until {
-                bail!("the oracle did not answer at {health} within {} s:\n{}", START_LIMIT.as_secs(), self.process.last_lines());
+                bail!(
+                    "the oracle did not answer at {health} within {} s:\n{}",
+                    START_LIMIT.as_secs(),
+                    self.process.last_lines()
+                );
             }
             sleep(Duration::from_millis(50)).await;
         }

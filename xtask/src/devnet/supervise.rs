@@ -81,7 +81,10 @@ fn print(devnet: &Devnet) {
     println!("\nUse it, in another terminal:");
     println!("  export SUNWORK_RPC={} SUNWORK_ORACLE={}", devnet.rpc_url(), devnet.oracle_url());
     println!("  export SUNWORK_DEPLOYMENT={}", devnet.deployment_file().display());
-    println!("  export SUNWORK_KEYSTORE={} SUNWORK_PASSWORD_FILE={dir}/client/password", devnet.client_keystore().display());
+    println!(
+        "  export SUNWORK_KEYSTORE={} SUNWORK_PASSWORD_FILE={dir}/client/password",
+        devnet.client_keystore().display()
+    );
     println!("  cargo run --bin sunwork -- workers");
     println!("  forge test --match-path test/Deployment.t.sol --fork-url {}", devnet.rpc_url());
     println!("\nCtrl-C stops it.");

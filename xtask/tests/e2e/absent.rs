@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use alloy::primitives::Address;
-use sunwork_client::job::Windows;
+use sunwork_client::job::{Resources, Windows};
 use sunwork_protocol::status::{Ending, Status};
 use xtask::devnet::{Devnet, Options};
 
@@ -25,7 +25,8 @@ async fn a_worker_that_vanishes_before_its_seal_is_replaced() -> eyre::Result<()
     let image = net.image("raytrace").await?;
     let windows = Windows { accept_secs: 60, work_secs: Some(15), verify_secs: Some(30) };
     // Enough leaves that it is killed long before the seal.
-    let job = small_bag(&image).leaves(16).windows(windows);
+    let resources = Resources { memory_mib: 64, disk_mib: 16, leaf_secs: 10, output_mib: 8, ..Resources::default() };
+    let job = small_bag(&image).leaves(16).resources(resources).windows(windows);
     let agreement = net.buy(job).await?.address;
 
     let mut vanished = Address::ZERO;

@@ -51,8 +51,7 @@ async fn work_that_nobody_can_run_is_refused_with_a_reason_and_refunded() -> eyr
     // An image for another platform: its archive says arm64, the class is amd64 (or the other way round).
     let other = if xtask::apps::platform() == "linux/amd64" { "linux/arm64" } else { "linux/amd64" };
     let binary = xtask::apps::build("raytrace").await?;
-    let (tar, ..) =
-        sunwork_client::image::archive_from_binary(&std::fs::read(&binary)?, other, "raytrace");
+    let (tar, ..) = sunwork_client::image::archive_from_binary(&std::fs::read(&binary)?, other, "raytrace");
     let foreign = net.files.path().join("foreign.tar");
     std::fs::write(&foreign, tar)?;
     let said = net.client.prepare(&JobBuilder::new(foreign.display().to_string()).build()?).await;
@@ -71,7 +70,8 @@ async fn work_that_nobody_can_run_is_refused_with_a_reason_and_refunded() -> eyr
     let unknown = JobBuilder::new(digest).platform(xtask::apps::platform()).leaves(1).windows(short).reward(SUN, SUN);
     let unknown = net.buy(unknown).await;
     if let Ok(agreement) = unknown {
-        let ending = net.until_over(agreement.address, Duration::from_secs(90), |devnet, _| devnet.expect_alive()).await?;
+        let ending =
+            net.until_over(agreement.address, Duration::from_secs(90), |devnet, _| devnet.expect_alive()).await?;
         expect(ending, Ending::NoWorker)?;
     } else {
         println!("the client refused it: {:#}", unknown.unwrap_err());

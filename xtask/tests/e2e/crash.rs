@@ -15,8 +15,7 @@ use xtask::devnet::{Devnet, Options};
 use crate::support::{Net, expect, small_bag};
 
 /// Points that an undisturbed agreement does not pass: they belong to refusals, to giving up, and to late parties.
-const NOT_ON_THE_HONEST_PATH: &[&str] =
-    &["refused", "impossible", "barred", "abort", "decline", "expire"];
+const NOT_ON_THE_HONEST_PATH: &[&str] = &["refused", "impossible", "barred", "abort", "decline", "expire"];
 
 /// Every agreement should meet several points; if this many do not, something is wrong.
 const MAX_AGREEMENTS: usize = 40;
@@ -52,7 +51,11 @@ impl Plan {
             let Some(point) = self.assigned.remove(&index) else {
                 eyre::bail!("worker {} ended by itself with {exit}:\n{words}", index + 1);
             };
-            eyre::ensure!(exit.signal() == Some(9), "worker {} ended with {exit} instead of dying at {point}:\n{words}", index + 1);
+            eyre::ensure!(
+                exit.signal() == Some(9),
+                "worker {} ended with {exit} instead of dying at {point}:\n{words}",
+                index + 1
+            );
             self.fired.entry(point).or_default().insert(status);
             devnet.workers[index].kill();
             self.start(devnet, index)?;
@@ -90,9 +93,8 @@ async fn a_kill_at_every_state_loses_nothing_and_does_nothing_twice() -> eyre::R
         );
         plan.deal_anew(&mut net.devnet)?;
         let agreement = net.buy(small_bag(&image)).await?.address;
-        let ending = net
-            .until_over(agreement, Duration::from_secs(150), |devnet, status| plan.look(devnet, status))
-            .await?;
+        let ending =
+            net.until_over(agreement, Duration::from_secs(150), |devnet, status| plan.look(devnet, status)).await?;
         expect(ending, Ending::Verified)?;
         agreements += 1;
         // The points after the end: redeeming and filing away.

@@ -108,7 +108,11 @@ impl Net {
             let staked = 2500 * SUN;
             let bonded: u128 = info.bonded.to();
             let lost = losers.contains(&worker.owner);
-            ensure!(lost == (bonded < staked), "{} has {bonded} of {staked} staked; should it have lost? {lost}", worker.name);
+            ensure!(
+                lost == (bonded < staked),
+                "{} has {bonded} of {staked} staked; should it have lost? {lost}",
+                worker.name
+            );
         }
         Ok(())
     }

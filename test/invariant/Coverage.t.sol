@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity ^0.8.37;
+
+import {Test} from "forge-std/Test.sol";
+import {Ending} from "../../contracts/types/Status.sol";
+import {World} from "./World.sol";
+
+/// @notice The same steps in a fixed pseudo-random order: shows that the handlers reach every way to end, so that the
+/// invariants are not true for want of trying.
+contract CoverageTest is Test {
+    uint256 internal constant ROUNDS = 40;
+    uint256 internal constant STEPS = 150;
+
+    function test_handlersReachEveryEnding() public {
+        // All rounds together are more than one test may use.
+        vm.pauseGasMetering();
+        uint256[] memory reached = new uint256[](uint256(type(Ending).max) + 1);
+        uint256 slashes = 0;
+        for (uint256 round = 0; round < ROUNDS; ++round) {
+            World world = new World();
+            world.setUp();
+            _run(world, round);
+            uint256[] memory counts = world.tally();
+            for (uint256 i = 0; i < counts.length; ++i) {
+                reached[i] += counts[i];
+            }
+            slashes += world.slashes();
+        }
+        for (uint256 i = 1; i < reached.length; ++i) {
+            emit log_named_uint(string.concat("ending ", vm.toString(i)), reached[i]);
+        }
+        emit log_named_uint("slashes", slashes);
+        for (uint256 i = 1; i < reached.length; ++i) {
+            assertGt(reached[i], 0, string.concat("never ended as ", vm.toString(i)));
+        }
+    }
+
+    function _run(World world, uint256 round) private {
+        bytes4[] memory list = world.selectors();
+        for (uint256 i = 0; i < STEPS; ++i) {
+            uint256 seed = uint256(keccak256(abi.encode("coverage", round, i)));
+            (bool ok, bytes memory why) =
+                address(world).call(abi.encodeWithSelector(list[seed % list.length], seed >> 8));
+            assertTrue(ok, string(why));
+        }
+        world.checkMoney();
+        world.checkLocks();
+        world.checkClasses();
+        world.checkShape();
+        world.checkNothingIsStuck();
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity ^0.8.37;
+
+import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
+import {VerifierOpening, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {Driver} from "../utils/Driver.t.sol";
+import {TestTree} from "../utils/TestTree.sol";
+
+/// @notice What a party sealed.
+enum Plan {
+    /// Sealed something that nobody can open, or nothing.
+    Unopenable,
+    /// The true digests.
+    Honest,
+    /// False digests that all colluders share.
+    Colluding,
+    /// False digests of its own.
+    Garbage
+}
+
+/// @title Plans
+/// @notice Openings of parties that tell the truth, collude, or make things up.
+abstract contract Plans is Driver {
+    using TestTree for TestTree.Tree;
+
+    mapping(address agreement => mapping(address party => Plan)) internal plans;
+
+    /// @dev What `party` says of one leaf.
+    function _digestOf(Plan plan, address party, uint256 leaf) internal pure returns (bytes32) {
+        if (plan == Plan.Honest) return keccak256(abi.encode("digest", leaf));
+        if (plan == Plan.Colluding) return keccak256(abi.encode("common lie", leaf));
+        return keccak256(abi.encode("lie", party, leaf));
+    }
+
+    function _allDigests(ComputeAgreement a, address worker)
+        internal
+        view
+        returns (bytes32[] memory digests)
+    {
+        digests = new bytes32[](_termsOf(a).leafCount);
+        for (uint256 i = 0; i < digests.length; ++i) {
+            digests[i] = _digestOf(plans[address(a)][worker], worker, i);
+        }
+    }
+
+    function _digestsOf(ComputeAgreement a, address verifier)
+        internal
+        view
+        returns (bytes32[] memory digests)
+    {
+        uint32[] memory leaves = a.sampledLeaves(verifier);
+        digests = new bytes32[](leaves.length);
+        for (uint256 i = 0; i < leaves.length; ++i) {
+            digests[i] = _digestOf(plans[address(a)][verifier], verifier, leaves[i]);
+        }
+    }
+
+    function _plannedWorkerOpening(ComputeAgreement a) internal view returns (WorkerOpening memory o) {
+        bytes32[] memory all = _allDigests(a, a.agreement().worker);
+        TestTree.Tree memory tree = TestTree.build(all);
+        (o.root, o.salt, o.ciphertextRoot, o.resultBlob) =
+        (tree.root(), WORKER_SALT, CIPHERTEXT_ROOT, RESULT_BLOB);
+        o.leaves = _sampledUnion(a);
+        o.digests = new bytes32[](o.leaves.length);
+        for (uint256 i = 0; i < o.leaves.length; ++i) {
+            o.digests[i] = all[o.leaves[i]];
+        }
+        o.proof = tree.multiproof(o.leaves);
+    }
+
+    /// @param brief Leaves the digests out where they are the worker's.
+    function _plannedOpening(ComputeAgreement a, address verifier, bool brief)
+        internal
+        view
+        returns (VerifierOpening memory)
+    {
+        bytes32[] memory digests = _digestsOf(a, verifier);
+        Plan theirs = plans[address(a)][a.agreement().worker];
+        Plan mine = plans[address(a)][verifier];
+        if (brief && mine == theirs && mine != Plan.Garbage) digests = new bytes32[](0);
+        return _opening(verifier, digests);
+    }
+}

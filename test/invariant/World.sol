@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity ^0.8.37;
+
+import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
+import {AgreementView} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {WorkerInfo} from "../../contracts/interfaces/IWorkerDispatcher.sol";
+import {Ending, Status} from "../../contracts/types/Status.sol";
+import {Handler} from "./Handler.sol";
+
+/// @title World
+/// @notice What must hold after any step, recomputed from all that the test knows. README.md says it in prose.
+contract World is Handler {
+    /// @dev Calls of `expire` that end any agreement when nobody else acts.
+    uint256 internal constant MAX_EXPIRES = 3;
+
+    // ------------------------------------------------------------------------------------------------ money
+
+    /// @notice Escrows, stakes and payables add up to the tokens that are there; each escrow is what came in less what
+    /// went out.
+    function checkMoney() public view {
+        uint256 sum = dispatcher.payableOf(client) + dispatcher.payableOf(keeper)
+            + dispatcher.payableOf(stranger) + dispatcher.payableOf(dispatcher.BURN_ACCOUNT());
+        for (uint256 i = 0; i < workers.length; ++i) {
+            WorkerInfo memory w = dispatcher.workerInfo(workers[i].owner);
+            sum += w.bonded + w.unbonding + dispatcher.payableOf(workers[i].payout);
+            sum += dispatcher.payableOf(workers[i].owner) + dispatcher.payableOf(workers[i].device);
+        }
+        for (uint256 i = 0; i < agreements.length; ++i) {
+            address a = agreements[i];
+            (uint96 escrow, bool known) = dispatcher.escrowOf(a);
+            assertTrue(known, "made by the dispatcher");
+            assertEq(paidIn[a] - paidOut[a], escrow, "escrow = in - out");
+            assertEq(endedTimes[a], _isFinal(a) ? 1 : 0, "ended exactly if final");
+            if (_isFinal(a)) assertEq(escrow, 0, "nothing left behind");
+            sum += escrow;
+        }
+        assertEq(sum, token.balanceOf(address(dispatcher)), "every token has an owner");
+    }
+
+    // ------------------------------------------------------------------------------------------------ locks
+
+    /// @notice Every lock belongs to a live agreement's worker or verifier, and sums are kept for workers and devices.
+    function checkLocks() public view {
+        AgreementView[] memory views = new AgreementView[](agreements.length);
+        for (uint256 i = 0; i < views.length; ++i) {
+            views[i] = ComputeAgreement(agreements[i]).agreement();
+        }
+        for (uint256 i = 0; i < workers.length; ++i) {
+            address worker = workers[i].owner;
+            uint256 locked = 0;
+            uint256 byDevice = 0;
+            for (uint256 j = 0; j < views.length; ++j) {
+                (uint96 amount, address device) = dispatcher.lockOf(agreements[j], worker);
+                assertEq(amount != 0, _isParty(views[j], worker), "locked exactly while it is a party");
+                locked += amount;
+                if (device == address(0)) continue;
+                assertEq(device, workers[i].device, "its own device");
+                byDevice += amount;
+            }
+            WorkerInfo memory w = dispatcher.workerInfo(worker);
+            assertEq(w.locked, locked, "sum of a worker's locks");
+            assertLe(w.locked, w.bonded, "locks are covered");
+            assertEq(dispatcher.deviceInfo(workers[i].device).locked, byDevice, "sum of a device's locks");
+        }
+        assertEq(dispatcher.deviceInfo(keeper).locked, 0, "a squatted key locks nothing");
+    }
+
+    function _isParty(AgreementView memory v, address worker) private pure returns (bool) {
+        if (v.status >= Status.Settled) return false;
+        if (v.worker == worker) return true;
+        for (uint256 i = 0; i < v.slots.length; ++i) {
+            if (v.slots[i].verifier == worker) return true;
+        }
+        return false;
+    }
+
+    // ------------------------------------------------------------------------------------------------ classes
+
+    /// @notice The stake of a class is the sum over its workers; it draws from the next epoch on.
+    function checkClasses() public view {
+        for (uint16 c = 0; c < dispatcher.classCount(); ++c) {
+            uint256 units = 0;
+            uint256 count = 0;
+            for (uint256 i = 0; i < workers.length; ++i) {
+                WorkerInfo memory w = dispatcher.workerInfo(workers[i].owner);
+                if ((w.classes >> c) & 1 == 0) continue;
+                units += w.bonded / TICKET_UNIT;
+                if (w.bonded >= TICKET_UNIT) ++count;
+                uint256 tickets = dispatcher.ticketsOf(workers[i].owner, c, dispatcher.epoch());
+                assertLe(tickets, w.bonded / TICKET_UNIT, "tickets are covered by stake");
+            }
+            (uint256 u, uint256 n) = dispatcher.classAt(c, dispatcher.epoch() + 1);
+            assertEq(u, units, "units of the class");
+            assertEq(n, count, "workers of the class");
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------ shape
+
+    /// @notice Counters of an agreement fit its slots.
+    function checkShape() public view {
+        for (uint256 i = 0; i < agreements.length; ++i) {
+            ComputeAgreement a = ComputeAgreement(agreements[i]);
+            AgreementView memory v = a.agreement();
+            uint256 seals = 0;
+            uint256 opened = 0;
+            for (uint256 j = 0; j < v.slots.length; ++j) {
+                if (v.slots[j].seal != 0) ++seals;
+                if (v.slots[j].opened) ++opened;
+            }
+            uint256 slots = _termsOf(a).verifiers;
+            assertEq(v.sealedCount, seals, "seals");
+            assertEq(v.openedCount, opened, "openings");
+            assertLe(v.slots.length, slots, "no more than V");
+            assertLt(v.attempt, _params().maxAttempts, "attempts");
+            assertEq(v.status >= Status.Settled, v.ending != Ending.None, "an ending exactly when final");
+            if (v.status == Status.Drawing && v.closesAt != 0) {
+                assertLe(v.closesAt, v.deadline, "closes in time");
+            }
+            if (v.status >= Status.Verifying && v.status <= Status.Settled) {
+                assertEq(v.slots.length, slots, "V slots");
+            }
+            if (v.status >= Status.Revealing && v.status <= Status.Settled) {
+                assertEq(seals, slots, "all sealed");
+            }
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------ no dead end
+
+    /// @notice If nobody does anything any more but call `expire`, every agreement ends soon with nothing left in it, and
+    /// then everybody can take all its money out, to the last unit.
+    function checkNothingIsStuck() public {
+        uint256 snapshot = vm.snapshotState();
+        for (uint256 i = 0; i < agreements.length; ++i) {
+            for (uint256 n = 0; !_isFinal(agreements[i]); ++n) {
+                assertLt(n, MAX_EXPIRES, "ends after a few calls");
+                _passDeadline(ComputeAgreement(agreements[i]));
+                vm.prank(stranger);
+                ComputeAgreement(agreements[i]).expire();
+            }
+            _assertEmpty(agreements[i]);
+        }
+        for (uint256 i = 0; i < workers.length; ++i) {
+            uint256 bonded = dispatcher.workerInfo(workers[i].owner).bonded;
+            vm.prank(workers[i].owner);
+            if (bonded != 0) dispatcher.unstake(bonded);
+        }
+        skip(UNBOND_SECS);
+        for (uint256 i = 0; i < workers.length; ++i) {
+            dispatcher.withdrawUnbonded(workers[i].owner);
+            dispatcher.withdraw(workers[i].payout);
+            dispatcher.withdraw(workers[i].owner);
+            dispatcher.withdraw(workers[i].device);
+        }
+        dispatcher.withdraw(client);
+        dispatcher.withdraw(keeper);
+        dispatcher.withdraw(stranger);
+        dispatcher.withdraw(dispatcher.BURN_ACCOUNT());
+        assertEq(token.balanceOf(address(dispatcher)), 0, "every token leaves");
+        for (uint16 c = 0; c < dispatcher.classCount(); ++c) {
+            (uint256 units, uint256 count) = dispatcher.classAt(c, dispatcher.epoch());
+            assertEq(units + count, 0, "an empty class");
+        }
+        assertTrue(vm.revertToStateAndDelete(snapshot), "state restored");
+    }
+
+    /// @dev A window that closes on the way gives the verifiers their own deadline: at most two are to be passed.
+    function _passDeadline(ComputeAgreement a) private {
+        for (uint256 n = 0; n < 2; ++n) {
+            uint256 deadline = a.agreement().deadline;
+            if (block.timestamp <= deadline) vm.warp(deadline + 1);
+        }
+    }
+
+    function _isFinal(address a) private view returns (bool) {
+        return ComputeAgreement(a).status() >= Status.Settled;
+    }
+
+    // ------------------------------------------------------------------------------------------------ fuzzing
+
+    /// @notice The steps that the fuzzer may take.
+    function selectors() external pure returns (bytes4[] memory list) {
+        bytes4[40] memory all;
+        // Every other step moves some agreement along.
+        for (uint256 i = 0; i < all.length; i += 2) {
+            all[i] = Handler.advance.selector;
+        }
+        (all[1], all[3], all[5]) = (Handler.buy.selector, Handler.postKey.selector, Handler.cancel.selector);
+        (all[7], all[9], all[11]) = (Handler.accept.selector, Handler.abort.selector, Handler.seal.selector);
+        (all[13], all[15], all[17]) =
+        (Handler.openDraw.selector, Handler.claim.selector, Handler.verify.selector);
+        (all[19], all[21], all[23]) =
+        (Handler.settleAll.selector, Handler.open.selector, Handler.expire.selector);
+        (all[25], all[27], all[29]) = (Handler.pass.selector, Handler.redeem.selector, this.withdraw.selector);
+        (all[31], all[33], all[35]) = (this.addStake.selector, this.unstake.selector, this.setDevice.selector);
+        (all[37], all[39]) = (this.attackDispatcher.selector, this.attackAgreement.selector);
+        (all[0], all[10], all[20]) =
+        (this.join.selector, this.withdrawUnbonded.selector, this.updateWorker.selector);
+        (all[28], all[30], all[32]) =
+        (Handler.neglect.selector, Handler.neglect.selector, Handler.abort.selector);
+        list = new bytes4[](all.length);
+        for (uint256 i = 0; i < all.length; ++i) {
+            list[i] = all[i];
+        }
+    }
+
+    /// @notice How many agreements ended in each way, by `Ending`.
+    function tally() external view returns (uint256[] memory counts) {
+        counts = new uint256[](uint256(type(Ending).max) + 1);
+        for (uint256 i = 0; i < counts.length; ++i) {
+            counts[i] = endings[Ending(i)];
+        }
+    }
+}
