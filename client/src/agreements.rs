@@ -46,7 +46,9 @@ pub struct Purchase {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum IdError {
     /// Not hex.
-    #[error("{text:?} is no agreement id; expected an address (0x and 40 hex digits) or at least 4 digits of its start")]
+    #[error(
+        "{text:?} is no agreement id; expected an address (0x and 40 hex digits) or at least 4 digits of its start"
+    )]
     NotAnId {
         /// What was given.
         text: String,

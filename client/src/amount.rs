@@ -94,9 +94,10 @@ impl Unit {
         }
         let too_large = || AmountError::TooLarge { text: text.to_owned() };
         let padded = format!("{whole}{fraction:0<decimals$}");
-        let amount: u128 = padded.trim_start_matches('0').parse().or_else(|_| {
-            if padded.bytes().all(|b| b == b'0') { Ok(0) } else { Err(too_large()) }
-        })?;
+        let amount: u128 = padded
+            .trim_start_matches('0')
+            .parse()
+            .or_else(|_| if padded.bytes().all(|b| b == b'0') { Ok(0) } else { Err(too_large()) })?;
         if amount >= 1 << 96 { Err(too_large()) } else { Ok(amount) }
     }
 

@@ -60,17 +60,15 @@ pub fn platform_of(open: impl Fn() -> std::io::Result<Box<dyn Read>>) -> Result<
     let [image] = images.as_slice() else {
         return Err(ArchiveError::ManyImages { found: images.len() });
     };
-    let config = json_entry(&open, &image.config)?
-        .ok_or_else(|| bad("manifest.json", format!("it names a config {:?} that is not in the archive", image.config)))?;
+    let config = json_entry(&open, &image.config)?.ok_or_else(|| {
+        bad("manifest.json", format!("it names a config {:?} that is not in the archive", image.config))
+    })?;
     let config: ImageConfig = serde_json::from_slice(&config).map_err(|e| bad(&image.config, e.to_string()))?;
     // Without the variant: workers' classes name os and architecture.
     Ok(format!("{}/{}", config.os, config.architecture))
 }
 
-fn json_entry(
-    open: &impl Fn() -> std::io::Result<Box<dyn Read>>,
-    name: &str,
-) -> Result<Option<Vec<u8>>, ArchiveError> {
+fn json_entry(open: &impl Fn() -> std::io::Result<Box<dyn Read>>, name: &str) -> Result<Option<Vec<u8>>, ArchiveError> {
     let mut archive = tar::Archive::new(open().map_err(ArchiveError::NotATar)?);
     for entry in archive.entries().map_err(ArchiveError::NotATar)?.take(MAX_ENTRIES) {
         let entry = entry.map_err(ArchiveError::NotATar)?;

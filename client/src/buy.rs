@@ -292,8 +292,7 @@ impl Client {
             }
             Payment::Permit => {
                 let permit = self.permit(budget).await?;
-                let call =
-                    IWorkerDispatcher::buyContractWithPermitCall { kindId: KIND_COMPUTE, terms, spec, permit };
+                let call = IWorkerDispatcher::buyContractWithPermitCall { kindId: KIND_COMPUTE, terms, spec, permit };
                 (dispatcher, call.abi_encode().into())
             }
         })
@@ -327,11 +326,7 @@ impl Client {
             .iter()
             .filter(|log| log.address() == dispatcher)
             .find_map(|log| IWorkerDispatcher::AgreementBought::decode_log_data(log.data()).ok())
-            .map(|event| Agreement {
-                address: event.agreement,
-                tx,
-                block: receipt.block_number.unwrap_or_default(),
-            })
+            .map(|event| Agreement { address: event.agreement, tx, block: receipt.block_number.unwrap_or_default() })
             .ok_or(BuyError::NoEvent { tx, dispatcher })
     }
 

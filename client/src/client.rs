@@ -5,10 +5,10 @@ use std::sync::Arc;
 use alloy::primitives::Address;
 use alloy::providers::DynProvider;
 use alloy::signers::local::PrivateKeySigner;
+use sunwork_edge::Deployment;
 use sunwork_edge::blobs::BlobClient;
 use sunwork_edge::rpc::{self, Rpc, RpcError};
 use sunwork_edge::tx::{MemoryTxLog, TxManager};
-use sunwork_edge::Deployment;
 use sunwork_protocol::abi::IComputeAgreement::IComputeAgreementInstance;
 use sunwork_protocol::abi::IWorkerDispatcher::IWorkerDispatcherInstance;
 use sunwork_protocol::abi::SunToken::SunTokenInstance;
@@ -94,7 +94,8 @@ impl Client {
         let symbol = token.symbol().call().await.doing(|| "reading the token's symbol".into())?;
         // The symbol is printed: a strange token shall not print anything else with it.
         let symbol: String = symbol.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
-        let transactions = signer.clone().map(|signer| TxManager::new(rpc.clone(), signer, Arc::new(MemoryTxLog::default())));
+        let transactions =
+            signer.clone().map(|signer| TxManager::new(rpc.clone(), signer, Arc::new(MemoryTxLog::default())));
         let blobs = BlobClient::new(config.oracle_urls);
         let unit = Unit { symbol, decimals };
         Ok(Self { inner: Arc::new(Inner { rpc, deployment, blobs, unit, signer, transactions }) })

@@ -149,16 +149,11 @@ impl Progress {
                 attempt: e.attempt,
                 deadline: e.deadline.to(),
             },
-            Event::Accepted(e) => Self::Accepted {
-                worker: e.worker,
-                attempt: e.attempt,
-                reward: e.reward.to(),
-                locked: e.locked.to(),
-            },
-            Event::KeyPosted(e) => Self::KeyPosted { attempt: e.attempt },
-            Event::WorkerLeft(e) => {
-                Self::WorkerLeft { worker: e.worker, attempt: e.attempt, slashed: e.slashed.to() }
+            Event::Accepted(e) => {
+                Self::Accepted { worker: e.worker, attempt: e.attempt, reward: e.reward.to(), locked: e.locked.to() }
             }
+            Event::KeyPosted(e) => Self::KeyPosted { attempt: e.attempt },
+            Event::WorkerLeft(e) => Self::WorkerLeft { worker: e.worker, attempt: e.attempt, slashed: e.slashed.to() },
             Event::Sealed(e) => Self::Sealed {
                 worker: e.worker,
                 attempt: e.attempt,

@@ -104,10 +104,7 @@ mod tests {
         for name in ["example.com:5000/team/app", "example.com:5000/team/app:1.2"] {
             assert_eq!(
                 ImageSource::parse(&format!("{name}@sha256:{digest}")),
-                Ok(ImageSource::Registry {
-                    name: "example.com:5000/team/app".into(),
-                    digest: B256::repeat_byte(0xab)
-                })
+                Ok(ImageSource::Registry { name: "example.com:5000/team/app".into(), digest: B256::repeat_byte(0xab) })
             );
         }
         let file = tempfile::NamedTempFile::new().unwrap();

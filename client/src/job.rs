@@ -271,11 +271,16 @@ impl JobBuilder {
             return outside("reward", format!("{reward_min} to {reward_max}"), "the lower bound first".into());
         }
         if self.first_index.checked_add(self.leaves).is_none() {
-            return outside("first index", self.first_index.to_string(), "an index whose last leaf fits 32 bits".into());
+            return outside(
+                "first index",
+                self.first_index.to_string(),
+                "an index whose last leaf fits 32 bits".into(),
+            );
         }
         let arg_bytes: usize = self.args.iter().map(String::len).sum();
         if arg_bytes > MAX_SPEC_BYTES {
-            let expected = format!("at most {MAX_SPEC_BYTES} bytes with everything else; put larger data into an input file");
+            let expected =
+                format!("at most {MAX_SPEC_BYTES} bytes with everything else; put larger data into an input file");
             return outside("length of the arguments", format!("{arg_bytes} bytes"), expected);
         }
         Ok(Job {

@@ -245,8 +245,7 @@ mod tests {
         );
         let allowance = say(Problem::Allowance { have: 0, need: 1_200_000_000 });
         assert!(allowance.contains("1.2 SUN missing") && allowance.contains("wallet approve 1.2"), "{allowance}");
-        let workers =
-            say(Problem::TooFewWorkers { class: "linux/amd64+docker".into(), have: 2, need: 3 });
+        let workers = say(Problem::TooFewWorkers { class: "linux/amd64+docker".into(), have: 2, need: 3 });
         assert!(workers.contains("has 2 active workers besides you, this purchase needs 3"), "{workers}");
     }
 

@@ -302,15 +302,16 @@ mod tests {
             let event = IWorkerDispatcher::Paid { agreement, account: worker, amount: U256::from(amount) };
             log(event.encode_log_data())
         };
-        let released = IWorkerDispatcher::StakeReleased {
-            worker,
-            agreement: ours,
-            released: U96::from(7),
-            slashed: U96::from(3),
-        };
+        let released =
+            IWorkerDispatcher::StakeReleased { worker, agreement: ours, released: U96::from(7), slashed: U96::from(3) };
         let burned = IWorkerDispatcher::Burned { agreement: ours, amount: U256::from(4) };
-        let logs =
-            [paid(ours, 5), paid(other, 100), paid(ours, 4), log(released.encode_log_data()), log(burned.encode_log_data())];
+        let logs = [
+            paid(ours, 5),
+            paid(other, 100),
+            paid(ours, 4),
+            log(released.encode_log_data()),
+            log(burned.encode_log_data()),
+        ];
         let money = fold(&logs, ours);
         assert_eq!(money.paid, BTreeMap::from([(worker, 9)]));
         assert_eq!((money.burned, money.stakes[&worker]), (4, (7, 3)));

@@ -74,7 +74,9 @@ pub enum VerifyError {
         expected: B256,
     },
     /// Some leaf that was not sampled differs.
-    #[error("the leaf digests have the Merkle root {found}, the chain holds {expected}; a leaf differs that was not sampled")]
+    #[error(
+        "the leaf digests have the Merkle root {found}, the chain holds {expected}; a leaf differs that was not sampled"
+    )]
     Root {
         /// Of the blob.
         found: B256,
@@ -159,7 +161,8 @@ pub fn verify_bundle<R: Read + Seek>(
         let plaintext = decrypt_leaf(&key, agreement, leaf, &body(blob, leaf)?).map_err(malformed)?;
         let opened = open_plaintext(&plaintext).map_err(of_leaf)?;
         let found = opened.record.digest();
-        if let Some((_, expected)) = facts.sampled.iter().find(|(sampled, digest)| *sampled == leaf && *digest != found) {
+        if let Some((_, expected)) = facts.sampled.iter().find(|(sampled, digest)| *sampled == leaf && *digest != found)
+        {
             return Err(VerifyError::LeafDigest { leaf, found, expected: *expected });
         }
         sink(leaf, &opened, &plaintext).map_err(|source| VerifyError::Write { leaf, source })?;

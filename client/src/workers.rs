@@ -84,9 +84,8 @@ impl Client {
             let stake = amount(pool.units).saturating_mul(unit.to());
             classes.push(Class { id, name, workers: pool.workers.saturating_to(), stake });
         }
-        let filter = Filter::new()
-            .address(self.deployment().dispatcher)
-            .event_signature(WorkerRegistered::SIGNATURE_HASH);
+        let filter =
+            Filter::new().address(self.deployment().dispatcher).event_signature(WorkerRegistered::SIGNATURE_HASH);
         let logs = self.logs_since_deployment(&filter).await?;
         let addresses: BTreeMap<Address, ()> = logs
             .iter()
@@ -106,10 +105,8 @@ impl Client {
         let info = self.dispatcher().workerInfo(address).call().await;
         let info = info.doing(|| format!("reading worker {address}"))?;
         let bits: u64 = info.classes.to();
-        let classes = (0..class_count)
-            .filter(|id| bits >> id & 1 == 1)
-            .map(|id| self.deployment().class_name(id))
-            .collect();
+        let classes =
+            (0..class_count).filter(|id| bits >> id & 1 == 1).map(|id| self.deployment().class_name(id)).collect();
         Ok(Worker {
             address,
             classes,

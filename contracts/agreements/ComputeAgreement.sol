@@ -136,8 +136,8 @@ contract ComputeAgreement is WorkAgreement, IComputeAgreement {
         _c.attempt.classUnits = a.classUnits;
         emit DrawOpened(_s.attempt, seed, a.snapshotEpoch, a.classUnits);
         _setStatus(Status.Drawing, block.timestamp + _drawSecs());
-        // Pays whoever brings the draw forward, be the round new to the beacon or not.
-        if (SEED_TIP != 0) dispatcher.pay(msg.sender, SEED_TIP);
+        // Pays whoever brings the draw forward, be the round new to the beacon or not; a device of the worker earns for it.
+        if (SEED_TIP != 0) dispatcher.pay(_actsFor(_s.worker) ? _s.worker : msg.sender, SEED_TIP);
     }
 
     /// @inheritdoc IComputeAgreement

@@ -22,6 +22,8 @@ library DrawLib {
         // 255 steps of a uint16 stay far below 2^256 only if the shift is bounded.
         uint256 winners = step > 128 ? classUnits : expected << step;
         if (winners >= classUnits) return type(uint256).max;
+        // The loss is below classUnits out of 2^256, and multiplying first would overflow.
+        // forge-lint: disable-next-line(divide-before-multiply)
         return (type(uint256).max / classUnits) * winners;
     }
 

@@ -50,6 +50,7 @@ library SettlementLib {
         returns (uint256)
     {
         // 1 - 2^-V = (2^V - 1) / 2^V
+        // forge-lint: disable-next-line(incorrect-shift)
         uint256 scale = 1 << verifiers;
         uint256 needed = ceilDiv(reward * scale, samples * verifiers * (scale - 1));
         if (needed < reward) needed = reward;

@@ -4,7 +4,7 @@
 //! round over all of them it waits and tries again, for a bounded number of rounds. A node is asked for its chain id
 //! before it is trusted and again after each failure: one that names another chain than the deployment's is never used.
 //!
-//! The pieces: [`endpoint`] is one node, [`fallback`] the transport that alloy sees, [`shape`] what a sane answer
+//! The pieces: `endpoint` is one node, `fallback` the transport that alloy sees, `shape` what a sane answer
 //! looks like.
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -1,4 +1,5 @@
 //! Blobs over real HTTP: resumed, checked, capped, from the next oracle when one fails.
+#![allow(clippy::unwrap_used)]
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicU64, Ordering},

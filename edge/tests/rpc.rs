@@ -1,4 +1,5 @@
 //! Several nodes, some of which die, lag, talk nonsense or are of another chain.
+#![allow(clippy::unwrap_used)]
 mod common;
 
 use std::{

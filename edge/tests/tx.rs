@@ -1,4 +1,5 @@
 //! Transactions on a real chain: in order, found again after a crash, replaced when stuck, explained when refused.
+#![allow(clippy::unwrap_used)]
 mod common;
 
 use std::{sync::Arc, time::Duration};

@@ -3,13 +3,13 @@
 //! languages against each other.
 
 pub mod abi;
+pub mod bundle;
 pub mod draw;
+pub mod image;
+pub mod leaf;
 pub mod merkle;
 pub mod seal;
 pub mod settlement;
 pub mod status;
-pub mod terms;
-pub mod bundle;
-pub mod image;
-pub mod leaf;
 pub mod tar;
+pub mod terms;

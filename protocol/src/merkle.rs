@@ -122,12 +122,7 @@ impl Tree {
 ///
 /// # Errors
 /// When leaves are out of order or the proof has another length.
-pub fn multiproof_root(
-    leaves: &[u32],
-    digests: &[B256],
-    proof: &[B256],
-    leaf_count: u32,
-) -> Result<B256, MerkleError> {
+pub fn multiproof_root(leaves: &[u32], digests: &[B256], proof: &[B256], leaf_count: u32) -> Result<B256, MerkleError> {
     if leaves.is_empty() || leaves.len() != digests.len() {
         return Err(MerkleError::NoLeaves { leaves: leaves.len(), digests: digests.len() });
     }
@@ -150,8 +145,7 @@ pub fn multiproof_root(
                 hash_node(hash, right)
             } else {
                 used += 1;
-                let sibling =
-                    *siblings.next().ok_or(MerkleError::ProofLength { found: proof.len(), used })?;
+                let sibling = *siblings.next().ok_or(MerkleError::ProofLength { found: proof.len(), used })?;
                 if index & 1 == 0 { hash_node(hash, sibling) } else { hash_node(sibling, hash) }
             };
             above.push((index >> 1, parent));

@@ -16,7 +16,8 @@ pub fn worker_seal(
 ) -> B256 {
     let domain = keccak256("sunwork.worker.seal.v1");
     keccak256(
-        (domain, root, salt, ciphertext_root, U256::from(chain_id), agreement, U256::from(attempt), worker).abi_encode(),
+        (domain, root, salt, ciphertext_root, U256::from(chain_id), agreement, U256::from(attempt), worker)
+            .abi_encode(),
     )
 }
 

@@ -198,8 +198,11 @@ fn the_committed_vectors_are_what_this_crate_computes() {
         std::fs::write(&path, &text).expect("the vector file can be written");
     }
     let committed = std::fs::read_to_string(&path).expect("protocol/vectors/protocol.json is committed");
-    assert!(committed == text, "protocol/vectors/protocol.json differs from what this crate computes; if the protocol \
-        was changed on purpose, run SUNWORK_BLESS=1 cargo test -p sunwork-protocol --test vectors");
+    assert!(
+        committed == text,
+        "protocol/vectors/protocol.json differs from what this crate computes; if the protocol \
+        was changed on purpose, run SUNWORK_BLESS=1 cargo test -p sunwork-protocol --test vectors"
+    );
     // Guards against a file of empty lists.
     assert_eq!(U256::from(computed["trees"]["count"].as_u64().expect("a number")), U256::from(8));
 }

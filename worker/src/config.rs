@@ -58,7 +58,7 @@ pub struct Layer {
     /// JSON-RPC nodes, http(s) or ws(s); the first that works is used. Repeat or separate by commas.
     #[arg(long, env = "SUNWORK_WORKER_RPC", value_delimiter = ',', global = true)]
     pub rpc: Option<Vec<Url>>,
-    /// Deployment file, deployments/<chainid>.json.
+    /// Deployment file, `deployments/CHAINID.json`.
     #[arg(long, env = "SUNWORK_WORKER_DEPLOYMENT", global = true)]
     pub deployment: Option<PathBuf>,
     /// Oracles for blobs. Repeat or separate by commas.

@@ -52,6 +52,9 @@ async fn suites(depth: Depth) -> eyre::Result<Vec<Suite>> {
     }
     Ok(vec![
         ("forge test", Box::pin(show(forge))),
+        // Facts that are made from the contracts and committed.
+        ("ABI", Box::pin(crate::abi::run(Mode::Check))),
+        ("gas snapshot", Box::pin(crate::gas::run(Mode::Check))),
         // End-to-end tests start these programs.
         ("programs", Box::pin(binaries::build())),
         ("cargo tests and end-to-end tests", Box::pin(show(runner))),
@@ -118,8 +121,6 @@ pub(crate) async fn lints() -> eyre::Result<Vec<Suite>> {
             Box::pin(show(cargo_with(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))),
         ),
         ("cargo doc", Box::pin(show(doc))),
-        ("ABI", Box::pin(crate::abi::run(Mode::Check))),
-        ("gas snapshot", Box::pin(crate::gas::run(Mode::Check))),
         (".ci/run", Box::pin(show(ci))),
     ])
 }

@@ -1,4 +1,5 @@
 //! The deploy script, the check script and the fork tests against a running chain.
+#![allow(clippy::unwrap_used)]
 #![allow(missing_docs)]
 
 use std::fs;

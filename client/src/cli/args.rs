@@ -258,7 +258,18 @@ mod tests {
     #[test]
     fn run_takes_the_apps_arguments_after_two_dashes() {
         let args = Args::try_parse_from([
-            "sunwork", "run", "app.tar", "-n", "16", "--rpc", "http://a,http://b", "--rpc", "http://c", "--", "--width", "64",
+            "sunwork",
+            "run",
+            "app.tar",
+            "-n",
+            "16",
+            "--rpc",
+            "http://a,http://b",
+            "--rpc",
+            "http://c",
+            "--",
+            "--width",
+            "64",
         ])
         .unwrap();
         let Command::Run(run) = args.command else { panic!("run was parsed as something else") };

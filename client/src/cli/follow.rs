@@ -201,9 +201,10 @@ pub fn describe(seen: &Seen, client: &Client) -> (Tone, String) {
         Progress::WorkerLeft { worker, slashed, .. } => {
             (Tone::Bad, format!("worker {} left{}", short(*worker), lost(*slashed)))
         }
-        Progress::Sealed { worker, round, .. } => {
-            (Tone::Plain, format!("computed and sealed by worker {}; beacon round {round} draws the verifiers", short(*worker)))
-        }
+        Progress::Sealed { worker, round, .. } => (
+            Tone::Plain,
+            format!("computed and sealed by worker {}; beacon round {round} draws the verifiers", short(*worker)),
+        ),
         Progress::DrawOpened { .. } => (Tone::Plain, "verifiers are drawn".into()),
         Progress::Claimed { verifier, displaced } => {
             let instead = displaced.map(|other| format!(" instead of {}", short(other))).unwrap_or_default();
@@ -218,9 +219,7 @@ pub fn describe(seen: &Seen, client: &Client) -> (Tone, String) {
         Progress::Revealed { leaves, .. } => {
             (Tone::Plain, format!("result revealed, {} sampled leaves checked against its root", leaves.len()))
         }
-        Progress::Opened { verifier, dissent: 0 } => {
-            (Tone::Good, format!("verifier {} agrees", short(*verifier)))
-        }
+        Progress::Opened { verifier, dissent: 0 } => (Tone::Good, format!("verifier {} agrees", short(*verifier))),
         Progress::Opened { verifier, dissent } => {
             (Tone::Bad, format!("verifier {} differs on {} of its leaves", short(*verifier), dissent.count_ones()))
         }

@@ -127,8 +127,9 @@ pub async fn run(session: &Session, args: RunArgs) -> Result<Exit, Failure> {
     }
 
     let timeout = args.timeout.map(|secs| Duration::from_secs(secs.into()));
-    let followed =
-        follow(&client, output, agreement.address, agreement.block, timeout, &mut interrupt).await.inspect_err(|_| {
+    let followed = follow(&client, output, agreement.address, agreement.block, timeout, &mut interrupt)
+        .await
+        .inspect_err(|_| {
             how_to_follow(output, agreement.address);
         })?;
     let ending = match followed {
@@ -256,7 +257,8 @@ fn confirm(yes: bool, budget: u128, unit: &Unit) -> Result<(), Failure> {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        let sentence = format!("buying for at most {} needs a yes, and nobody can be asked; give --yes", unit.show(budget));
+        let sentence =
+            format!("buying for at most {} needs a yes, and nobody can be asked; give --yes", unit.show(budget));
         return Err(Failure::say(Exit::Usage, sentence));
     }
     let mut stderr = std::io::stderr();

@@ -252,9 +252,13 @@ fn money(settlement: &Settlement, unit: &Unit) -> String {
             let what = if *account == settlement.client { "client, back" } else { "paid" };
             vec![account.to_string(), unit.number(*amount), what.to_owned()]
         })
-        .chain(settlement.stakes.iter().filter(|s| s.slashed > 0).map(|s| {
-            vec![s.worker.to_string(), unit.number(s.slashed), "slashed".to_owned()]
-        }))
+        .chain(
+            settlement
+                .stakes
+                .iter()
+                .filter(|s| s.slashed > 0)
+                .map(|s| vec![s.worker.to_string(), unit.number(s.slashed), "slashed".to_owned()]),
+        )
         .collect();
     text.push_str(&table(&["ACCOUNT", &unit.symbol, ""], &paid));
     if settlement.burned > 0 {
@@ -267,7 +271,9 @@ fn money(settlement: &Settlement, unit: &Unit) -> String {
     let gas: Vec<Vec<String>> = settlement
         .gas_by_name()
         .into_iter()
-        .map(|(name, gas)| vec![counts.get(name.as_str()).copied().unwrap_or_default().to_string(), name, gas.to_string()])
+        .map(|(name, gas)| {
+            vec![counts.get(name.as_str()).copied().unwrap_or_default().to_string(), name, gas.to_string()]
+        })
         .map(|mut row| {
             row.swap(0, 1);
             row

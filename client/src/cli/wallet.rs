@@ -81,7 +81,9 @@ fn read_key(file: &Path) -> eyre::Result<PrivateKeySigner> {
     };
     read.wrap_err("reading the key")?;
     // What was given is not repeated: it may be a key with a typing error.
-    text.trim().parse().map_err(|_| eyre!("what was given is no private key; expected 64 hex digits, with or without 0x"))
+    text.trim()
+        .parse()
+        .map_err(|_| eyre!("what was given is no private key; expected 64 hex digits, with or without 0x"))
 }
 
 async fn balance(session: &Session) -> Result<Exit, Failure> {

@@ -7,5 +7,6 @@
 mod absent;
 mod bad_jobs;
 mod crash;
+mod demo;
 mod honest;
 mod support;

@@ -29,6 +29,11 @@ use xtask::{
 
 static ONE_AT_A_TIME: LazyLock<Arc<Mutex<()>>> = LazyLock::new(Arc::default);
 
+/// The right to use the machine.
+pub async fn turn() -> OwnedMutexGuard<()> {
+    ONE_AT_A_TIME.clone().lock_owned().await
+}
+
 /// A network, an image, and the right to use the machine.
 pub struct Net {
     pub devnet: Devnet,
@@ -39,7 +44,7 @@ pub struct Net {
 
 impl Net {
     pub async fn start(options: Options) -> eyre::Result<Self> {
-        let turn = ONE_AT_A_TIME.clone().lock_owned().await;
+        let turn = turn().await;
         let devnet = Devnet::start(options).await.wrap_err("starting the network")?;
         let client = devnet.client(accounts::CLIENT).await?;
         Ok(Self { devnet, client, files: tempfile::tempdir()?, _turn: turn })

@@ -92,10 +92,22 @@ async fn run_once(inner: &Inner, job: &LeafJob) -> Result<(LeafRun, bool), Runti
     fresh_folders(job).await?;
     start(inner, job, &image).await?;
     let (ended, oom_killed) = wait(inner, job).await?;
+    still_held(inner, job).await?;
     let words = last_words(inner, &job.name).await;
     let words = words.map(|words| format!("; its last words: {words:?}")).unwrap_or_default();
     let run = conclude(inner, job, ended, &words).await?;
     Ok((run, ended.is_suspicious(oom_killed)))
+}
+
+/// Without its holder the output folder is gone, and an empty one would look like an app that wrote nothing.
+async fn still_held(inner: &Inner, job: &LeafJob) -> Result<(), RuntimeError> {
+    if state(inner, &cage::holder_name(&job.name)).await?.running == Some(true) {
+        return Ok(());
+    }
+    Err(RuntimeError::Unavailable {
+        doing: format!("reading the output of leaf {}", job.name),
+        reason: "the container that holds its output folder has ended".into(),
+    })
 }
 
 /// An empty folder for the output, and inputs that the app's user can read.
@@ -132,15 +144,15 @@ async fn start(inner: &Inner, job: &LeafJob, image: &ImageFacts) -> Result<(), R
         .await
         .map_err(unavailable(doing("making the output folder")))?;
     let holder = cage::holder_name(&job.name);
+    // One after the other: side by side they are 0.1 s quicker, but in one of 400 runs the two then saw different folders.
     let hold = async {
         let named = CreateContainerOptionsBuilder::default().name(&holder).build();
         engine.create_container(Some(named), cage::holder(&job.name, holder_image, label)).await?;
         engine.start_container(&holder, None::<StartContainerOptions>).await
     };
+    hold.await.map_err(unavailable(doing("holding the output folder")))?;
     let named = CreateContainerOptionsBuilder::default().name(&job.name).build();
-    let app = engine.create_container(Some(named), cage::app(job, image, label, inner.facts.cpus));
-    let (hold, app) = tokio::join!(hold, app);
-    hold.map_err(unavailable(doing("holding the output folder")))?;
+    let app = engine.create_container(Some(named), cage::app(job, image, label, inner.facts.cpus)).await;
     let image_error = |error: EngineError| match status(&error) {
         Some(400) => RuntimeError::ImageUnusable { reason: error.to_string() },
         _ => unavailable(doing("starting the app"))(error),
