@@ -17,11 +17,11 @@ let solc;
 try {
   solc = require('solc');
 } catch {
-  console.error(`solc ${VERSION} is neither on PATH nor in node_modules; run \`npm ci\` in the project root`);
+  console.error(`solc ${VERSION} is neither on PATH nor in node_modules; run \`npm install --no-save\` in the project root`);
   process.exit(1);
 }
 if (!solc.version().startsWith(VERSION)) {
-  console.error(`node_modules holds solc ${solc.version()}, expected ${VERSION}; run \`npm ci\``);
+  console.error(`node_modules holds solc ${solc.version()}, expected ${VERSION}; run \`npm install --no-save\``);
   process.exit(1);
 }
 if (args.includes('--version')) {

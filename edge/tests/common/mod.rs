@@ -28,12 +28,10 @@ impl Anvil {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
         let local = root.join(format!("node_modules/@foundry-rs/anvil-linux-{arch}/bin/anvil"));
         let program = if local.exists() { local } else { PathBuf::from("anvil") };
-        let mut child = Command::new(&program)
-            .args(["--port", "0"])
-            .args(args)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {}: {error}; run `npm ci`", program.display()));
+        let mut child =
+            Command::new(&program).args(["--port", "0"]).args(args).stdout(Stdio::piped()).spawn().unwrap_or_else(
+                |error| panic!("cannot start {}: {error}; run `npm install --no-save`", program.display()),
+            );
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = lines
             .find_map(|line| line.unwrap().strip_prefix("Listening on ").map(str::to_owned))
