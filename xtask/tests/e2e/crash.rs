@@ -32,9 +32,15 @@ struct Plan {
 }
 
 impl Plan {
-    /// Starts worker `index` with the next point that nobody has met.
+    /// Starts worker `index` with the next point that nobody has met; when all are dealt out, with one that others wait for,
+    /// too: so the last points are met soon, whoever is drawn.
     fn start(&mut self, devnet: &mut Devnet, index: usize) -> eyre::Result<()> {
-        let point = self.waiting.pop_front();
+        let shared = || {
+            let open = self.assigned.values().filter(|point| !self.fired.contains_key(*point));
+            open.min_by_key(|point| self.assigned.values().filter(|other| other == point).count()).copied()
+        };
+        let point = self.waiting.front().copied().or_else(shared);
+        self.waiting.pop_front();
         let env: Vec<_> = point.iter().map(|p| ("SUNWORK_CRASH_AT".to_owned(), (*p).to_owned())).collect();
         if let Some(point) = point {
             self.assigned.insert(index, point);
@@ -65,9 +71,8 @@ impl Plan {
 
     /// Points that were not met go to the back and to other workers: roles change from draw to draw.
     fn deal_anew(&mut self, devnet: &mut Devnet) -> eyre::Result<()> {
-        for (_, point) in std::mem::take(&mut self.assigned) {
-            self.waiting.push_back(point);
-        }
+        let left: BTreeSet<_> = std::mem::take(&mut self.assigned).into_values().collect();
+        self.waiting.extend(left.into_iter().filter(|point| !self.fired.contains_key(point)));
         for index in 0..devnet.workers.len() {
             devnet.workers[index].stop();
             self.start(devnet, index)?;
