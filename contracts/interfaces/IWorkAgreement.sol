@@ -25,7 +25,6 @@ interface IWorkAgreement {
     error WrongStatus(Status found, Status expected);
     error TooLate(uint256 now_, uint256 deadline);
     error NotYetExpired(uint256 now_, uint256 deadline);
-    error NotAParty(address caller);
 
     /// @notice Checks the packed terms and says what they need. Reverts with the reason when they cannot be bought.
     /// @dev Called on the implementation, before the clone is made.

@@ -54,28 +54,35 @@ async fn work_that_nobody_can_run_is_refused_with_a_reason_and_refunded() -> eyr
     let (tar, ..) = sunwork_client::image::archive_from_binary(&std::fs::read(&binary)?, other, "raytrace");
     let foreign = net.files.path().join("foreign.tar");
     std::fs::write(&foreign, tar)?;
-    let said = net.client.prepare(&JobBuilder::new(foreign.display().to_string()).build()?).await;
-    let class_of_other = xtask::apps::class().replace("amd64", "arm64");
-    match said {
-        // Found before anything is paid: the class of that platform has no workers, or the archive does not fit.
-        Ok(plan) => {
-            let preflight = net.client.preflight(&plan, accounts::CLIENT.address).await?;
-            assert!(!preflight.problems.is_empty(), "nobody runs {class_of_other}, and nothing said so");
-        }
-        Err(error) => assert!(error.to_string().contains(other), "{error}"),
-    }
+    // Found before anything is paid: the class of that platform has no workers.
+    let job = JobBuilder::new(foreign.display().to_string()).reward(SUN, SUN).build()?;
+    let plan = net.client.prepare(&job).await?;
+    let preflight = net.client.preflight(&plan, accounts::CLIENT.address).await?;
+    let said: Vec<String> = preflight.problems.iter().map(|problem| problem.sentence(net.client.unit())).collect();
+    let class_of_other = xtask::apps::class().replace(xtask::apps::platform(), other);
+    assert!(said.iter().any(|said| said.contains(&class_of_other) && said.contains("has 0 active")), "{said:?}");
 
-    // An image that no oracle has, by digest; the client buys it blindly.
+    // An image that no oracle has: the SDK says so, by its digest.
     let digest = format!("sha256:{}", "ab".repeat(32));
-    let unknown = JobBuilder::new(digest).platform(xtask::apps::platform()).leaves(1).windows(short).reward(SUN, SUN);
-    let unknown = net.buy(unknown).await;
-    if let Ok(agreement) = unknown {
-        let ending =
-            net.until_over(agreement.address, Duration::from_secs(90), |devnet, _| devnet.expect_alive()).await?;
-        expect(ending, Ending::NoWorker)?;
-    } else {
-        println!("the client refused it: {:#}", unknown.unwrap_err());
-    }
+    let unknown = JobBuilder::new(digest).platform(xtask::apps::platform()).leaves(1).reward(SUN, SUN);
+    let error = net.client.prepare(&unknown.build()?).await.unwrap_err().to_string();
+    assert!(error.contains("no oracle has the image") && error.contains("abababab"), "{error}");
+
+    // The same from a client that does not look: bought without an upload. No worker accepts what it cannot fetch.
+    let mut bytes = std::fs::read(&binary)?;
+    bytes.push(0);
+    let (tar, sha256, _) = sunwork_client::image::archive_from_binary(&bytes, xtask::apps::platform(), "raytrace");
+    let ghost = net.files.path().join("ghost.tar");
+    std::fs::write(&ghost, tar)?;
+    let job = JobBuilder::new(ghost.display().to_string()).leaves(1).windows(short).reward(SUN, SUN);
+    let resources = sunwork_client::job::Resources { leaf_secs: 10, ..Default::default() };
+    let plan = net.client.plan(&job.resources(resources).build()?).await?;
+    let ghost = net.client.buy(&plan, sunwork_client::buy::Payment::ApproveAndCall).await?.address;
+    let ending = net.until_over(ghost, Duration::from_secs(90), |devnet, _| devnet.expect_alive()).await?;
+    expect(ending, Ending::NoWorker)?;
+    let log = std::fs::read_to_string(net.devnet.workers[0].log())?;
+    let name = alloy::hex::encode(sha256);
+    assert!(log.contains(&name), "the worker names the blob {name} that it cannot have:\n{}", net.logs());
 
     // More memory than any worker gives.
     let mut job = small_bag(&image).windows(short).build()?;
