@@ -70,6 +70,10 @@ contract WorkerDispatcher is IWorkerDispatcher, IApproveAndCallReceiver, Reentra
     mapping(uint8 kindId => Kind) internal _kinds;
     mapping(address agreement => Escrow) internal _escrows;
     mapping(address account => uint256) internal _payables;
+    /// @inheritdoc IWorkerDispatcher
+    mapping(address account => bytes32) public encryptionKeyOf;
+    /// @inheritdoc IWorkerDispatcher
+    mapping(address client => address) public keyAgentOf;
     StakeLib.State internal _stakes;
 
     constructor(DispatcherParams memory p) {
@@ -124,6 +128,7 @@ contract WorkerDispatcher is IWorkerDispatcher, IApproveAndCallReceiver, Reentra
         _checkClasses(classes);
         uint48 kinds = _optIn(kindHashes);
         _stakes.register(msg.sender, payout, classes, kinds, epoch());
+        encryptionKeyOf[msg.sender] = encryptionKey;
         emit WorkerRegistered(msg.sender, payout, classes, kinds, encryptionKey, transportKey);
     }
 
@@ -133,6 +138,12 @@ contract WorkerDispatcher is IWorkerDispatcher, IApproveAndCallReceiver, Reentra
         uint48 kinds = _optIn(kindHashes);
         _stakes.update(msg.sender, payout, classes, kinds, epoch(), ticketUnit);
         emit WorkerUpdated(msg.sender, payout, classes, kinds);
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function setEncryptionKey(bytes32 key) external {
+        encryptionKeyOf[msg.sender] = key;
+        emit EncryptionKeySet(msg.sender, key);
     }
 
     /// @inheritdoc IWorkerDispatcher
@@ -186,6 +197,12 @@ contract WorkerDispatcher is IWorkerDispatcher, IApproveAndCallReceiver, Reentra
             .permit(msg.sender, address(this), permit.value, permit.deadline, permit.v, permit.r, permit.s) {}
             catch {}
         return _buy(msg.sender, kindId, terms, spec);
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function setKeyAgent(address agent) external {
+        keyAgentOf[msg.sender] = agent;
+        emit KeyAgentSet(msg.sender, agent);
     }
 
     /// @notice Approve-and-call: `data` is the calldata of `buyContract` or `stake`, done for `from`.

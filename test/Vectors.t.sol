@@ -174,6 +174,8 @@ contract VectorsTest is Test {
         s.leafSecs = uint32(_uint(row, "leafSecs"));
         s.outputMib = uint32(_uint(row, "outputMib"));
         s.keyCommitment = _b32(row, "keyCommitment");
+        s.keyNonce = _b32(row, "keyNonce");
+        s.clientKey = _b32(row, "clientKey");
         bytes memory encoded = abi.encode(s);
         assertEq(encoded, vm.parseJsonBytes(json, ".terms.spec"), "spec");
         assertEq(keccak256(encoded), _b32(row, "specHash"), "spec hash");

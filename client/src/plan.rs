@@ -150,6 +150,8 @@ impl Plan {
             leaf_secs: job.resources.leaf_secs,
             output_mib: job.resources.output_mib,
             key_commitment: B256::ZERO,
+            key_nonce: B256::ZERO,
+            client_key: B256::ZERO,
         };
         spec.check()?;
         let found = spec.encode().len();

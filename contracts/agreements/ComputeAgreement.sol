@@ -75,11 +75,14 @@ contract ComputeAgreement is WorkAgreement, IComputeAgreement {
         address worker = dispatcher.lock(msg.sender, locked);
         require(worker != _client(), ClientCannotWork(worker));
         require(!_c.left[worker], AlreadyTried(worker));
+        // A session key cannot be sealed to it: it would hold the work up at no cost.
+        bool confidential = t.isConfidential();
+        require(!confidential || dispatcher.encryptionKeyOf(worker) != 0, NoEncryptionKey(worker));
 
         _s.worker = worker;
         _c.attempt.reward = reward;
         emit Accepted(worker, _s.attempt, reward, locked);
-        if (t.isConfidential()) _setStatus(Status.Keying, block.timestamp + KEY_SECS);
+        if (confidential) _setStatus(Status.Keying, block.timestamp + KEY_SECS);
         else _setStatus(Status.Working, block.timestamp + t.workSecs);
     }
 
@@ -93,7 +96,11 @@ contract ComputeAgreement is WorkAgreement, IComputeAgreement {
     /// @inheritdoc IComputeAgreement
     function postKey(bytes calldata sealedKey) external {
         _requireStatus(Status.Keying);
-        require(msg.sender == _client(), NotTheClient(msg.sender, _client()));
+        address client = _client();
+        require(
+            msg.sender == client || msg.sender == dispatcher.keyAgentOf(client),
+            NotTheClient(msg.sender, client)
+        );
         emit KeyPosted(_s.attempt, sealedKey);
         _setStatus(Status.Working, block.timestamp + _terms().workSecs);
     }
@@ -353,7 +360,8 @@ contract ComputeAgreement is WorkAgreement, IComputeAgreement {
         _c.left[worker] = true;
         emit WorkerLeft(worker, _s.attempt, slash);
         _s.worker = address(0);
-        _penalise(worker, slash, verdict);
+        // Who aborts confidential work may have been given a useless key, which nobody can prove: the client gains nothing.
+        _penalise(worker, slash, verdict, last == Ending.Aborted && _terms().isConfidential());
         if (_s.attempt + 1 >= MAX_ATTEMPTS) {
             _cancel(last);
         } else {
@@ -380,7 +388,7 @@ contract ComputeAgreement is WorkAgreement, IComputeAgreement {
         _c.left[verifier] = true;
         ++_s.strikes;
         emit VerifierLeft(verifier, reason, slash);
-        _penalise(verifier, slash, slash == 0 ? Verdict.Neutral : Verdict.Lost);
+        _penalise(verifier, slash, slash == 0 ? Verdict.Neutral : Verdict.Lost, false);
     }
 
     /// @dev Another window for the free slots, or the end of it.
@@ -390,10 +398,12 @@ contract ComputeAgreement is WorkAgreement, IComputeAgreement {
         _setStatus(Status.Drawing, block.timestamp + _drawSecs());
     }
 
-    /// @dev Frees a lock; of a slash one half is burned (rounded up), the other stays in the escrow for the client.
-    function _penalise(address party, uint96 slash, Verdict verdict) private {
+    /// @dev Frees a lock; of a slash one half is burned (rounded up), the other stays in the escrow for the client, unless all
+    /// of it is to be burned.
+    function _penalise(address party, uint96 slash, Verdict verdict, bool burnAll) private {
         dispatcher.release(party, slash, verdict);
-        (,, uint256 burned) = SettlementLib.split(slash, 0);
+        uint256 burned = slash;
+        if (!burnAll) (,, burned) = SettlementLib.split(slash, 0);
         if (burned != 0) dispatcher.burn(uint96(burned));
     }
 

@@ -126,6 +126,7 @@ interface IComputeAgreement is IWorkAgreement {
     error NotTheWorker(address caller, address worker);
     error ClientCannotWork(address worker);
     error AlreadyTried(address worker);
+    error NoEncryptionKey(address worker);
     error ZeroSeal();
     error WorkerCannotVerify(address worker);
     error AlreadyClaimed(address verifier);
@@ -147,7 +148,7 @@ interface IComputeAgreement is IWorkAgreement {
     /// @notice The client withdraws the offer before anybody accepted; everything is refunded.
     function cancel() external;
 
-    /// @notice The client posts the session key sealed to the worker; the work clock starts.
+    /// @notice The client or its key agent posts the session key sealed to the worker; the work clock starts.
     function postKey(bytes calldata sealedKey) external;
 
     /// @notice The worker gives up before its seal, for a small fee; the work is offered again.

@@ -78,6 +78,8 @@ interface IWorkerDispatcher {
         bytes32 transportKey
     );
     event WorkerUpdated(address indexed worker, address payout, uint48 classes, uint48 kinds);
+    event EncryptionKeySet(address indexed account, bytes32 key);
+    event KeyAgentSet(address indexed client, address agent);
     event DeviceSet(address indexed worker, address indexed device, uint88 limit, uint32 sinceEpoch);
     event Staked(address indexed worker, uint256 amount, uint256 activeFromEpoch);
     event Unstaked(address indexed worker, uint256 amount, uint256 withdrawableFrom);
@@ -148,6 +150,10 @@ interface IWorkerDispatcher {
     /// @notice Changes payout, classes and kinds; only with no stake locked. New classes count from the next epoch.
     function updateWorker(address payout, uint48 classes, bytes32[] calldata kindHashes) external;
 
+    /// @notice Publishes the caller's X25519 public key: whoever seals a message to it reads it here. A worker that replaces
+    /// its key should have no confidential agreement under way; zero withdraws the key.
+    function setEncryptionKey(bytes32 key) external;
+
     /// @notice Lets `device` act for the caller from the next epoch on, locking at most `limit` at a time. Zero ends it at
     /// once for new agreements.
     function setDevice(address device, uint88 limit) external;
@@ -177,6 +183,10 @@ interface IWorkerDispatcher {
         bytes calldata spec,
         Permit calldata permit
     ) external returns (address agreement);
+
+    /// @notice Lets `agent` post session keys for the caller's confidential agreements, so that the caller may leave. The agent
+    /// must be given the keys and can read the work; it can move no money. Zero ends it.
+    function setKeyAgent(address agent) external;
 
     /// @notice Sends everything owed to `account` to it. Anyone may call, it is harmless to call twice.
     function withdraw(address account) external returns (uint256 amount);
@@ -215,6 +225,12 @@ interface IWorkerDispatcher {
 
     /// @notice The identity that `actor` acts for: itself if registered, its worker if a device, else zero.
     function workerOf(address actor) external view returns (address worker);
+
+    /// @notice X25519 public key that messages to `account` are sealed to, or zero.
+    function encryptionKeyOf(address account) external view returns (bytes32 key);
+
+    /// @notice Who may post session keys for `client` besides itself, or zero.
+    function keyAgentOf(address client) external view returns (address agent);
 
     /// @notice Where the earnings of `account` go: its payout account if it is a worker, else itself (devices too).
     function payoutOf(address account) external view returns (address);

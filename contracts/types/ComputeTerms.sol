@@ -51,7 +51,7 @@ struct Input {
 
 /// @notice What is to be run; travels in the purchase event, the terms hold its hash. ABI-encoded.
 struct ComputeSpec {
-    /// Version of this encoding: 1.
+    /// Version of this encoding: 2.
     uint16 version;
     /// SHA-256: of the image manifest where `imageName` is set, else of the saved image archive, which is a blob.
     bytes32 imageDigest;
@@ -75,6 +75,10 @@ struct ComputeSpec {
     uint32 outputMib;
     /// Commitment to the session key; zero for public work.
     bytes32 keyCommitment;
+    /// From which the client derives the session key and its message key anew; zero for clients that are contracts.
+    bytes32 keyNonce;
+    /// X25519 key of the client for this agreement: the app's logs are sealed to it. Zero: no logs.
+    bytes32 clientKey;
 }
 
 /// @title ComputeTermsLib

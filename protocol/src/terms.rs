@@ -16,7 +16,7 @@ pub const MAX_SPEC_BYTES: usize = 16 * 1024;
 /// Bit 0 of the flags: the work starts with a sealed session key.
 pub const FLAG_CONFIDENTIAL: u8 = 1;
 /// Version of [`ComputeSpec`]'s encoding.
-pub const SPEC_VERSION: u16 = 1;
+pub const SPEC_VERSION: u16 = 2;
 
 /// Terms or specification that cannot be read.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -224,6 +224,10 @@ pub struct ComputeSpec {
     pub output_mib: u32,
     /// Commitment to the session key; zero for public work.
     pub key_commitment: B256,
+    /// From which the client derives the session key and its message key anew; zero where it keeps them otherwise.
+    pub key_nonce: B256,
+    /// X25519 key of the client for this agreement: logs are sealed to it. Zero: no logs.
+    pub client_key: B256,
 }
 
 impl ComputeSpec {
@@ -316,6 +320,8 @@ impl ComputeSpec {
             leaf_secs: abi.leafSecs,
             output_mib: abi.outputMib,
             key_commitment: abi.keyCommitment,
+            key_nonce: abi.keyNonce,
+            client_key: abi.clientKey,
         };
         // Other bytes for the same content (gaps, missing padding) are refused: one specification, one encoding.
         if spec.encode() != bytes {
@@ -345,6 +351,8 @@ impl ComputeSpec {
             leafSecs: self.leaf_secs,
             outputMib: self.output_mib,
             keyCommitment: self.key_commitment,
+            keyNonce: self.key_nonce,
+            clientKey: self.client_key,
         }
     }
 }
@@ -371,6 +379,8 @@ mod abi {
             uint32 leafSecs;
             uint32 outputMib;
             bytes32 keyCommitment;
+            bytes32 keyNonce;
+            bytes32 clientKey;
         }
     }
 }
@@ -394,6 +404,8 @@ mod tests {
             leaf_secs: 60,
             output_mib: 8,
             key_commitment: B256::ZERO,
+            key_nonce: B256::ZERO,
+            client_key: B256::ZERO,
         }
     }
 

@@ -164,6 +164,8 @@ fn terms() -> Value {
         leaf_secs: 600,
         output_mib: 16,
         key_commitment: digest("key", 0),
+        key_nonce: digest("key", 1),
+        client_key: digest("key", 2),
     };
     let bound =
         BoundTerms { client: address(1), bought_at: 1_790_000_000, spec_hash: spec.hash(), terms: terms.clone() };
@@ -183,6 +185,7 @@ fn terms() -> Value {
         "firstIndex": spec.first_index, "milliCpu": spec.milli_cpu, "memoryMib": spec.memory_mib,
         "diskMib": spec.disk_mib, "maxPids": spec.max_pids, "leafSecs": spec.leaf_secs,
         "outputMib": spec.output_mib, "keyCommitment": spec.key_commitment,
+        "keyNonce": spec.key_nonce, "clientKey": spec.client_key,
     })
 }
 

@@ -129,6 +129,8 @@ mod tests {
             leaf_secs: 60,
             output_mib: 8,
             key_commitment: B256::ZERO,
+            key_nonce: B256::ZERO,
+            client_key: B256::ZERO,
         }
     }
 

@@ -310,6 +310,8 @@ mod tests {
             leaf_secs: 1,
             output_mib: 1,
             key_commitment: B256::ZERO,
+            key_nonce: B256::ZERO,
+            client_key: B256::ZERO,
         };
         let env = leaf_env(Address::repeat_byte(1), &spec, 16, 3);
         let get = |name: &str| env.iter().find(|(k, _)| k == name).map(|(_, v)| v.as_str());
