@@ -9,8 +9,6 @@
 use std::io::{Read, Write};
 use std::ops::Range;
 
-use aes_gcm::aead::{Aead, KeyInit, Payload};
-use aes_gcm::{Aes256Gcm, Key, Nonce};
 use alloy::primitives::{Address, B256};
 use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
@@ -18,6 +16,7 @@ use thiserror::Error;
 
 use crate::leaf::{FileEntry, LeafRecord, Outcome, PathError, RecordError, tree_hash};
 use crate::merkle::Tree;
+use crate::segments;
 use crate::tar::{self, Event, Kind, Reader, TarError};
 
 /// First bytes of a result blob.
@@ -150,14 +149,9 @@ fn aad(agreement: Address, leaf: u32) -> Vec<u8> {
     [agreement.as_slice(), &leaf.to_be_bytes()].concat()
 }
 
-/// Encrypts the plaintext of one leaf.
-///
-/// # Panics
-/// Never for plaintexts up to [`MAX_PLAINTEXT_BYTES`]; the cipher takes 64 GiB.
+/// Encrypts the plaintext of one leaf, in authenticated [`segments`].
 pub fn encrypt_leaf(key: &[u8; 32], agreement: Address, leaf: u32, plaintext: &[u8]) -> Vec<u8> {
-    Aes256Gcm::new(Key::<Aes256Gcm>::from_slice(key))
-        .encrypt(&Nonce::default(), Payload { msg: plaintext, aad: &aad(agreement, leaf) })
-        .expect("AES-GCM takes up to 64 GiB")
+    segments::seal_bytes(key, &aad(agreement, leaf), plaintext)
 }
 
 /// Decrypts the body of one leaf.
@@ -165,9 +159,7 @@ pub fn encrypt_leaf(key: &[u8; 32], agreement: Address, leaf: u32, plaintext: &[
 /// # Errors
 /// When key, agreement, leaf and bytes do not belong together.
 pub fn decrypt_leaf(key: &[u8; 32], agreement: Address, leaf: u32, body: &[u8]) -> Result<Vec<u8>, BundleError> {
-    Aes256Gcm::new(Key::<Aes256Gcm>::from_slice(key))
-        .decrypt(&Nonce::default(), Payload { msg: body, aad: &aad(agreement, leaf) })
-        .map_err(|_| BundleError::Decrypt { leaf })
+    segments::open_bytes(key, &aad(agreement, leaf), body).map_err(|_| BundleError::Decrypt { leaf })
 }
 
 /// SHA-256 of a body: the data of its leaf in the ciphertext tree.
@@ -460,7 +452,7 @@ mod tests {
         let key = leaf_key(&session_key, &B256::repeat_byte(0x22), AGREEMENT, 1, 5);
         assert_eq!(B256::from(key), b256!("c21fcd6efb49e0044b2184ddb75683804a00cce275ee15047635c8cad6a9b8ba"));
         let body = encrypt_leaf(&key, AGREEMENT, 5, &plaintext(&LeafRecord::app_failed(3), &[]));
-        assert_eq!(hex::encode(&body), "f2eba4b2092042ab8874638d4cb3ac7b22071ef0fa");
+        assert_eq!(hex::encode(&body), "280acda7ffea703017433e579c256837ae15d5b77f");
         let opened = open_plaintext(&decrypt_leaf(&key, AGREEMENT, 5, &body).expect("decrypts")).expect("opens");
         assert_eq!(opened.record, LeafRecord::app_failed(3));
     }

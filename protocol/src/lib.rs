@@ -5,10 +5,16 @@
 pub mod abi;
 pub mod bundle;
 pub mod draw;
+pub mod envelope;
 pub mod image;
 pub mod leaf;
+pub mod logs;
+pub mod mail;
 pub mod merkle;
+pub mod private_job;
 pub mod seal;
+pub mod segments;
+pub mod session;
 pub mod settlement;
 pub mod status;
 pub mod tar;

@@ -195,6 +195,19 @@ pub struct Input {
     pub size_bytes: u64,
 }
 
+/// Checks that a name can be that of an input file.
+///
+/// # Errors
+/// When it is not a plain file name.
+pub fn check_input_name(name: &str) -> Result<(), SpecError> {
+    let plain = !name.is_empty() && name.len() <= 255 && name != "." && name != "..";
+    if plain && !name.contains(['/', '\\', '\0', '\n']) {
+        return Ok(());
+    }
+    let expected = "a plain file name of at most 255 bytes";
+    Err(SpecError::Field { field: "input name", found: format!("{name:?}"), expected })
+}
+
 /// What is to be run.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ComputeSpec {
@@ -253,10 +266,7 @@ impl ComputeSpec {
         let mut seen = std::collections::HashSet::new();
         for input in &self.inputs {
             let name = &input.name;
-            let plain = !name.is_empty() && name.len() <= 255 && name != "." && name != "..";
-            if !plain || name.contains(['/', '\\', '\0', '\n']) {
-                return fail("input name", format!("{name:?}"), "a plain file name of at most 255 bytes");
-            }
+            check_input_name(name)?;
             if !seen.insert(name) {
                 return fail("input name", format!("{name:?} twice"), "distinct names");
             }
