@@ -155,7 +155,7 @@ contract VectorsTest is Test {
     function test_spec() public view {
         string memory row = ".terms.";
         ComputeSpec memory s;
-        s.version = 1;
+        s.version = 2;
         s.imageDigest = _b32(row, "imageDigest");
         s.imageName = vm.parseJsonString(json, ".terms.imageName");
         s.platform = vm.parseJsonString(json, ".terms.platform");

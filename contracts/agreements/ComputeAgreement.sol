@@ -75,14 +75,12 @@ contract ComputeAgreement is WorkAgreement, IComputeAgreement {
         address worker = dispatcher.lock(msg.sender, locked);
         require(worker != _client(), ClientCannotWork(worker));
         require(!_c.left[worker], AlreadyTried(worker));
-        // A session key cannot be sealed to it: it would hold the work up at no cost.
-        bool confidential = t.isConfidential();
-        require(!confidential || dispatcher.encryptionKeyOf(worker) != 0, NoEncryptionKey(worker));
+        _requireKey(t, worker);
 
         _s.worker = worker;
         _c.attempt.reward = reward;
         emit Accepted(worker, _s.attempt, reward, locked);
-        if (confidential) _setStatus(Status.Keying, block.timestamp + KEY_SECS);
+        if (t.isConfidential()) _setStatus(Status.Keying, block.timestamp + KEY_SECS);
         else _setStatus(Status.Working, block.timestamp + t.workSecs);
     }
 
@@ -155,6 +153,7 @@ contract ComputeAgreement is WorkAgreement, IComputeAgreement {
         address verifier = dispatcher.lock(msg.sender, _verifierLock(t, a.reward));
         require(verifier != _s.worker && verifier != _client(), WorkerCannotVerify(verifier));
         require(!_c.left[verifier], ExcludedVerifier(verifier));
+        _requireKey(t, verifier);
 
         uint256 tickets = dispatcher.ticketsOf(verifier, t.classId, a.snapshotEpoch);
         require(index < tickets, NoSuchTicket(index, tickets));
@@ -356,17 +355,18 @@ contract ComputeAgreement is WorkAgreement, IComputeAgreement {
     /// @dev The worker is gone before its seal: it pays, and the work is offered again at the price it had.
     function _workerLeaves(uint16 bps, Verdict verdict, Ending last) private {
         address worker = _s.worker;
-        uint96 slash = uint96(SettlementLib.penalty(_workerLock(_terms(), _c.attempt.reward), bps));
+        ComputeTerms memory t = _terms();
+        uint96 slash = uint96(SettlementLib.penalty(_workerLock(t, _c.attempt.reward), bps));
         _c.left[worker] = true;
         emit WorkerLeft(worker, _s.attempt, slash);
         _s.worker = address(0);
         // Who aborts confidential work may have been given a useless key, which nobody can prove: the client gains nothing.
-        _penalise(worker, slash, verdict, last == Ending.Aborted && _terms().isConfidential());
+        _penalise(worker, slash, verdict, last == Ending.Aborted && t.isConfidential());
         if (_s.attempt + 1 >= MAX_ATTEMPTS) {
             _cancel(last);
         } else {
             ++_s.attempt;
-            _setStatus(Status.Open, block.timestamp + _terms().acceptSecs);
+            _setStatus(Status.Open, block.timestamp + t.acceptSecs);
         }
     }
 
@@ -537,6 +537,11 @@ contract ComputeAgreement is WorkAgreement, IComputeAgreement {
 
     function _samples(ComputeTerms memory t, address verifier) private view returns (uint32[] memory) {
         return DrawLib.sampledLeaves(_c.drawSeed, verifier, t.leafCount, t.samples);
+    }
+
+    /// @dev The session key of confidential work cannot be sealed to who published no key: it would only hold the work up.
+    function _requireKey(ComputeTerms memory t, address party) private view {
+        require(!t.isConfidential() || dispatcher.encryptionKeyOf(party) != 0, NoEncryptionKey(party));
     }
 
     function _requireWorker() private view {

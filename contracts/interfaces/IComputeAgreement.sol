@@ -142,16 +142,22 @@ interface IComputeAgreement is IWorkAgreement {
     error LeafMissing(uint256 leaf);
     error ProofInvalid(bytes32 found, bytes32 expected);
 
-    /// @notice A worker of the class takes the work at the present price, with its stake locked.
+    /// @notice A worker of the class takes the work at the present price, with its stake locked. Confidential work waits for
+    /// the key then, which needs one published by the worker (by its owner account, also where a device accepts).
     function accept() external;
 
     /// @notice The client withdraws the offer before anybody accepted; everything is refunded.
     function cancel() external;
 
-    /// @notice The client or its key agent posts the session key sealed to the worker; the work clock starts.
+    /// @notice The client or its key agent posts the session key sealed to the worker; the work clock starts. Once for each
+    /// attempt: every worker needs an envelope of its own. What is in it only the worker can tell, so a client to whose
+    /// worker nothing can be sealed (it withdrew its key, or the key is no point of the curve) posts an empty one: without
+    /// any the work ends as NoKey, at no cost to the worker.
+    /// @param sealedKey HPKE envelope of the session key (docs/PROTOCOL.md); its length is not limited here.
     function postKey(bytes calldata sealedKey) external;
 
-    /// @notice The worker gives up before its seal, for a small fee; the work is offered again.
+    /// @notice The worker gives up before its seal, for a small fee; the work is offered again. Of the fee half goes to the
+    /// client; of confidential work all is burned, since the client may have posted a useless key.
     function abort() external;
 
     /// @notice The worker commits to its results and announces where they lie, encrypted.
@@ -163,7 +169,7 @@ interface IComputeAgreement is IWorkAgreement {
     /// @notice Proves the beacon round if it is not recorded yet, and opens the claim window. The caller earns the tip.
     function openDraw(bytes calldata beaconProof) external;
 
-    /// @notice Claims a slot with the caller's ticket `index`.
+    /// @notice Claims a slot with the caller's ticket `index`. Confidential work needs a published key, as `accept` does.
     function claim(uint256 index) external;
 
     /// @notice A drawn verifier steps back after the claim window and before its seal, without fault: it cannot get key,

@@ -137,7 +137,8 @@ interface IWorkerDispatcher {
     /// @param payout Account that earnings are credited to.
     /// @param classes Bit c: joins class c, from the next epoch on.
     /// @param kindHashes Code hashes of the kinds whose agreements may lock its stake, by kind id; zero skips one.
-    /// @param encryptionKey X25519 public key for sealed messages.
+    /// @param encryptionKey X25519 public key for sealed messages, in place of what `setEncryptionKey` had set; zero: no
+    /// confidential work.
     /// @param transportKey Public key for peer connections.
     function registerWorker(
         address payout,
@@ -150,8 +151,9 @@ interface IWorkerDispatcher {
     /// @notice Changes payout, classes and kinds; only with no stake locked. New classes count from the next epoch.
     function updateWorker(address payout, uint48 classes, bytes32[] calldata kindHashes) external;
 
-    /// @notice Publishes the caller's X25519 public key: whoever seals a message to it reads it here. A worker that replaces
-    /// its key should have no confidential agreement under way; zero withdraws the key.
+    /// @notice Publishes the caller's X25519 public key: whoever seals a message to it reads it here. Any account may, and
+    /// nothing shows that it knows the private key. A worker's counts at acceptance and claim only, and a device's never. A worker
+    /// that replaces its key keeps the old one until its confidential agreements have ended; zero withdraws the key.
     function setEncryptionKey(bytes32 key) external;
 
     /// @notice Lets `device` act for the caller from the next epoch on, locking at most `limit` at a time. Zero ends it at
@@ -184,8 +186,9 @@ interface IWorkerDispatcher {
         Permit calldata permit
     ) external returns (address agreement);
 
-    /// @notice Lets `agent` post session keys for the caller's confidential agreements, so that the caller may leave. The agent
-    /// must be given the keys and can read the work; it can move no money. Zero ends it.
+    /// @notice Lets `agent` post session keys for all of the caller's confidential agreements, those under way included, so that
+    /// the caller may leave. The agent must be given the keys and can read the work; it can move no money of the caller's, but with
+    /// a useless key it makes a worker abort. Zero ends it at once.
     function setKeyAgent(address agent) external;
 
     /// @notice Sends everything owed to `account` to it. Anyone may call, it is harmless to call twice.

@@ -148,14 +148,14 @@ contract DeadEndsTest is Driver {
         _assertConserved();
     }
 
+    /// @notice Of confidential work the whole fee is burned; Confidential.t.sol has the rest of it.
     function test_workerAbortsWhileWaitingForTheKey() public {
-        ComputeTerms memory t = _terms();
-        t.flags = 1;
-        ComputeAgreement a = _driveTo(t, Status.Keying);
+        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         vm.prank(workers[0].owner);
         a.abort();
         assertEq(uint8(a.status()), uint8(Status.Open), "offered again");
         assertEq(_before.bonded[0] - _books().bonded[0], 5 * SUN, "the small fee");
+        assertEq(_books().burned - _before.burned, 5 * SUN, "burned");
     }
 
     /// @notice Vanishing costs 20 % and score; a worker past its deadline cannot take the cheaper abort.

@@ -2,14 +2,18 @@
 pragma solidity ^0.8.37;
 
 import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
+import {WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {IWorkerDispatcher} from "../../contracts/interfaces/IWorkerDispatcher.sol";
 import {ComputeTerms} from "../../contracts/types/ComputeTerms.sol";
 import {Ending, Status} from "../../contracts/types/Status.sol";
 import {Driver} from "../utils/Driver.t.sol";
+import {TestTree} from "../utils/TestTree.sol";
 
 /// @notice What an attacker can still do, with its price, so that a change of it is noticed. README.md of test/invariant
 /// says what would end each.
 contract KnownLimitsTest is Driver {
+    using TestTree for TestTree.Tree;
+
     /// @notice L2. Until dissent opens credibility rounds, one verifier of score 5 (odds 3) outvotes an honest newcomer
     /// (odds 2) on a leaf that nobody else computed, and shares the slash: a lie that pays.
     function test_limit_oneVeteranOutvotesAnHonestNewcomer() public {
@@ -54,20 +58,111 @@ contract KnownLimitsTest is Driver {
         dispatcher.setDevice(key, DEVICE_LIMIT);
     }
 
-    /// @notice L4. A client that posts a useless session key earns half of the fee of every worker that has to abort.
-    function test_limit_uselessKeyEarnsHalfOfTheAbortFee() public {
-        ComputeTerms memory t = _terms();
-        t.flags = 1;
+    /// @notice L4. What an envelope holds only the worker can tell, so a client with a useless key makes each worker that
+    /// accepts pay the fee of an abort. It gains nothing (the fee is burned) and pays gas, with its budget bound meanwhile.
+    function test_limit_uselessKeyCostsTheWorkerAnAbort() public {
         uint256 before = _owned(client);
-        ComputeAgreement a = _driveTo(t, Status.Working);
-        uint256 locked = a.workerLock(a.agreement().reward);
+        ComputeAgreement a = _buy(_confidentialTerms());
+        for (uint256 i = 0; i < _params().maxAttempts; ++i) {
+            vm.prank(workers[i].owner);
+            a.accept();
+            uint256 fee = uint256(a.workerLock(a.agreement().reward)) * _params().abortBps / 10_000;
+            vm.prank(client);
+            a.postKey("useless");
+            vm.prank(workers[i].owner);
+            a.abort();
+            assertEq(STAKE - dispatcher.workerInfo(workers[i].owner).bonded, fee, "lost through no fault");
+        }
+        assertEq(uint8(a.ending()), uint8(Ending.Aborted), "three workers later");
+        assertEq(_owned(client), before, "earned nothing, lost nothing");
+    }
+
+    /// @notice L5. Who hands the session key to the drawn verifiers chooses among them: verifiers without it decline, without
+    /// fault, until accomplices hold the slots. Free while fewer than `maxStrikes` honest ones are drawn, and with them all
+    /// is refunded. Ends where the client or its agent hands out the key too.
+    function test_limit_withheldKeyChoosesTheVerifiers() public {
+        uint256 honest = 0;
+        for (uint256 n = 0; n < 8 && honest == 0; ++n) {
+            ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Working);
+            TestTree.Tree memory lies = TestTree.build(_lies());
+            bytes32 seal = _workerSeal(a, lies.root(), workers[0].owner);
+            vm.prank(workers[0].owner);
+            a.sealResult(seal, CIPHERTEXT_ROOT, RESULT_BLOB);
+            _openDraw(a);
+            for (_draw(a); _withoutKey(a) != address(0); _draw(a)) {
+                ++honest;
+                // It cannot get what it needs, so it steps back.
+                vm.prank(_withoutKey(a));
+                a.decline(6);
+            }
+            WorkerOpening memory o = _workerOpening(a);
+            (o.root, o.proof) = (lies.root(), lies.multiproof(o.leaves));
+            for (uint256 i = 0; i < o.digests.length; ++i) {
+                o.digests[i] = _lies()[o.leaves[i]];
+            }
+            for (uint256 i = 0; i < 2; ++i) {
+                uint32[] memory leaves = a.sampledLeaves(_verifier(a, i));
+                bytes32[] memory said = new bytes32[](leaves.length);
+                for (uint256 j = 0; j < said.length; ++j) {
+                    said[j] = _lies()[leaves[j]];
+                }
+                _sealAs(a, _verifier(a, i), said);
+            }
+            a.settleAll(o, _honestOpenings(a));
+            assertEq(uint8(a.ending()), uint8(Ending.Verified), "a lie, verified by accomplices");
+            assertEq(dispatcher.workerInfo(workers[0].owner).bonded, STAKE, "at no cost");
+        }
+        assertGt(honest, 0, "honest verifiers had been drawn, and were got rid of");
+    }
+
+    /// @notice L6. A key is posted to whoever is the worker then. If that changes under way (the worker aborts and another
+    /// accepts, or a reorganisation swaps two acceptances), the other one gets an envelope that it cannot open. Costs who does it
+    /// on purpose the fee of an abort. Ends with `postKey` naming the worker.
+    function test_limit_keyLandsAtAnotherWorker() public {
+        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        // The client has sent postKey("sealed to worker 0"). Before it:
         vm.prank(workers[0].owner);
         a.abort();
+        vm.prank(workers[1].owner);
+        a.accept();
         vm.prank(client);
-        a.cancel();
+        a.postKey("sealed to worker 0");
+        assertEq(uint8(a.status()), uint8(Status.Working), "taken for worker 1's");
+        assertEq(a.agreement().attempt, 1, "the event tells the client too late");
+        vm.prank(workers[1].owner);
+        a.abort();
         assertEq(
-            _owned(client) - before, locked * _params().abortBps / 10_000 / 2, "earned without a service"
+            dispatcher.workerInfo(workers[1].owner).bonded,
+            dispatcher.workerInfo(workers[0].owner).bonded,
+            "both paid the same"
         );
+    }
+
+    /// @notice L7. A session key is handed to whoever accepts or is drawn: to read the inputs costs a worker an abort, a verifier
+    /// nothing.
+    function test_limit_declineAfterReadingIsFree() public {
+        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Verifying);
+        address reader = _verifier(a, 0);
+        vm.prank(reader);
+        a.decline(1);
+        assertEq(dispatcher.workerInfo(reader).bonded, STAKE, "no stake lost");
+        assertEq(dispatcher.workerInfo(reader).locked, 0, "free to be drawn elsewhere");
+    }
+
+    /// @dev A drawn verifier that is none of the worker's two accomplices, or zero.
+    function _withoutKey(ComputeAgreement a) private view returns (address) {
+        for (uint256 i = 0; i < a.agreement().slots.length; ++i) {
+            address v = _verifier(a, i);
+            if (v != workers[3].owner && v != workers[4].owner) return v;
+        }
+        return address(0);
+    }
+
+    function _lies() private pure returns (bytes32[] memory lies) {
+        lies = new bytes32[](16);
+        for (uint256 i = 0; i < lies.length; ++i) {
+            lies[i] = keccak256(abi.encode("common lie", i));
+        }
     }
 
     function _newcomer() private returns (address) {

@@ -34,6 +34,14 @@ contract GasTest is Driver {
         );
     }
 
+    function test_gas_setEncryptionKey() public unmetered {
+        _measure(address(dispatcher), client, abi.encodeCall(dispatcher.setEncryptionKey, ("x25519")));
+    }
+
+    function test_gas_setKeyAgent() public unmetered {
+        _measure(address(dispatcher), client, abi.encodeCall(dispatcher.setKeyAgent, (keeper)));
+    }
+
     function test_gas_stake() public unmetered {
         _give(workers[0].owner, STAKE);
         vm.prank(workers[0].owner);
@@ -94,11 +102,31 @@ contract GasTest is Driver {
         _measure(address(a), workers[0].device, abi.encodeCall(a.accept, ()));
     }
 
+    function test_gas_acceptConfidential() public unmetered {
+        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Open);
+        _measure(address(a), workers[0].owner, abi.encodeCall(a.accept, ()));
+    }
+
     function test_gas_postKey() public unmetered {
-        ComputeTerms memory t = _terms();
-        t.flags = 1;
-        ComputeAgreement a = _driveTo(t, Status.Keying);
+        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         _measure(address(a), client, abi.encodeCall(a.postKey, (new bytes(80))));
+    }
+
+    function test_gas_postKeyByAgent() public unmetered {
+        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        _setAgent(client, keeper);
+        _measure(address(a), keeper, abi.encodeCall(a.postKey, (new bytes(80))));
+    }
+
+    function test_gas_abortConfidential() public unmetered {
+        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Working);
+        _measure(address(a), workers[0].owner, abi.encodeCall(a.abort, ()));
+    }
+
+    function test_gas_expireKeying() public unmetered {
+        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        skip(61);
+        _measure(address(a), stranger, abi.encodeCall(a.expire, ()));
     }
 
     function test_gas_abort() public unmetered {

@@ -16,6 +16,8 @@ contract CoverageTest is Test {
         vm.pauseGasMetering();
         uint256[] memory reached = new uint256[](uint256(type(Ending).max) + 1);
         uint256 slashes = 0;
+        // Keys posted by agents, acceptances refused for want of a key, aborts whose whole fee was burned.
+        uint256[3] memory keys;
         for (uint256 round = 0; round < ROUNDS; ++round) {
             World world = new World();
             world.setUp();
@@ -25,11 +27,18 @@ contract CoverageTest is Test {
                 reached[i] += counts[i];
             }
             slashes += world.slashes();
+            keys[0] += world.keysByAgents();
+            keys[1] += world.keylessRefused();
+            keys[2] += world.abortsBurned();
         }
         for (uint256 i = 1; i < reached.length; ++i) {
             emit log_named_uint(string.concat("ending ", vm.toString(i)), reached[i]);
         }
         emit log_named_uint("slashes", slashes);
+        for (uint256 i = 0; i < keys.length; ++i) {
+            emit log_named_uint("keys", keys[i]);
+            assertGt(keys[i], 0, "every way around a key");
+        }
         for (uint256 i = 1; i < reached.length; ++i) {
             assertGt(reached[i], 0, string.concat("never ended as ", vm.toString(i)));
         }
@@ -47,6 +56,7 @@ contract CoverageTest is Test {
         world.checkLocks();
         world.checkClasses();
         world.checkShape();
+        world.checkKeys();
         world.checkNothingIsStuck();
     }
 }

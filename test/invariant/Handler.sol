@@ -4,6 +4,7 @@ pragma solidity ^0.8.37;
 import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
 import {
     AgreementView,
+    IComputeAgreement,
     VerifierOpening,
     WorkerOpening
 } from "../../contracts/interfaces/IComputeAgreement.sol";
@@ -21,6 +22,9 @@ contract Handler is Registry {
     using TestTree for TestTree.Tree;
 
     uint256 internal constant MAX_AGREEMENTS = 8;
+
+    uint256 public keysByAgents;
+    uint256 public keylessRefused;
 
     // ------------------------------------------------------------------------------------------------ client
 
@@ -43,10 +47,18 @@ contract Handler is Registry {
         );
     }
 
+    /// @dev By the client, its agent, or somebody who is neither (any more). Succeeds exactly for the first two, in time.
     function postKey(uint256 seed) public {
         (bool has, ComputeAgreement a) = _find(seed, Status.Keying);
         if (!has) return;
-        _act(a.client(), address(a), abi.encodeCall(a.postKey, ("sealed key")));
+        address agent = dispatcher.keyAgentOf(a.client());
+        uint256 who = _pick(seed, "poster", 8);
+        address poster = who < 3 || (who < 6 && agent == address(0)) ? a.client() : agent;
+        if (who >= 6) poster = [keeper, stranger, _anyKey(seed)][_pick(seed, "other", 3)];
+        bool may = (poster == a.client() || poster == agent) && block.timestamp <= a.agreement().deadline;
+        (bool ok,) = _act(poster, address(a), abi.encodeCall(a.postKey, (abi.encode("sealed key", seed))));
+        assertEq(ok, may, "client and agent, in time, nobody else");
+        if (ok && poster != a.client()) ++keysByAgents;
     }
 
     function cancel(uint256 seed) public {
@@ -61,7 +73,14 @@ contract Handler is Registry {
     function accept(uint256 seed) public {
         (bool has, ComputeAgreement a) = _find(seed, Status.Open);
         if (!has) return;
-        _act(_anyKey(seed), address(a), abi.encodeCall(a.accept, ()));
+        address actor = _anyKey(seed);
+        bool keyless = _termsOf(a).flags == 1 && dispatcher.encryptionKeyOf(dispatcher.workerOf(actor)) == 0;
+        (bool ok, bytes memory why) = _act(actor, address(a), abi.encodeCall(a.accept, ()));
+        if (keyless) assertFalse(ok, "nothing could be sealed to it");
+        if (bytes4(why) == IComputeAgreement.NoEncryptionKey.selector) {
+            assertTrue(keyless, "refused for want of a key only");
+            ++keylessRefused;
+        }
     }
 
     function abort(uint256 seed) public {
@@ -117,7 +136,9 @@ contract Handler is Registry {
             (bool holds, uint256 index,) = _bestTicket(a, workers[i].owner);
             if (!holds) continue;
             address key = _pick(seed, "key", 2) == 0 ? workers[i].owner : workers[i].device;
-            _act(key, address(a), abi.encodeCall(a.claim, (index)));
+            (bool ok,) = _act(key, address(a), abi.encodeCall(a.claim, (index)));
+            bool keyless = _termsOf(a).flags == 1 && dispatcher.encryptionKeyOf(workers[i].owner) == 0;
+            if (keyless) assertFalse(ok, "nothing could be sealed to it");
         }
         if (a.agreement().closesAt == 0) skip(_params().drawStepSecs);
     }

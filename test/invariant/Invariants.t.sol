@@ -22,6 +22,7 @@ contract InvariantsTest is Test {
         world.checkLocks();
         world.checkClasses();
         world.checkShape();
+        world.checkKeys();
         world.checkNothingIsStuck();
     }
 }

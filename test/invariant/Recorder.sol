@@ -3,7 +3,7 @@ pragma solidity ^0.8.37;
 
 import {Vm} from "forge-std/Vm.sol";
 import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
-import {AgreementView} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {AgreementView, IComputeAgreement} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {IWorkAgreement} from "../../contracts/interfaces/IWorkAgreement.sol";
 import {IWorkerDispatcher} from "../../contracts/interfaces/IWorkerDispatcher.sol";
 import {Ending, Status} from "../../contracts/types/Status.sol";
@@ -30,6 +30,9 @@ abstract contract Recorder is Plans {
     mapping(Ending => uint256) public endings;
     /// @dev Slashed so far, by agreement and worker.
     mapping(address agreement => mapping(address worker => uint256)) internal slashed;
+    /// @dev Envelopes of each attempt of an agreement.
+    mapping(address agreement => mapping(uint8 attempt => uint256)) public keysPosted;
+    uint256 public abortsBurned;
     uint256 public calls;
     uint256 public slashes;
     bool private aborting;
@@ -49,7 +52,7 @@ abstract contract Recorder is Plans {
         ++calls;
         if (!ok) return (ok, answer);
         if (bytes4(data) == dispatcher.buyContract.selector) agreements.push(abi.decode(answer, (address)));
-        _check(before, logs);
+        _check(before, logs, actor);
     }
 
     function _remember() private view returns (Before memory b) {
@@ -63,12 +66,16 @@ abstract contract Recorder is Plans {
         }
     }
 
-    function _check(Before memory before, Vm.Log[] memory logs) private {
+    function _check(Before memory before, Vm.Log[] memory logs, address actor) private {
         bool settled = false;
         for (uint256 i = 0; i < logs.length; ++i) {
             bytes32 topic = logs[i].topics[0];
             if (logs[i].emitter == address(dispatcher)) {
                 _money(before, logs[i]);
+            } else if (topic == IComputeAgreement.KeyPosted.selector) {
+                _checkKey(before, logs[i], actor);
+            } else if (topic == IComputeAgreement.WorkerLeft.selector) {
+                _checkLeft(logs, i);
             } else if (topic == IWorkAgreement.StatusChanged.selector) {
                 Status next = Status(uint256(logs[i].topics[1]));
                 assertTrue(
@@ -79,6 +86,7 @@ abstract contract Recorder is Plans {
                 Ending how = abi.decode(logs[i].data, (Ending));
                 ++endings[how];
                 assertEq(++endedTimes[logs[i].emitter], 1, "an agreement ends once");
+                if (how == Ending.NoKey) _checkNoKey(logs, logs[i].emitter);
             }
         }
         // Slashes of a settlement are complete only now.
@@ -114,6 +122,51 @@ abstract contract Recorder is Plans {
             slashed[agreement][worker] = lost;
             ++slashes;
             _checkReason(_viewOf(before, agreement), worker, lost, uint256(lost) + released);
+        }
+    }
+
+    /// @dev One envelope an attempt, by the client or its agent, in a status that waits for it.
+    function _checkKey(Before memory before, Vm.Log memory log, address actor) private {
+        ComputeAgreement a = ComputeAgreement(log.emitter);
+        AgreementView memory v = _viewOf(before, address(a));
+        (uint8 attempt,) = abi.decode(log.data, (uint8, bytes));
+        assertEq(uint8(v.status), uint8(Status.Keying), "it waited for a key");
+        assertLe(block.timestamp, v.deadline, "in time");
+        assertEq(attempt, v.attempt, "of this attempt");
+        assertEq(++keysPosted[address(a)][attempt], 1, "one key an attempt");
+        assertEq(_termsOf(a).flags, 1, "confidential work only");
+        assertTrue(actor == a.client() || actor == dispatcher.keyAgentOf(a.client()), "client or agent");
+    }
+
+    /// @dev Who leaves loses its fee: all of it is burned after an abort of confidential work, else half of it, rounded up. The
+    /// burn, if any, is of the same call and comes before anything that an end of the agreement burns (nothing).
+    function _checkLeft(Vm.Log[] memory logs, uint256 from) private {
+        address a = logs[from].emitter;
+        (, uint96 fee) = abi.decode(logs[from].data, (uint8, uint96));
+        uint256 burned = 0;
+        for (uint256 i = from; i < logs.length; ++i) {
+            if (logs[i].emitter != address(dispatcher)) continue;
+            if (logs[i].topics[0] != IWorkerDispatcher.Burned.selector) continue;
+            if (_account(logs[i].topics[1]) == a) burned += abi.decode(logs[i].data, (uint256));
+        }
+        bool all = aborting && _termsOf(ComputeAgreement(a)).flags == 1;
+        assertEq(burned, all ? fee : _ceil(fee, 2), "the burned part of the fee");
+        if (all) ++abortsBurned;
+    }
+
+    /// @dev Nobody loses anything, and all goes to the client.
+    function _checkNoKey(Vm.Log[] memory logs, address a) private view {
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (logs[i].emitter != address(dispatcher) || logs[i].topics.length < 2) continue;
+            bytes32 topic = logs[i].topics[0];
+            if (topic == IWorkerDispatcher.Paid.selector && _account(logs[i].topics[1]) == a) {
+                assertEq(_account(logs[i].topics[2]), ComputeAgreement(a).client(), "to the client only");
+            } else if (topic == IWorkerDispatcher.Burned.selector) {
+                assertTrue(_account(logs[i].topics[1]) != a, "nothing burned");
+            } else if (topic == IWorkerDispatcher.StakeReleased.selector) {
+                (, uint96 lost) = abi.decode(logs[i].data, (uint96, uint96));
+                assertEq(lost, 0, "nothing slashed");
+            }
         }
     }
 

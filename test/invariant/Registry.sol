@@ -89,6 +89,26 @@ abstract contract Registry is Recorder {
         _act(w.owner, address(dispatcher), abi.encodeCall(dispatcher.setDevice, (device, limit)));
     }
 
+    /// @dev Mostly a new key, now and then none; of a worker, sometimes of its device, which must change nothing.
+    function setEncryptionKey(uint256 seed) external {
+        Actor memory w = _anyWorker(seed);
+        bytes32 key = _pick(seed, "none", 3) == 0 ? bytes32(0) : keccak256(abi.encode("x25519", seed));
+        address who = _pick(seed, "device", 4) == 0 ? w.device : w.owner;
+        bytes32 before = dispatcher.encryptionKeyOf(w.owner);
+        (bool ok,) = _act(who, address(dispatcher), abi.encodeCall(dispatcher.setEncryptionKey, (key)));
+        assertTrue(ok, "never refused");
+        assertEq(dispatcher.encryptionKeyOf(w.owner), who == w.owner ? key : before, "of the caller only");
+    }
+
+    /// @dev Each client names somebody, or nobody, at any time.
+    function setKeyAgent(uint256 seed) external {
+        address who = _pick(seed, "who", 3) == 0 ? workers[0].owner : client;
+        address agent = [keeper, makeAddr("agent"), _anyKey(seed), address(0)][_pick(seed, "agent", 4)];
+        (bool ok,) = _act(who, address(dispatcher), abi.encodeCall(dispatcher.setKeyAgent, (agent)));
+        assertTrue(ok, "never refused");
+        assertEq(dispatcher.keyAgentOf(who), agent, "the last one");
+    }
+
     function withdraw(uint256 seed) external {
         address account = _pick(seed, "burn", 6) == 0 ? dispatcher.BURN_ACCOUNT() : _anyWorker(seed).payout;
         uint256 owed = dispatcher.payableOf(account);

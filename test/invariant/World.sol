@@ -126,6 +126,25 @@ contract World is Handler {
         }
     }
 
+    // ------------------------------------------------------------------------------------------------ keys
+
+    /// @notice The work of an attempt starts with a key if it is confidential, and has none else. Only an agreement that
+    /// cannot go on may lack one.
+    function checkKeys() public view {
+        for (uint256 i = 0; i < agreements.length; ++i) {
+            ComputeAgreement a = ComputeAgreement(agreements[i]);
+            AgreementView memory v = a.agreement();
+            uint256 keys = keysPosted[address(a)][v.attempt];
+            bool confidential = _termsOf(a).flags == 1;
+            if (!confidential) assertTrue(v.status != Status.Keying, "public work waits for no key");
+            if (!confidential || v.status <= Status.Keying || v.ending == Ending.NoKey) {
+                assertEq(keys, 0, "no key in this attempt");
+            } else if (v.status != Status.Cancelled) {
+                assertEq(keys, 1, "this attempt had its key");
+            }
+        }
+    }
+
     // ------------------------------------------------------------------------------------------------ no dead end
 
     /// @notice If nobody does anything any more but call `expire`, every agreement ends soon with nothing left in it, and
@@ -197,6 +216,8 @@ contract World is Handler {
         (all[37], all[39]) = (this.attackDispatcher.selector, this.attackAgreement.selector);
         (all[0], all[10], all[20]) =
         (this.join.selector, this.withdrawUnbonded.selector, this.updateWorker.selector);
+        (all[4], all[14], all[24]) =
+        (this.setKeyAgent.selector, this.setEncryptionKey.selector, Handler.postKey.selector);
         (all[28], all[30], all[32]) =
         (Handler.neglect.selector, Handler.neglect.selector, Handler.abort.selector);
         list = new bytes4[](all.length);

@@ -145,6 +145,16 @@ abstract contract Base is Test {
         hashes[0] = address(implementation).codehash;
     }
 
+    function _setKey(address who, bytes32 key) internal {
+        vm.prank(who);
+        dispatcher.setEncryptionKey(key);
+    }
+
+    function _setAgent(address who, address agent) internal {
+        vm.prank(who);
+        dispatcher.setKeyAgent(agent);
+    }
+
     function _stake(address who, uint256 amount) internal {
         _give(who, amount);
         vm.startPrank(who);
@@ -180,6 +190,12 @@ abstract contract Base is Test {
             workSecs: 600,
             verifySecs: 240
         });
+    }
+
+    /// @dev The same bag, with its inputs and results under a session key.
+    function _confidentialTerms() internal pure returns (ComputeTerms memory t) {
+        t = _terms();
+        t.flags = 1;
     }
 
     function _budget(ComputeTerms memory t) internal pure returns (uint256) {

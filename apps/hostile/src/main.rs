@@ -24,6 +24,7 @@ fn main() -> io::Result<()> {
     let word = |i: usize| args.get(i).map(String::as_str).unwrap_or_default();
     match word(1) {
         "good" => good(),
+        "echo" => echo(&args),
         "exit" => {
             eprintln!("about to fail\x1b[31m as told");
             exit(word(2).parse().unwrap_or(1))
@@ -126,6 +127,15 @@ fn main() -> io::Result<()> {
         "stdout" => loop {
             io::stdout().write_all(&[b'x'; 4096])?;
         },
+        "count" => {
+            for i in 0_u64.. {
+                println!("line {i}");
+                if i % 1000 == 0 {
+                    eprintln!("error {i}");
+                }
+            }
+            Ok(())
+        }
         "network" => network(word(2)),
         "write-outside" => write_outside(),
         "volume" => {
@@ -142,6 +152,23 @@ fn main() -> io::Result<()> {
 
 fn declare(path: &str) -> io::Result<()> {
     fs::write(format!("{OUT}/computed.json"), format!("{{\"deterministic-output-path\": \"{path}\"}}"))
+}
+
+/// Prints and gives back all that it was given: what must stay secret shows up wherever it leaks to.
+fn echo(args: &[String]) -> io::Result<()> {
+    let mut text = format!("args {}\n", args[1..].join(" "));
+    let mut names: Vec<_> = fs::read_dir(IN)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
+    names.sort();
+    for name in names {
+        let content = fs::read(std::path::Path::new(IN).join(&name))?;
+        text += &format!("input {} {}\n", name.to_string_lossy(), String::from_utf8_lossy(&content));
+    }
+    text += &format!("leaf {}\n", std::env::var("IEXEC_BOT_TASK_INDEX").unwrap_or_default());
+    print!("{text}");
+    eprint!("to stderr: {text}");
+    fs::create_dir(format!("{OUT}/result"))?;
+    fs::write(format!("{OUT}/result/echo.txt"), text)?;
+    declare("/iexec_out/result")
 }
 
 /// Behaves: says what it was given.
