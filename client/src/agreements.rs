@@ -128,6 +128,8 @@ pub struct Standing {
     pub deadline: u64,
     /// When the claim window closes; 0 while too few have claimed.
     pub closes_at: u64,
+    /// Drawn verifiers that declined or vanished.
+    pub strikes: u8,
     /// Verifiers that hold slots, with whether they sealed and opened.
     pub verifiers: Vec<SlotStanding>,
 }
@@ -161,6 +163,7 @@ impl Standing {
             reward: view.reward.to(),
             deadline: view.deadline.to(),
             closes_at: view.closesAt.to(),
+            strikes: view.strikes,
             verifiers: view
                 .slots
                 .iter()
@@ -235,6 +238,15 @@ impl Client {
     /// # Errors
     /// See [`FindError`].
     pub async fn find(&self, text: &str) -> Result<Address, FindError> {
+        self.find_for(text, None).await
+    }
+
+    /// The same for a reader that is not the signer: its own agreements come first.
+    ///
+    /// # Errors
+    /// See [`FindError`].
+    pub async fn find_for(&self, text: &str, account: Option<Address>) -> Result<Address, FindError> {
+        let account = account.or(self.address());
         let digits = prefix_digits(text)?;
         if digits.len() == 40 {
             let address: Address = digits.parse().map_err(|_| IdError::NotAnId { text: text.to_owned() })?;
@@ -246,7 +258,7 @@ impl Client {
         let topic = |log: &Log, i: usize| log.topics().get(i).map(|word| Address::from_word(*word));
         let own: Vec<Address> = logs
             .iter()
-            .filter(|log| self.address().is_some() && topic(log, 2) == self.address())
+            .filter(|log| account.is_some() && topic(log, 2) == account)
             .filter_map(|log| topic(log, 1))
             .collect();
         // One's own agreements first: a stranger's purchase must not make an id ambiguous that was fine yesterday.
@@ -255,6 +267,15 @@ impl Client {
         }
         let all: Vec<Address> = logs.iter().filter_map(|log| topic(log, 1)).collect();
         Ok(match_prefix(text, &all)?)
+    }
+
+    /// The newest agreement that `client` bought.
+    ///
+    /// # Errors
+    /// When the chain cannot be read.
+    pub async fn newest_purchase(&self, client: Address) -> Result<Option<Address>, ReadError> {
+        let logs = self.logs_since_deployment(&self.bought_filter().topic2(client)).await?;
+        Ok(logs.last().and_then(|log| log.topics().get(1)).map(|word| Address::from_word(*word)))
     }
 
     /// The purchase of an agreement.

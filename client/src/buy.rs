@@ -1,12 +1,15 @@
 //! Uploading what workers need, and buying.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy::providers::Provider;
 use alloy::sol_types::{SolCall, SolEvent};
 use serde::Serialize;
 use sunwork_edge::blobs::BlobError;
-use sunwork_edge::tx::{Receipt, TxError};
+use sunwork_edge::tx::{Receipt, TxError, TxOutcome};
 use sunwork_protocol::abi::{IWorkerDispatcher, SunToken};
 use sunwork_protocol::terms::SpecError;
 use thiserror::Error;
@@ -14,6 +17,7 @@ use thiserror::Error;
 use crate::chain::{Doing, ReadError, amount};
 use crate::class::{Classified, ErrorClass};
 use crate::client::{Client, NoSigner};
+use crate::confidential::ConfidentialError;
 use crate::job::Job;
 use crate::permit::{PermitError, PermitTerms, sign_permit};
 use crate::plan::{Plan, PlanError};
@@ -45,6 +49,39 @@ pub struct Agreement {
     pub tx: B256,
     /// Its block.
     pub block: u64,
+    /// It was bought by an earlier run that was ended before it could say so; nothing was paid now.
+    pub resumed: bool,
+}
+
+/// Domain of [`Client::intent_of`].
+const INTENT_DOMAIN: &[u8] = b"sunwork.intent.v1";
+/// What the log calls a purchase.
+const PURCHASE: &str = "buyContract";
+
+/// Purchases of one intent take turns: the second may be meant as a second one, and must see that the first is done.
+#[derive(Debug, Default)]
+pub(crate) struct Buying(Mutex<HashMap<B256, Weak<tokio::sync::Mutex<()>>>>);
+
+impl Buying {
+    fn turn(&self, intent: B256) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        if let Some(turn) = turns.get(&intent).and_then(Weak::upgrade) {
+            return turn;
+        }
+        let turn = Arc::default();
+        turns.insert(intent, Arc::downgrade(&turn));
+        turn
+    }
+}
+
+/// Which purchases of the past count as the one that is wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// One that nobody was told of.
+    Untold,
+    /// Any.
+    All,
 }
 
 /// Files that did not get to an oracle.
@@ -59,6 +96,14 @@ pub enum UploadError {
         path: PathBuf,
         /// Why not.
         source: BlobError,
+    },
+    /// A file that is gone since it was hashed.
+    #[error("{role} ({path:?}) has vanished since it was read; put it back and start again, nothing was paid")]
+    Vanished {
+        /// What it is.
+        role: String,
+        /// Where it was.
+        path: PathBuf,
     },
     /// A file that changed after it was hashed.
     #[error("{role} ({path:?}) changed while it was read: SHA-256 found {found}, expected {expected}; start again")]
@@ -92,7 +137,7 @@ impl Classified for UploadError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Blob { source, .. } | Self::Looking { source, .. } if source.is_temporary() => ErrorClass::Retry,
-            Self::Changed { .. } => ErrorClass::Resync,
+            Self::Changed { .. } | Self::Vanished { .. } => ErrorClass::Resync,
             Self::Blob { .. } | Self::Looking { .. } | Self::ImageUnknown { .. } => ErrorClass::Stop,
         }
     }
@@ -104,6 +149,9 @@ pub enum PrepareError {
     /// Files, names, limits.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// Encryption.
+    #[error(transparent)]
+    Seal(#[from] ConfidentialError),
     /// Oracles.
     #[error(transparent)]
     Upload(#[from] UploadError),
@@ -113,6 +161,7 @@ impl Classified for PrepareError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Plan(error) => error.class(),
+            Self::Seal(error) => error.class(),
             Self::Upload(error) => error.class(),
         }
     }
@@ -171,23 +220,20 @@ impl Classified for BuyError {
 }
 
 pub(crate) fn tx_class(error: &TxError) -> ErrorClass {
-    match error {
-        TxError::Temporary { .. } => ErrorClass::Retry,
-        // Another transaction may have been first: the chain knows.
-        TxError::Reverted { .. } => ErrorClass::Resync,
-        TxError::Stop { .. } => ErrorClass::Stop,
-    }
+    error.class()
 }
 
 impl Client {
-    /// Hashes the job's files; nothing is sent.
+    /// Fetches and packs the job's inputs, and hashes all files; nothing is sent.
     ///
     /// # Errors
     /// See [`PlanError`].
     pub async fn plan(&self, job: &Job) -> Result<Plan, PlanError> {
+        let gathered = crate::inputs::gather(&job.inputs).await?;
         let (job, classes) = (job.clone(), self.deployment().classes.clone());
         // Hashing gigabytes must not hold up the runtime's threads.
-        tokio::task::spawn_blocking(move || Plan::make(&job, &classes)).await.expect("hashing files does not panic")
+        let making = tokio::task::spawn_blocking(move || Plan::of_gathered(&job, &gathered, &classes));
+        making.await.expect("hashing files does not panic")
     }
 
     /// Uploads what no oracle has yet. Harmless to repeat.
@@ -195,6 +241,18 @@ impl Client {
     /// # Errors
     /// See [`UploadError`].
     pub async fn upload(&self, plan: &Plan) -> Result<(), UploadError> {
+        self.upload_watched(plan, |_| {}).await
+    }
+
+    /// As [`Client::upload`], and tells `sent` the bytes of each piece that is done, sent or there already.
+    ///
+    /// # Errors
+    /// See [`UploadError`].
+    pub async fn upload_watched(
+        &self,
+        plan: &Plan,
+        sent: impl Fn(u64) + Clone + Send + Sync + 'static,
+    ) -> Result<(), UploadError> {
         if let Some(digest) = plan.image_blob {
             let known = self.blobs().has(digest).await;
             if !known.map_err(|source| UploadError::Looking { digest, source })? {
@@ -204,11 +262,17 @@ impl Client {
         for blob in &plan.blobs {
             // An oracle that cannot say whether it has the blob gets it.
             if self.blobs().has(blob.sha256).await.unwrap_or(false) {
+                sent(blob.size_bytes);
                 continue;
             }
             let (role, path) = (blob.role.clone(), blob.path.clone());
-            let found = self.blobs().put_file(&blob.path).await;
-            let found = found.map_err(|source| UploadError::Blob { role: role.clone(), path: path.clone(), source })?;
+            let found =
+                self.blobs().put_file_watched(&blob.path, sent.clone()).await.map_err(|source| match source {
+                    BlobError::Io { ref source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                        UploadError::Vanished { role: role.clone(), path: path.clone() }
+                    }
+                    source => UploadError::Blob { role: role.clone(), path: path.clone(), source },
+                })?;
             if found != blob.sha256 {
                 return Err(UploadError::Changed { role, path, found, expected: blob.sha256 });
             }
@@ -216,12 +280,13 @@ impl Client {
         Ok(())
     }
 
-    /// [`Client::plan`] and [`Client::upload`].
+    /// [`Client::plan`], [`Client::seal`] and [`Client::upload`].
     ///
     /// # Errors
     /// See [`PrepareError`].
     pub async fn prepare(&self, job: &Job) -> Result<Plan, PrepareError> {
-        let plan = self.plan(job).await?;
+        let mut plan = self.plan(job).await?;
+        self.seal(&mut plan).await?;
         self.upload(&plan).await?;
         Ok(plan)
     }
@@ -247,7 +312,8 @@ impl Client {
         })
     }
 
-    /// Lets the dispatcher take up to `amount` (smallest unit) of the wallet's tokens.
+    /// Lets the dispatcher take up to exactly `amount` (smallest unit) of the wallet's tokens, in place of what it was allowed
+    /// before. A purchase by permit or approve-and-call needs none: it allows its budget and nothing more.
     ///
     /// # Errors
     /// See [`BuyError`].
@@ -257,11 +323,102 @@ impl Client {
         Ok(self.transactions()?.send("approve", token, call.abi_encode().into()).await?)
     }
 
-    /// Buys `plan`, after a preflight that costs nothing. The blobs must be uploaded before.
+    /// What somebody wants who buys `plan`: a name for it that a later run finds again. The random nonce of a public plan does
+    /// not count, and a sealed plan remembers the intent that it had before, since no two sealed plans are alike.
     ///
     /// # Errors
-    /// See [`BuyError`]; after any but `NoEvent` nothing was paid.
+    /// When the terms do not fit their format.
+    pub fn intent_of(&self, plan: &Plan) -> Result<B256, SpecError> {
+        if let Some(intent) = plan.sealed_intent {
+            return Ok(intent);
+        }
+        let mut spec = plan.spec.clone();
+        if spec.key_commitment.is_zero() {
+            (spec.key_nonce, spec.client_key) = (B256::ZERO, B256::ZERO);
+        }
+        let parts = [
+            INTENT_DOMAIN,
+            self.deployment().dispatcher.as_slice(),
+            &[u8::from(plan.confidential)],
+            &plan.terms.pack()?,
+            &spec.encode(),
+        ];
+        Ok(keccak256(parts.concat()))
+    }
+
+    /// Buys `plan`, after a preflight that costs nothing. The blobs must be uploaded before.
+    ///
+    /// Safe to repeat after any error and after a crash (with a log in a folder): a purchase of the same plan that was under
+    /// way is waited for and returned as `resumed`, not made twice. One whose agreement was returned before is done; buying the
+    /// same plan again buys it again.
+    ///
+    /// # Errors
+    /// See [`BuyError`]; after any but `NoEvent` nothing was paid, or the purchase is under way and found by the next call.
     pub async fn buy(&self, plan: &Plan, payment: Payment) -> Result<Agreement, BuyError> {
+        self.buy_for(plan, payment, self.intent_of(plan)?).await
+    }
+
+    /// The same for an intent that is known from elsewhere: that of the plan before it was sealed, for confidential work.
+    ///
+    /// # Errors
+    /// As [`Client::buy`].
+    pub async fn buy_for(&self, plan: &Plan, payment: Payment, intent: B256) -> Result<Agreement, BuyError> {
+        self.buy_unless(plan, payment, intent, Known::Untold).await
+    }
+
+    /// The same for a program that must not buy twice for one `key` of its own (a number of an order, say): returns the same
+    /// agreement whenever it is called again, for as long as the log remembers (the last 256 purchases). Needs a log in a
+    /// folder to hold over restarts.
+    ///
+    /// # Errors
+    /// As [`Client::buy`].
+    pub async fn buy_once(&self, plan: &Plan, payment: Payment, key: B256) -> Result<Agreement, BuyError> {
+        self.buy_unless(plan, payment, key, Known::All).await
+    }
+
+    /// The purchase with this intent that an earlier run left under way or could not tell anybody of, if there is one: it is
+    /// waited for, and told by being returned. Ask before encrypting and uploading again what is bought already.
+    ///
+    /// # Errors
+    /// As [`Client::buy`].
+    pub async fn unfinished_purchase(&self, intent: B256) -> Result<Option<Agreement>, BuyError> {
+        let turn = self.buying().turn(intent);
+        let _turn = turn.lock().await;
+        let _claim = self.transactions()?.claim(PURCHASE).await?;
+        self.found(intent, Known::Untold).await
+    }
+
+    /// Settles what earlier runs left under way (approvals, cancellations, purchases), without sending anything new. Returns
+    /// the purchases among them; [`Client::buy`] finds them too.
+    ///
+    /// # Errors
+    /// See [`BuyError`].
+    pub async fn recover(&self) -> Result<Vec<Agreement>, BuyError> {
+        let mut agreements = Vec::new();
+        for (entry, outcome) in self.transactions()?.recover().await? {
+            if entry.label == PURCHASE && outcome == TxOutcome::Mined {
+                agreements.push(self.resumed(entry.hash).await?);
+            }
+        }
+        Ok(agreements)
+    }
+
+    async fn buy_unless(
+        &self,
+        plan: &Plan,
+        payment: Payment,
+        intent: B256,
+        known: Known,
+    ) -> Result<Agreement, BuyError> {
+        let turn = self.buying().turn(intent);
+        let _turn = turn.lock().await;
+        let transactions = self.transactions()?;
+        // Held until the purchase is noted as told: another process must not find it in between and take it for its own.
+        let _claim = transactions.claim(PURCHASE).await?;
+        // Before the preflight, which would find the money gone that the first one took.
+        if let Some(agreement) = self.found(intent, known).await? {
+            return Ok(agreement);
+        }
         let account = self.signer()?.address();
         let preflight = self.preflight(plan, account).await?;
         let by_allowance = if payment == Payment::Allowance { ByAllowance::Yes } else { ByAllowance::No };
@@ -271,8 +428,39 @@ impl Client {
             return Err(BuyError::Refused { problems, sentences });
         }
         let (to, calldata) = self.purchase(plan, payment, preflight.budget).await?;
-        let receipt = self.transactions()?.send("buyContract", to, calldata).await?;
-        self.bought(&receipt)
+        let receipt = transactions.send_intent(PURCHASE, to, calldata, intent).await?;
+        let agreement = self.bought(&receipt)?;
+        self.tell(agreement.tx);
+        Ok(agreement)
+    }
+
+    async fn found(&self, intent: B256, known: Known) -> Result<Option<Agreement>, BuyError> {
+        let Some(settled) = self.transactions()?.settle(intent).await? else { return Ok(None) };
+        if settled.told && known == Known::Untold {
+            return Ok(None);
+        }
+        let agreement = self.resumed(settled.hash).await?;
+        self.tell(agreement.tx);
+        Ok(Some(agreement))
+    }
+
+    fn tell(&self, tx: B256) {
+        // What is bought is bought: at worst the next run finds it once more.
+        if let Ok(transactions) = self.transactions()
+            && let Err(error) = transactions.told(tx)
+        {
+            tracing::warn!(%tx, %error, "that the purchase is known could not be written down");
+        }
+    }
+
+    async fn resumed(&self, tx: B256) -> Result<Agreement, BuyError> {
+        let receipt = self.rpc().provider().get_transaction_receipt(tx).await;
+        let receipt = receipt.doing(|| format!("reading the receipt of the earlier purchase {tx}"))?;
+        let receipt = receipt.ok_or_else(|| TxError::Temporary {
+            label: PURCHASE.to_owned(),
+            reason: format!("the node does not know {tx}, by which it was bought before; ask a node that is in step"),
+        })?;
+        Ok(Agreement { resumed: true, ..self.bought(&receipt)? })
     }
 
     async fn purchase(&self, plan: &Plan, payment: Payment, budget: u128) -> Result<(Address, Bytes), BuyError> {
@@ -326,7 +514,10 @@ impl Client {
             .iter()
             .filter(|log| log.address() == dispatcher)
             .find_map(|log| IWorkerDispatcher::AgreementBought::decode_log_data(log.data()).ok())
-            .map(|event| Agreement { address: event.agreement, tx, block: receipt.block_number.unwrap_or_default() })
+            .map(|event| {
+                let block = receipt.block_number.unwrap_or_default();
+                Agreement { address: event.agreement, tx, block, resumed: false }
+            })
             .ok_or(BuyError::NoEvent { tx, dispatcher })
     }
 

@@ -2,40 +2,63 @@
 //! for people's eyes while something runs to standard error.
 
 pub mod args;
+pub mod balances;
+pub mod cancel;
+pub mod clock;
+pub mod completions;
+pub mod config;
+pub mod config_file;
+pub mod doctor;
 pub mod duration;
+pub mod errors;
 pub mod exit;
 pub mod follow;
+pub mod handover;
+pub mod image;
+pub mod job_args;
+pub mod logs;
 pub mod output;
 pub mod password;
+pub mod plan;
 pub mod results;
 pub mod run;
 pub mod session;
 pub mod settings;
 pub mod status;
+pub mod timeline;
 pub mod wallet;
 pub mod workers;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use self::args::{Args, Command};
 use self::exit::{Exit, Failure};
 use self::output::{Format, Output};
 use self::session::Session;
-use self::settings::Settings;
+use self::settings::{Settings, Sources};
 
 /// Parses the command line, runs it, prints its failure, and gives the exit code.
 pub async fn main() -> std::process::ExitCode {
-    let args = Args::parse();
+    let parsed = command_line().try_get_matches().and_then(|matches| {
+        let args = Args::from_arg_matches(&matches)?;
+        Ok((args, Sources::of(&matches)))
+    });
+    let (args, sources) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return not_understood(&error),
+    };
     init_logging(args.global.verbose);
     // Until the settings are read, only the flag and its variable say how to print.
-    let early = Output::new(args.global.output.unwrap_or(Format::Table));
-    let (output, outcome) = match Settings::load(&args.global) {
-        Ok(settings) => {
-            let output = Output::new(settings.output);
-            let outcome = dispatch(args.command, Session::new(settings, output)).await;
-            (output, outcome)
-        }
-        Err(error) => (early, Err(Failure::new(Exit::Config, error))),
+    let mut output = Output::new(args.global.output.unwrap_or(Format::Table));
+    let outcome = match before_settings(args.command, &args.global, &sources, &output).await {
+        Ok(outcome) => outcome,
+        Err(command) => match Settings::load(&args.global, &sources) {
+            Ok(settings) => {
+                output = Output::new(settings.output);
+                dispatch(*command, Session::new(settings, output)).await
+            }
+            Err(error) => Err(Failure::new(Exit::Config, error)),
+        },
     };
     match outcome {
         Ok(exit) => exit.into(),
@@ -46,15 +69,63 @@ pub async fn main() -> std::process::ExitCode {
     }
 }
 
+/// The command line; an environment variable that is set to nothing counts as not set.
+fn command_line() -> clap::Command {
+    let empty = |arg: &clap::Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    Args::command().mut_args(|arg| if empty(&arg) { arg.env(clap::builder::Resettable::Reset) } else { arg })
+}
+
+/// Commands that must work where the settings cannot be used; gives back every other command.
+async fn before_settings(
+    command: Command,
+    flags: &args::Global,
+    sources: &Sources,
+    output: &Output,
+) -> Result<Result<Exit, Failure>, Box<Command>> {
+    match command {
+        Command::Doctor => Ok(doctor::run(flags, sources, output).await),
+        Command::Config { command } => Ok(config::run(command, flags, sources, output)),
+        Command::Completions { shell } => Ok(completions::completions(shell, output)),
+        Command::Man { out } => Ok(completions::man(out.as_deref(), output)),
+        other => Err(Box::new(other)),
+    }
+}
+
+/// A command line that clap refuses, or help that was asked for. Scripts get a document of it as of every other failure.
+fn not_understood(error: &clap::Error) -> std::process::ExitCode {
+    let _ = error.print();
+    if !error.use_stderr() {
+        return Exit::Ok.into();
+    }
+    if asks_for_json(std::env::args(), std::env::var("SUNWORK_OUTPUT").ok()) {
+        let text = error.render().to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        output::print(&output::error_document(Exit::Usage, message, None).to_string());
+    }
+    Exit::Usage.into()
+}
+
+fn asks_for_json(args: impl Iterator<Item = String>, variable: Option<String>) -> bool {
+    let args: Vec<String> = args.take_while(|arg| arg != "--").collect();
+    let spoken = args.windows(2).any(|pair| matches!(pair[0].as_str(), "-o" | "--output") && pair[1] == "json");
+    let joined = args.iter().any(|arg| matches!(arg.as_str(), "-ojson" | "-o=json" | "--output=json"));
+    spoken || joined || variable.as_deref() == Some("json")
+}
+
 async fn dispatch(command: Command, session: Session) -> Result<Exit, Failure> {
     match command {
         Command::Run(args) => run::run(&session, *args).await,
+        Command::Plan(args) => plan::run(&session, *args).await,
+        Command::Image { command } => image::run(&session, command).await,
         Command::Status(args) => status::run(&session, args).await,
         Command::Results(args) => results::run(&session, args).await,
-        Command::Cancel(args) => status::cancel(&session, args).await,
-        Command::Expire(args) => status::expire(&session, args).await,
+        Command::Logs(args) => logs::run(&session, args).await,
+        Command::Cancel(args) => cancel::cancel(&session, args).await,
+        Command::Expire(args) => cancel::expire(&session, args).await,
         Command::Workers(args) => workers::run(&session, args).await,
         Command::Wallet { command } => wallet::run(&session, command).await,
+        // Answered in `before_settings`.
+        Command::Doctor | Command::Config { .. } | Command::Completions { .. } | Command::Man { .. } => Ok(Exit::Ok),
     }
 }
 

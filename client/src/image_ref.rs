@@ -88,6 +88,12 @@ impl ImageSource {
     }
 }
 
+/// True for what can only be a path: neither a digest nor a name of a registry.
+pub fn is_path(text: &str) -> bool {
+    let named = text.contains('@') || text.starts_with("sha256:") || sha256(text).is_some();
+    !named && (text.ends_with(".tar") || text.starts_with(['.', '/']))
+}
+
 fn sha256(digits: &str) -> Option<B256> {
     (digits.len() == 64).then(|| hex::decode(digits).ok()).flatten().map(|b| B256::from_slice(&b))
 }

@@ -6,6 +6,7 @@ use sunwork_protocol::terms::{ComputeTerms, MAX_SPEC_BYTES};
 use thiserror::Error;
 
 use crate::image_ref::{ImageRefError, ImageSource};
+use crate::inputs::{self, InputError, InputSource, JobInput};
 
 /// What one leaf may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,29 +49,15 @@ impl Default for Windows {
     }
 }
 
-/// An input file on this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InputFile {
-    /// Where it is.
-    pub path: PathBuf,
-    /// The name that the app sees.
-    pub name: String,
-}
-
 /// A job that cannot be.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum JobError {
     /// The image's name.
     #[error(transparent)]
     Image(#[from] ImageRefError),
-    /// An input is not there.
-    #[error("input file {path:?} cannot be used: {problem}; expected a readable regular file")]
-    Input {
-        /// The path.
-        path: PathBuf,
-        /// What is wrong.
-        problem: String,
-    },
+    /// An input is not there, or cannot be one.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// A number out of its range.
     #[error("{field} is {found}, expected {expected}")]
     OutOfRange {
@@ -98,8 +85,8 @@ pub struct Job {
     pub platform: Option<String>,
     /// The app's arguments.
     pub args: Vec<String>,
-    /// Input files.
-    pub inputs: Vec<InputFile>,
+    /// Inputs; their names are distinct.
+    pub inputs: Vec<JobInput>,
     /// n: leaves of the bag.
     pub leaves: u32,
     /// Index of the first leaf within the client's own bag.
@@ -120,6 +107,8 @@ pub struct Job {
     pub resources: Resources,
     /// Time windows.
     pub windows: Windows,
+    /// Whether inputs, arguments, results and logs are encrypted.
+    pub confidential: bool,
 }
 
 /// Makes a [`Job`]; every setter has a sensible default but the image and the money.
@@ -128,7 +117,7 @@ pub struct JobBuilder {
     image: String,
     platform: Option<String>,
     args: Vec<String>,
-    inputs: Vec<PathBuf>,
+    inputs: Vec<JobInput>,
     leaves: u32,
     first_index: u32,
     verifiers: u8,
@@ -138,6 +127,7 @@ pub struct JobBuilder {
     trust: u16,
     resources: Resources,
     windows: Windows,
+    public: bool,
 }
 
 impl JobBuilder {
@@ -157,6 +147,7 @@ impl JobBuilder {
             trust: 2,
             resources: Resources::default(),
             windows: Windows::default(),
+            public: false,
         }
     }
 
@@ -167,10 +158,38 @@ impl JobBuilder {
         self
     }
 
-    /// Adds an input file; the app sees it under its file name.
+    /// Adds an input file, which the app sees under its file name, or a folder, which it sees as the archive NAME.tar.
     #[must_use]
-    pub fn input(mut self, path: impl Into<PathBuf>) -> Self {
-        self.inputs.push(path.into());
+    pub fn input(self, path: impl Into<PathBuf>) -> Self {
+        self.add_input(InputSource::Path(path.into()).into())
+    }
+
+    /// Adds an input that has a name of its own, or comes from a URL.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sunwork_client::{JobBuilder, JobInput};
+    ///
+    /// let hash = "ab".repeat(32);
+    /// let job = JobBuilder::new(format!("sha256:{hash}"))
+    ///     .platform("linux/arm64")
+    ///     .add_input(JobInput::parse("Cargo.toml")?.named("settings.toml"))
+    ///     .add_input(JobInput::url("https://example.com/data.csv", Some(&hash))?)
+    ///     .build()?;
+    /// assert_eq!(job.inputs[0].app_name()?, "settings.toml");
+    /// assert!(job.confidential);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn add_input(mut self, input: JobInput) -> Self {
+        self.inputs.push(input);
+        self
+    }
+
+    /// Public work: nothing is encrypted, and everybody can read inputs and results. Not so by default.
+    #[must_use]
+    pub fn public(mut self, public: bool) -> Self {
+        self.public = public;
         self
     }
 
@@ -253,7 +272,7 @@ impl JobBuilder {
         if self.platform.is_none() && !matches!(image, ImageSource::Archive(_)) {
             return Err(JobError::PlatformUnknown { image: self.image });
         }
-        let inputs = self.inputs.into_iter().map(input_file).collect::<Result<Vec<_>, _>>()?;
+        inputs::check(&self.inputs)?;
         let outside = |field, found: String, expected: String| Err(JobError::OutOfRange { field, found, expected });
         if self.leaves == 0 {
             return outside("leaves", "0".into(), "at least 1".into());
@@ -287,7 +306,7 @@ impl JobBuilder {
             image,
             platform: self.platform,
             args: self.args,
-            inputs,
+            inputs: self.inputs,
             leaves: self.leaves,
             first_index: self.first_index,
             verifiers: self.verifiers,
@@ -298,22 +317,9 @@ impl JobBuilder {
             trust: self.trust,
             resources: self.resources,
             windows: self.windows,
+            confidential: !self.public,
         })
     }
-}
-
-fn input_file(path: PathBuf) -> Result<InputFile, JobError> {
-    let fail = |problem: String| JobError::Input { path: path.clone(), problem };
-    let meta = std::fs::metadata(&path).map_err(|e| fail(e.to_string()))?;
-    if !meta.is_file() {
-        return Err(fail("it is not a regular file".into()));
-    }
-    let name = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .ok_or_else(|| fail("its name is not valid UTF-8".into()))?
-        .to_owned();
-    Ok(InputFile { path, name })
 }
 
 impl Job {
@@ -374,8 +380,9 @@ mod tests {
         assert_eq!(say(builder().leaves(3).samples(4)), "samples is 4, expected 1 to 3, the leaves of the bag");
         assert_eq!(say(builder().reward(10, 5)), "reward is 10 to 5, expected the lower bound first");
         let missing = say(builder().input("/nowhere/data.csv"));
-        assert!(missing.starts_with("input file \"/nowhere/data.csv\" cannot be used: No such file"), "{missing}");
-        assert!(say(builder().input("/tmp")).contains("not a regular file"));
+        assert!(missing.starts_with("input \"/nowhere/data.csv\" cannot be used: No such file"), "{missing}");
+        assert!(say(builder().input("/dev/null")).contains("not a regular file"));
+        assert!(say(builder().input("/tmp").input("/tmp/.")).contains("both have the name \"tmp.tar\""));
         let platform = say(JobBuilder::new("ab".repeat(32)));
         assert!(platform.contains("say it, for example linux/amd64"), "{platform}");
     }

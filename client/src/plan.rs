@@ -1,7 +1,7 @@
 //! From a job to what goes on chain: every file hashed, the specification and the terms complete. Nothing is sent yet.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use alloy::primitives::B256;
@@ -9,10 +9,13 @@ use sha2::{Digest, Sha256};
 use sunwork_protocol::terms::{ComputeSpec, ComputeTerms, Input, MAX_SPEC_BYTES, SpecError};
 use thiserror::Error;
 
-use crate::archive::{ArchiveError, platform_of};
+use crate::archive::{Archive, ArchiveError, base_platform};
 use crate::class::{Classified, ErrorClass};
 use crate::image_ref::ImageSource;
+use crate::inputs::{self, Gathered, InputError, MAX_INPUT_BYTES, Scratch};
 use crate::job::Job;
+
+const CHUNK_BYTES: usize = 128 << 10;
 
 /// A file that must be with an oracle before workers can fetch it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +41,12 @@ pub struct Plan {
     pub blobs: Vec<BlobFile>,
     /// An image that an oracle must hold already.
     pub image_blob: Option<B256>,
+    /// The job is to be confidential. The terms say so once the plan is sealed ([`crate::confidential`]).
+    pub confidential: bool,
+    /// Holds those of the files that are none of the client's own.
+    pub scratch: Scratch,
+    /// Of a sealed plan: the intent that it had in the clear ([`crate::Client::intent_of`]); no two sealed plans are alike.
+    pub sealed_intent: Option<B256>,
 }
 
 /// A job that cannot be planned.
@@ -53,6 +62,9 @@ pub enum PlanError {
         /// Why not.
         source: std::io::Error,
     },
+    /// An input.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// The image archive.
     #[error("{path:?}: {source}")]
     Archive {
@@ -62,7 +74,7 @@ pub enum PlanError {
         source: ArchiveError,
     },
     /// The image is for another platform than the client said.
-    #[error("the image is for {found}, but the job says {expected}")]
+    #[error("the image is for {found}, but the job says {expected}; drop the platform, or give the image for it")]
     Platform {
         /// Of the archive.
         found: String,
@@ -92,25 +104,39 @@ pub enum PlanError {
 
 impl Classified for PlanError {
     fn class(&self) -> ErrorClass {
-        ErrorClass::Stop
+        match self {
+            Self::Input(error) => error.class(),
+            _ => ErrorClass::Stop,
+        }
     }
 }
 
 impl Plan {
-    /// Reads and hashes all files of `job`. Blocking: call it from a blocking task where that matters.
+    /// Packs the folders among the inputs of `job`, and reads and hashes all files. Blocking: call it from a blocking task
+    /// where that matters. Inputs behind URLs need [`Client::plan`](crate::Client::plan).
     ///
     /// # Errors
     /// See [`PlanError`].
     pub fn make(job: &Job, classes: &[String]) -> Result<Self, PlanError> {
+        Self::of_gathered(job, &inputs::gather_local(&job.inputs)?, classes)
+    }
+
+    /// The same for inputs that are files already. All is in the clear: encryption is a step that puts other files and names
+    /// in the place of these.
+    ///
+    /// # Errors
+    /// See [`PlanError`].
+    pub fn of_gathered(job: &Job, gathered: &Gathered, classes: &[String]) -> Result<Self, PlanError> {
         let mut blobs = Vec::new();
         let mut image_blob = None;
         let mut image_name = String::new();
         let mut platform = job.platform.clone();
         let image_digest = match &job.image {
             ImageSource::Archive(path) => {
-                let found = platform_of(|| Ok(Box::new(BufReader::new(File::open(path)?)) as Box<dyn Read>))
-                    .map_err(|source| PlanError::Archive { path: path.clone(), source })?;
-                if let Some(expected) = platform.as_ref().filter(|p| **p != found) {
+                let archive = |source| PlanError::Archive { path: path.clone(), source };
+                let found = Archive::read(path).map_err(archive)?;
+                let found = found.as_workers_need_it().map_err(archive)?.platform.clone();
+                if let Some(expected) = platform.as_ref().filter(|p| base_platform(p) != found) {
                     return Err(PlanError::Platform { found, expected: expected.clone() });
                 }
                 platform = Some(found);
@@ -130,10 +156,17 @@ impl Plan {
         };
         let platform = platform.expect("JobBuilder demands a platform where no archive tells it");
         let class_id = class_for(&platform, classes)?;
-        let mut inputs = Vec::with_capacity(job.inputs.len());
-        for input in &job.inputs {
-            let blob = blob_file(format!("input {}", input.name), &input.path)?;
-            inputs.push(Input { name: input.name.clone(), sha256: blob.sha256, size_bytes: blob.size_bytes });
+        let mut named = Vec::with_capacity(job.inputs.len());
+        for (file, input) in gathered.files.iter().zip(&job.inputs) {
+            let blob = blob_file(format!("input {}", file.name), &file.path)?;
+            if let Some(expected) = input.sha256.filter(|expected| *expected != blob.sha256) {
+                let input = input.source.to_string();
+                return Err(InputError::HashMismatch { input, found: blob.sha256, expected }.into());
+            }
+            if blob.size_bytes > MAX_INPUT_BYTES {
+                return Err(InputError::TooLarge { input: input.source.to_string(), max: MAX_INPUT_BYTES }.into());
+            }
+            named.push(Input { name: file.name.clone(), sha256: blob.sha256, size_bytes: blob.size_bytes });
             blobs.push(blob);
         }
         let spec = ComputeSpec {
@@ -141,7 +174,7 @@ impl Plan {
             image_name,
             platform,
             args: job.args.clone(),
-            inputs,
+            inputs: named,
             first_index: job.first_index,
             milli_cpu: job.resources.milli_cpu,
             memory_mib: job.resources.memory_mib,
@@ -160,7 +193,7 @@ impl Plan {
         }
         let terms = job.terms(class_id);
         terms.pack()?;
-        Ok(Self { spec, terms, blobs, image_blob })
+        Ok(Self { spec, terms, blobs, image_blob, confidential: job.confidential, scratch: gathered.scratch.clone(), sealed_intent: None })
     }
 
     /// Bytes to upload at most (oracles may have some already).
@@ -171,11 +204,10 @@ impl Plan {
 
 /// Classes are named "platform+runtime"; a variant of the platform does not matter.
 fn class_for(platform: &str, classes: &[String]) -> Result<u16, PlanError> {
-    let base: Vec<&str> = platform.splitn(3, '/').take(2).collect();
-    let base = base.join("/");
+    let base = base_platform(platform);
     classes
         .iter()
-        .position(|class| class.split('+').next() == Some(&base))
+        .position(|class| class.split('+').next() == Some(base.as_str()))
         .and_then(|id| u16::try_from(id).ok())
         .ok_or_else(|| PlanError::NoClass { platform: platform.to_owned(), classes: classes.join(", ") })
 }
@@ -183,9 +215,15 @@ fn class_for(platform: &str, classes: &[String]) -> Result<u16, PlanError> {
 fn blob_file(role: String, path: &Path) -> Result<BlobFile, PlanError> {
     let hash = || -> std::io::Result<(B256, u64)> {
         let mut file = File::open(path)?;
-        let mut hasher = Sha256::new();
-        let size = std::io::copy(&mut file, &mut hasher)?;
-        Ok((B256::from_slice(&hasher.finalize()), size))
+        let (mut hasher, mut size, mut buffer) = (Sha256::new(), 0, vec![0; CHUNK_BYTES]);
+        loop {
+            let read = file.read(&mut buffer)?;
+            if read == 0 {
+                return Ok((B256::from_slice(&hasher.finalize()), size));
+            }
+            hasher.update(&buffer[..read]);
+            size += read as u64;
+        }
     };
     match hash() {
         Ok((sha256, size_bytes)) => Ok(BlobFile { role, path: path.to_owned(), sha256, size_bytes }),
@@ -196,6 +234,7 @@ fn blob_file(role: String, path: &Path) -> Result<BlobFile, PlanError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inputs::JobInput;
     use crate::job::JobBuilder;
 
     fn classes() -> Vec<String> {
@@ -218,6 +257,10 @@ mod tests {
         path
     }
 
+    fn make(job: &Job) -> Result<Plan, PlanError> {
+        Plan::make(job, &classes())
+    }
+
     #[test]
     fn a_plan_names_everything_by_hash() {
         let dir = tempfile::tempdir().unwrap();
@@ -226,7 +269,7 @@ mod tests {
         let image = archive(dir.path());
         let job =
             JobBuilder::new(image.to_str().unwrap()).args(["--width", "64"]).input(&input).leaves(4).build().unwrap();
-        let plan = Plan::make(&job, &classes()).unwrap();
+        let plan = make(&job).unwrap();
         assert_eq!(plan.terms.class_id, 1);
         assert_eq!(plan.spec.platform, "linux/arm64");
         assert_eq!(plan.spec.image_digest, B256::from_slice(&Sha256::digest(std::fs::read(&image).unwrap())));
@@ -241,12 +284,35 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let image = archive(dir.path());
         let job = JobBuilder::new(image.to_str().unwrap()).platform("linux/amd64").build().unwrap();
-        let error = Plan::make(&job, &classes()).unwrap_err().to_string();
-        assert_eq!(error, "the image is for linux/arm64, but the job says linux/amd64");
+        let error = make(&job).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "the image is for linux/arm64, but the job says linux/amd64; drop the platform, or give the image for it"
+        );
         let job = JobBuilder::new("ab".repeat(32)).platform("linux/riscv64").build().unwrap();
-        let error = Plan::make(&job, &classes()).unwrap_err().to_string();
+        let error = make(&job).unwrap_err().to_string();
         assert!(error.contains("linux/riscv64") && error.contains("linux/arm64+docker"), "{error}");
         let job = JobBuilder::new(image.to_str().unwrap()).args(["x".repeat(16_000), "y".repeat(380)]).build().unwrap();
-        assert!(matches!(Plan::make(&job, &classes()), Err(PlanError::SpecTooLong { .. })));
+        assert!(matches!(make(&job), Err(PlanError::SpecTooLong { .. })));
+    }
+
+    #[test]
+    fn an_input_with_a_hash_must_have_it_and_one_that_is_gone_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("scene.txt");
+        std::fs::write(&path, "sun").unwrap();
+        let input = JobInput::parse(path.to_str().unwrap()).unwrap();
+        let right = hex::encode(Sha256::digest("sun"));
+        let job = |hash: &str| {
+            let input = input.clone().with_sha256(hash).unwrap();
+            JobBuilder::new("ab".repeat(32)).platform("linux/amd64").add_input(input).build().unwrap()
+        };
+        assert_eq!(make(&job(&right)).unwrap().spec.inputs[0].name, "scene.txt");
+        let changed = make(&job(&"cd".repeat(32))).unwrap_err().to_string();
+        assert!(changed.contains("scene.txt") && changed.contains(&format!("found 0x{right}")), "{changed}");
+        let job = job(&right);
+        std::fs::remove_file(&path).unwrap();
+        let gone = make(&job).unwrap_err().to_string();
+        assert!(gone.contains("scene.txt") && gone.contains("has vanished"), "{gone}");
     }
 }

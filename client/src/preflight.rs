@@ -104,8 +104,8 @@ impl Problem {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Preflight {
-    /// Who would pay.
-    pub account: Address,
+    /// Who would pay; `None`: nobody was named, and the money was not looked at.
+    pub account: Option<Address>,
     /// Most that the purchase can cost, smallest unit; what is not spent comes back.
     #[serde(serialize_with = "decimal")]
     pub budget: u128,
@@ -163,11 +163,17 @@ impl Classified for PreflightError {
 }
 
 impl Client {
-    /// Asks the contracts what `plan` would cost `account` and what stands against it. Sends nothing.
+    /// Asks the contracts what `plan` would cost `account` and what stands against it. Sends nothing. Without an account
+    /// the money is not looked at.
     ///
     /// # Errors
     /// Only when the chain cannot be asked; what it answers is in the [`Preflight`].
-    pub async fn preflight(&self, plan: &Plan, account: Address) -> Result<Preflight, PreflightError> {
+    pub async fn preflight(
+        &self,
+        plan: &Plan,
+        account: impl Into<Option<Address>>,
+    ) -> Result<Preflight, PreflightError> {
+        let account = account.into();
         let terms = Bytes::from(plan.terms.pack()?.to_vec());
         let dispatcher = self.dispatcher();
         let token = self.token();
@@ -175,24 +181,26 @@ impl Client {
         let class = self.deployment().class_name(class_id);
         let mut problems = Vec::new();
 
-        let balance = token.balanceOf(account).call().await.doing(|| "reading the wallet's balance".into())?;
-        let allowance = token
-            .allowance(account, self.deployment().dispatcher)
-            .call()
-            .await
-            .doing(|| "reading the wallet's allowance".into())?;
-        let (balance, allowance) = (amount(balance), amount(allowance));
+        let (mut balance, mut allowance) = (0, 0);
+        if let Some(account) = account {
+            let held = token.balanceOf(account).call().await.doing(|| "reading the wallet's balance".into())?;
+            let allowed = token.allowance(account, self.deployment().dispatcher).call().await;
+            let allowed = allowed.doing(|| "reading the wallet's allowance".into())?;
+            (balance, allowance) = (amount(held), amount(allowed));
+        }
         let epoch = dispatcher.epoch().call().await.doing(|| "reading the epoch".into())?;
         let pool =
             dispatcher.classAt(class_id, epoch).call().await.doing(|| format!("reading the size of class {class}"))?;
-        let own = dispatcher
-            .ticketsOf(account, class_id, epoch)
-            .call()
-            .await
-            .doing(|| "reading the wallet's own stake".into())?;
+        let own = match account {
+            Some(account) => {
+                let own = dispatcher.ticketsOf(account, class_id, epoch).call().await;
+                !own.doing(|| "reading the wallet's own stake".into())?.is_zero()
+            }
+            None => false,
+        };
         let unit = dispatcher.ticketUnit().call().await.doing(|| "reading the stake per ticket".into())?;
         // The client never works for itself, so it does not count; the contract counts alike.
-        let workers: u64 = pool.workers.saturating_to::<u64>().saturating_sub(u64::from(!own.is_zero()));
+        let workers: u64 = pool.workers.saturating_to::<u64>().saturating_sub(u64::from(own));
         let stake = amount(pool.units).saturating_mul(unit.to());
 
         let implementation = self.compute(self.deployment().compute_implementation);
@@ -200,10 +208,10 @@ impl Client {
         let (budget, workers_needed) = match quoted {
             Ok(quote) => {
                 let (budget, need) = (quote.budget.to::<u128>(), u64::from(quote.workers));
-                if balance < budget {
+                if account.is_some() && balance < budget {
                     problems.push(Problem::Balance { have: balance, need: budget });
                 }
-                if allowance < budget {
+                if account.is_some() && allowance < budget {
                     problems.push(Problem::Allowance { have: allowance, need: budget });
                 }
                 if workers < need {
@@ -221,10 +229,11 @@ impl Client {
             }
             Err(error) => return Err(error.into()),
         };
-        let gas_money =
-            self.rpc().provider().get_balance(account).await.doing(|| "reading the wallet's ether".into())?;
-        if gas_money.is_zero() {
-            problems.push(Problem::NoGas { account });
+        if let Some(account) = account {
+            let gas_money = self.rpc().provider().get_balance(account).await;
+            if gas_money.doing(|| "reading the wallet's ether".into())?.is_zero() {
+                problems.push(Problem::NoGas { account });
+            }
         }
         Ok(Preflight { account, budget, balance, allowance, class, workers, workers_needed, problems })
     }
@@ -252,7 +261,7 @@ mod tests {
     #[test]
     fn an_allowance_only_matters_to_who_pays_by_it() {
         let preflight = Preflight {
-            account: Address::ZERO,
+            account: Some(Address::ZERO),
             budget: 2,
             balance: 5,
             allowance: 1,

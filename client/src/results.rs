@@ -8,15 +8,17 @@ use alloy::primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 use sunwork_edge::blobs::BlobError;
 use sunwork_protocol::bundle::OpenedLeaf;
-use sunwork_protocol::leaf::{LeafRecord, Outcome};
+use sunwork_protocol::leaf::Outcome;
+use sunwork_protocol::session::SessionKey;
 use sunwork_protocol::status::{Ending, Status};
 use thiserror::Error;
 
 use crate::agreements::FindError;
 use crate::class::{Classified, ErrorClass};
 use crate::client::Client;
+use crate::confidential::ConfidentialError;
 use crate::events::Progress;
-use crate::verify::{ChainFacts, VerifyError, max_blob_bytes, verify_bundle};
+use crate::verify::{ChainFacts, ProvenLeaf, VerifyError, max_blob_bytes, verify_bundle};
 
 /// File in the results folder that says whose results these are.
 const MANIFEST: &str = "results.json";
@@ -37,7 +39,7 @@ pub struct LeafResult {
     pub files: usize,
     /// Their bytes.
     pub bytes: u64,
-    /// Where they are; `None` for a failed leaf.
+    /// Where they are; `None` for a failed leaf, and for one that was not asked for.
     pub path: Option<PathBuf>,
 }
 
@@ -64,6 +66,44 @@ impl Results {
     }
 }
 
+/// Which part of a result is wanted; all of it is proven in any case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Only this leaf.
+    pub leaf: Option<u32>,
+    /// Only this file of it, by its path in the leaf's folder.
+    pub file: Option<PathBuf>,
+}
+
+impl Selection {
+    fn takes(&self, leaf: u32) -> bool {
+        self.leaf.is_none_or(|wanted| wanted == leaf)
+    }
+}
+
+/// One proven file, outside of any leaf's folder. It is deleted when this is dropped.
+#[derive(Debug)]
+pub struct ProvenFile {
+    /// Where its bytes are.
+    pub path: PathBuf,
+    /// Of which leaf.
+    pub leaf: u32,
+    /// Its path in the leaf's folder.
+    pub name: PathBuf,
+    /// How the agreement ended; `None` (the ending) while verifiers still open.
+    pub ending: Ending,
+}
+
+impl Drop for ProvenFile {
+    fn drop(&mut self) {
+        let _ = remove(&self.path);
+        // Only a folder that this made is empty; one with anything in it stays.
+        if let Some(dir) = self.path.parent() {
+            let _ = fs::remove_dir(dir);
+        }
+    }
+}
+
 /// A result that could not be had.
 #[derive(Debug, Error)]
 pub enum ResultsError {
@@ -86,6 +126,54 @@ pub enum ResultsError {
         /// Why.
         ending: Ending,
     },
+    /// No such leaf.
+    #[error("agreement {agreement} has {count} leaves, so there is no leaf {leaf}; expected 0 to {}", count.saturating_sub(1))]
+    NoSuchLeaf {
+        /// The agreement.
+        agreement: Address,
+        /// What was asked for.
+        leaf: u32,
+        /// How many there are.
+        count: u32,
+    },
+    /// One file of a bag of several leaves.
+    #[error("agreement {agreement} has {count} leaves; say which with --leaf N, 0 to {}", count.saturating_sub(1))]
+    WhichLeaf {
+        /// The agreement.
+        agreement: Address,
+        /// How many there are.
+        count: u32,
+    },
+    /// The leaf has no files.
+    #[error("leaf {leaf} of agreement {agreement} has no files: its app failed ({outcome}, exit status {exit_status})")]
+    LeafFailed {
+        /// The agreement.
+        agreement: Address,
+        /// Which leaf.
+        leaf: u32,
+        /// How its app ended.
+        outcome: Outcome,
+        /// Its exit status.
+        exit_status: i32,
+    },
+    /// No such file.
+    #[error("leaf {leaf} has no file {file:?}; it has {}", listed(files))]
+    NoSuchFile {
+        /// Which leaf.
+        leaf: u32,
+        /// What was asked for.
+        file: PathBuf,
+        /// What there is.
+        files: Vec<PathBuf>,
+    },
+    /// One file of a leaf of several.
+    #[error("leaf {leaf} has {} files; say which with --file PATH: {}", files.len(), listed(files))]
+    WhichFile {
+        /// Which leaf.
+        leaf: u32,
+        /// What there is.
+        files: Vec<PathBuf>,
+    },
     /// The folder holds something else.
     #[error("{path:?} is there already and is not of agreement {agreement}; give another folder with --out")]
     Occupied {
@@ -102,6 +190,9 @@ pub enum ResultsError {
         /// Why not.
         source: BlobError,
     },
+    /// The key to read it with.
+    #[error(transparent)]
+    Key(#[from] ConfidentialError),
     /// The blob is not the result.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -115,12 +206,27 @@ pub enum ResultsError {
     },
 }
 
+/// File names for a sentence; a few of many.
+fn listed(files: &[PathBuf]) -> String {
+    const MOST: usize = 10;
+    let names: Vec<String> = files.iter().take(MOST).map(|file| format!("{:?}", file.display().to_string())).collect();
+    let more = files.len().saturating_sub(MOST);
+    let rest = if more == 0 { String::new() } else { format!(" and {more} more") };
+    if names.is_empty() { "none".to_owned() } else { format!("{}{rest}", names.join(", ")) }
+}
+
 impl Classified for ResultsError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Find(error) => error.class(),
+            Self::Key(error) => error.class(),
             Self::NotYet { .. } => ErrorClass::Retry,
             Self::Blob { source, .. } if source.is_temporary() => ErrorClass::Retry,
+            Self::NoSuchLeaf { .. }
+            | Self::WhichLeaf { .. }
+            | Self::LeafFailed { .. }
+            | Self::NoSuchFile { .. }
+            | Self::WhichFile { .. } => ErrorClass::Stop,
             Self::None { .. } | Self::Occupied { .. } | Self::Blob { .. } | Self::Verify(_) | Self::Io { .. } => {
                 ErrorClass::Stop
             }
@@ -135,6 +241,54 @@ impl Client {
     /// # Errors
     /// See [`ResultsError`]; on any, no `leaf-NNNN` is made or changed.
     pub async fn results(&self, agreement: Address, dir: &Path) -> Result<Results, ResultsError> {
+        self.results_of(agreement, dir, Selection::default()).await
+    }
+
+    /// The same for a part of it: everything is fetched and proven, only what `selection` says is written.
+    ///
+    /// # Errors
+    /// See [`ResultsError`].
+    pub async fn results_of(
+        &self,
+        agreement: Address,
+        dir: &Path,
+        selection: Selection,
+    ) -> Result<Results, ResultsError> {
+        let fetched = self.fetch(agreement, dir, &selection, Folder::refuse_others).await?;
+        blocking(move || fetched.folder.unpack(&fetched.facts, &fetched.key, fetched.ending, fetched.blob, &selection))
+            .await
+    }
+
+    /// One proven file, for a pipe. `dir` takes the download while it is under way; nothing stays in it.
+    ///
+    /// # Errors
+    /// See [`ResultsError`]; without a leaf the bag must have one, without a file the leaf.
+    pub async fn result_file(
+        &self,
+        agreement: Address,
+        dir: &Path,
+        selection: Selection,
+    ) -> Result<ProvenFile, ResultsError> {
+        let fetched = self.fetch(agreement, dir, &selection, |_, _| Ok(())).await?;
+        let count = fetched.facts.leaf_count;
+        let leaf = match selection.leaf {
+            Some(leaf) => leaf,
+            None if count == 1 => 0,
+            None => return Err(ResultsError::WhichLeaf { agreement, count }),
+        };
+        let selection = Selection { leaf: Some(leaf), ..selection };
+        blocking(move || fetched.folder.extract(&fetched.facts, &fetched.key, fetched.ending, leaf, &selection)).await
+    }
+
+    /// Finds what the chain says of the result and the key to read it with, and brings the blob here unless `check` refuses
+    /// the folder.
+    async fn fetch(
+        &self,
+        agreement: Address,
+        dir: &Path,
+        selection: &Selection,
+        check: impl FnOnce(&Folder, u32) -> Result<(), ResultsError>,
+    ) -> Result<Fetched, ResultsError> {
         let details = self.details(agreement).await?;
         let (status, ending) = (details.standing.status, details.standing.ending);
         let revealed = details.events.iter().rev().find_map(|seen| match &seen.progress {
@@ -160,13 +314,36 @@ impl Client {
                 ResultsError::NotYet { agreement, status }
             });
         };
-        let folder = Folder::open(dir, agreement, facts.leaf_count)?;
+        let count = facts.leaf_count;
+        if let Some(leaf) = selection.leaf.filter(|leaf| *leaf >= count) {
+            return Err(ResultsError::NoSuchLeaf { agreement, leaf, count });
+        }
+        if selection.file.is_some() && selection.leaf.is_none() && count != 1 {
+            return Err(ResultsError::WhichLeaf { agreement, count });
+        }
+        let key = self.session_key(agreement, &details.purchase.spec)?;
+        let folder = Folder::open(dir, agreement)?;
+        check(&folder, count)?;
         let max_bytes = max_blob_bytes(facts.leaf_count, facts.output_mib);
-        let fetched = self.blobs().get_to_file(blob, max_bytes, folder.blob()).await;
-        fetched.map_err(|source| ResultsError::Blob { agreement, source })?;
-        let work = move || folder.unpack(&facts, ending, blob);
-        tokio::task::spawn_blocking(work).await.expect("unpacking returns its errors")
+        let got = self.blobs().get_to_file(blob, max_bytes, folder.blob()).await;
+        got.map_err(|source| ResultsError::Blob { agreement, source })?;
+        Ok(Fetched { folder, facts, key, ending, blob })
     }
+}
+
+/// A downloaded result that is not proven yet.
+struct Fetched {
+    folder: Folder,
+    facts: ChainFacts,
+    key: SessionKey,
+    ending: Ending,
+    blob: B256,
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ResultsError> + Send + 'static,
+) -> Result<T, ResultsError> {
+    tokio::task::spawn_blocking(work).await.expect("unpacking returns its errors")
 }
 
 /// The results folder of one agreement.
@@ -176,18 +353,22 @@ struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder, and refuses to touch somebody else's leaves in it.
-    fn open(dir: &Path, agreement: Address, leaf_count: u32) -> Result<Self, ResultsError> {
+    /// Makes the folder.
+    fn open(dir: &Path, agreement: Address) -> Result<Self, ResultsError> {
         fs::create_dir_all(dir).map_err(|source| ResultsError::Io { path: dir.to_owned(), source })?;
-        let folder = Self { dir: dir.to_owned(), agreement };
-        let ours = fs::read(dir.join(MANIFEST))
+        Ok(Self { dir: dir.to_owned(), agreement })
+    }
+
+    /// Refuses to touch somebody else's leaves.
+    fn refuse_others(&self, leaf_count: u32) -> Result<(), ResultsError> {
+        let ours = fs::read(self.dir.join(MANIFEST))
             .ok()
             .and_then(|json| serde_json::from_slice::<Results>(&json).ok())
-            .is_some_and(|results| results.agreement == agreement);
-        let in_the_way = (0..leaf_count).map(|leaf| folder.leaf(leaf)).find(|path| path.symlink_metadata().is_ok());
+            .is_some_and(|results| results.agreement == self.agreement);
+        let in_the_way = (0..leaf_count).map(|leaf| self.leaf(leaf)).find(|path| path.symlink_metadata().is_ok());
         match in_the_way {
-            Some(path) if !ours => Err(ResultsError::Occupied { path, agreement }),
-            _ => Ok(folder),
+            Some(path) if !ours => Err(ResultsError::Occupied { path, agreement: self.agreement }),
+            _ => Ok(()),
         }
     }
 
@@ -203,65 +384,169 @@ impl Folder {
         self.dir.join(format!(".{}.unproven", hex::encode(self.agreement)))
     }
 
-    fn unpack(&self, facts: &ChainFacts, ending: Ending, blob: B256) -> Result<Results, ResultsError> {
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |source| ResultsError::Io { path, source }
-        };
+    fn unpack(
+        &self,
+        facts: &ChainFacts,
+        key: &SessionKey,
+        ending: Ending,
+        blob: B256,
+        selection: &Selection,
+    ) -> Result<Results, ResultsError> {
         let staging = self.staging();
-        remove(&staging).map_err(io(&staging))?;
-        fs::create_dir(&staging).map_err(io(&staging))?;
-        let outcome = self.prove(facts, &staging);
-        let (records, sizes) = match outcome {
-            Ok(proven) => proven,
-            Err(error) => {
-                // Nothing unproven stays behind; the blob does not either, it would only fail again.
-                let _ = remove(&staging);
-                let _ = remove(&self.blob());
-                return Err(error);
-            }
-        };
-        let mut leaves = Vec::with_capacity(records.len());
-        for ((leaf, record), (files, bytes)) in (0..).zip(&records).zip(sizes) {
+        let proven = self.proven(facts, key, selection)?;
+        self.pick(&proven, selection)?;
+        let mut leaves = Vec::with_capacity(proven.len());
+        for (leaf, Proven { leaf: ProvenLeaf { record, digest }, files, bytes, .. }) in (0..).zip(proven) {
             let target = self.leaf(leaf);
-            remove(&target).map_err(io(&target))?;
             let completed = record.outcome == Outcome::Completed;
-            if completed {
-                fs::rename(staging.join(leaf_name(leaf)), &target).map_err(io(&target))?;
+            let from = staging.join(leaf_name(leaf));
+            match &selection.file {
+                _ if !selection.takes(leaf) => {}
+                Some(file) => publish(&from.join(file), &target.join(file))?,
+                None => {
+                    remove(&target).map_err(io(&target))?;
+                    if completed {
+                        fs::rename(from, &target).map_err(io(&target))?;
+                    }
+                }
             }
+            let there = completed && target.symlink_metadata().is_ok();
             leaves.push(LeafResult {
                 leaf,
                 outcome: record.outcome,
                 exit_status: record.exit_status,
-                digest: record.digest(),
+                digest,
                 files,
                 bytes,
-                path: completed.then_some(target),
+                path: there.then_some(target),
             });
         }
         let results = Results { agreement: self.agreement, ending, root: facts.root, blob, leaves };
         let manifest = self.dir.join(MANIFEST);
         let json = serde_json::to_vec_pretty(&results).expect("results have only serialisable fields");
-        fs::write(&manifest, json).map_err(io(&manifest))?;
+        let draft = self.dir.join(format!(".{MANIFEST}.draft"));
+        fs::write(&draft, json).and_then(|()| fs::rename(&draft, &manifest)).map_err(io(&manifest))?;
         remove(&staging).map_err(io(&staging))?;
         remove(&self.blob()).map_err(io(&self.blob()))?;
         Ok(results)
     }
 
-    #[allow(clippy::type_complexity)] // Records with number and bytes of files: named right where it is taken apart.
-    fn prove(&self, facts: &ChainFacts, staging: &Path) -> Result<(Vec<LeafRecord>, Vec<(usize, u64)>), ResultsError> {
+    /// One proven file, moved to a place of its own.
+    fn extract(
+        &self,
+        facts: &ChainFacts,
+        key: &SessionKey,
+        ending: Ending,
+        leaf: u32,
+        selection: &Selection,
+    ) -> Result<ProvenFile, ResultsError> {
+        let staging = self.staging();
+        let proven = self.proven(facts, key, selection)?;
+        let name = match (self.pick(&proven, selection)?, proven.get(leaf as usize).map(|leaf| leaf.names.as_slice())) {
+            (Some(file), _) => file,
+            (None, Some([only])) => only.clone(),
+            (None, names) => {
+                let _ = remove(&staging);
+                return Err(ResultsError::WhichFile { leaf, files: names.unwrap_or_default().to_vec() });
+            }
+        };
+        let path = self.dir.join(format!(".{}.proven", hex::encode(self.agreement)));
+        let found = ProvenFile { path, leaf, name, ending };
+        let from = staging.join(leaf_name(leaf)).join(&found.name);
+        fs::rename(&from, &found.path).map_err(io(&from))?;
+        remove(&staging).map_err(io(&staging))?;
+        remove(&self.blob()).map_err(io(&self.blob()))?;
+        Ok(found)
+    }
+
+    /// Is what was asked for there? The blob stays where it is not: the next try names another file.
+    fn pick(&self, proven: &[Proven], selection: &Selection) -> Result<Option<PathBuf>, ResultsError> {
+        let agreement = self.agreement;
+        let check = || {
+            // A part of the result is asked for by its leaf; the bag's only leaf needs no number.
+            let wanted = selection.leaf.or(selection.file.as_ref().map(|_| 0));
+            let Some((leaf, found)) = wanted.and_then(|leaf| Some((leaf, proven.get(leaf as usize)?))) else {
+                return Ok(None);
+            };
+            let record = &found.leaf.record;
+            if record.outcome != Outcome::Completed {
+                let (outcome, exit_status) = (record.outcome, record.exit_status);
+                return Err(ResultsError::LeafFailed { agreement, leaf, outcome, exit_status });
+            }
+            match &selection.file {
+                Some(file) if !found.names.contains(file) => {
+                    Err(ResultsError::NoSuchFile { leaf, file: file.clone(), files: found.names.clone() })
+                }
+                file => Ok(file.clone()),
+            }
+        };
+        check().inspect_err(|_| {
+            let _ = remove(&self.staging());
+        })
+    }
+
+    /// Proves the whole blob and unpacks what is wanted of it into the staging folder.
+    fn proven(&self, facts: &ChainFacts, key: &SessionKey, selection: &Selection) -> Result<Vec<Proven>, ResultsError> {
+        let staging = self.staging();
+        remove(&staging).map_err(io(&staging))?;
+        fs::create_dir(&staging).map_err(io(&staging))?;
+        self.prove(facts, key, &staging, selection).inspect_err(|_| {
+            // Nothing unproven stays behind; the blob does not either, it would only fail again.
+            let _ = remove(&staging);
+            let _ = remove(&self.blob());
+        })
+    }
+
+    fn prove(
+        &self,
+        facts: &ChainFacts,
+        key: &SessionKey,
+        staging: &Path,
+        selection: &Selection,
+    ) -> Result<Vec<Proven>, ResultsError> {
         let blob = self.blob();
         let file = fs::File::open(&blob).map_err(|source| ResultsError::Io { path: blob, source })?;
-        let mut sizes = Vec::new();
-        let records = verify_bundle(&mut BufReader::new(file), facts, |leaf, opened, plaintext| {
-            sizes.push((opened.files.len(), opened.files.iter().map(|file| file.entry.size).sum()));
-            if opened.record.outcome == Outcome::Completed {
+        let mut contents = Vec::new();
+        let leaves = verify_bundle(&mut BufReader::new(file), facts, key, |leaf, opened, plaintext| {
+            let wanted = selection.takes(leaf) && opened.record.outcome == Outcome::Completed;
+            let names: std::io::Result<Vec<PathBuf>> = match wanted {
+                true => opened.files.iter().map(|file| native(&file.entry.path)).collect(),
+                false => Ok(Vec::new()),
+            };
+            let bytes = opened.files.iter().map(|file| file.entry.size).sum();
+            contents.push((opened.files.len(), bytes, names?));
+            if wanted {
                 write_leaf(&staging.join(leaf_name(leaf)), opened, plaintext)?;
             }
             Ok(())
         })?;
-        Ok((records, sizes))
+        let proven = leaves.into_iter().zip(contents);
+        Ok(proven.map(|(leaf, (files, bytes, names))| Proven { leaf, files, bytes, names }).collect())
     }
+}
+
+/// A proven leaf and what it holds.
+struct Proven {
+    leaf: ProvenLeaf,
+    files: usize,
+    bytes: u64,
+    /// Of the leaves that are wanted.
+    names: Vec<PathBuf>,
+}
+
+/// Says which path could not be used.
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> ResultsError + use<> {
+    let path = path.to_owned();
+    move |source| ResultsError::Io { path, source }
+}
+
+/// Moves one proven file into its leaf's folder; what else is there stays.
+fn publish(from: &Path, to: &Path) -> Result<(), ResultsError> {
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent).map_err(io(parent))?;
+    }
+    remove(to).map_err(io(to))?;
+    fs::rename(from, to).map_err(io(to))
 }
 
 fn leaf_name(leaf: u32) -> String {
@@ -314,9 +599,9 @@ fn remove(path: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
     use sunwork_protocol::bundle::{
-        BundleWriter, PUBLIC_SESSION_KEY, body_hash, ciphertext_root, encrypt_leaf, files_tar, leaf_key,
-        open_plaintext, plaintext,
+        BundleWriter, body_hash, ciphertext_root, encrypt_leaf, files_tar, leaf_key, open_plaintext, plaintext,
     };
+    use sunwork_protocol::leaf::LeafRecord;
     use sunwork_protocol::merkle::Tree;
 
     const AGREEMENT: Address = Address::repeat_byte(0xaa);
@@ -342,7 +627,9 @@ mod tests {
     fn encrypt(plains: &[Vec<u8>]) -> Vec<Vec<u8>> {
         (0..)
             .zip(plains)
-            .map(|(i, plain)| encrypt_leaf(&leaf_key(&PUBLIC_SESSION_KEY, &SALT, AGREEMENT, 1, i), AGREEMENT, i, plain))
+            .map(|(i, plain)| {
+                encrypt_leaf(&leaf_key(SessionKey::PUBLIC.as_bytes(), &SALT, AGREEMENT, 1, i), AGREEMENT, i, plain)
+            })
             .collect()
     }
 
@@ -368,9 +655,26 @@ mod tests {
     }
 
     fn unpack(dir: &Path, blob: &[u8], facts: &ChainFacts) -> Result<Results, ResultsError> {
-        let folder = Folder::open(dir, AGREEMENT, facts.leaf_count)?;
+        unpack_part(dir, blob, facts, &Selection::default())
+    }
+
+    fn unpack_part(
+        dir: &Path,
+        blob: &[u8],
+        facts: &ChainFacts,
+        selection: &Selection,
+    ) -> Result<Results, ResultsError> {
+        let folder = Folder::open(dir, AGREEMENT)?;
+        folder.refuse_others(facts.leaf_count)?;
         fs::write(folder.blob(), blob).unwrap();
-        folder.unpack(facts, Ending::Verified, B256::ZERO)
+        folder.unpack(facts, &SessionKey::PUBLIC, Ending::Verified, B256::ZERO, selection)
+    }
+
+    fn extract(dir: &Path, blob: &[u8], facts: &ChainFacts, leaf: u32, file: &str) -> Result<ProvenFile, ResultsError> {
+        let folder = Folder::open(dir, AGREEMENT)?;
+        fs::write(folder.blob(), blob).unwrap();
+        let selection = Selection { leaf: Some(leaf), file: (!file.is_empty()).then(|| file.into()) };
+        folder.extract(facts, &SessionKey::PUBLIC, Ending::Verified, leaf, &selection)
     }
 
     fn names(dir: &Path) -> Vec<String> {
@@ -402,6 +706,45 @@ mod tests {
             assert_eq!(failed, [(1, Outcome::AppFailed, 3)]);
             assert_eq!((results.leaves[0].files, results.leaves[0].bytes), (2, 702));
         }
+    }
+
+    #[test]
+    fn a_part_is_written_and_the_rest_stays() {
+        let (plains, facts) = honest();
+        let blob = pack(&encrypt(&plains));
+        let dir = tempfile::tempdir().unwrap();
+        let only = |leaf, file: Option<&str>| Selection { leaf: Some(leaf), file: file.map(PathBuf::from) };
+        let results = unpack_part(dir.path(), &blob, &facts, &only(2, None)).unwrap();
+        assert_eq!(names(dir.path()), ["leaf-0002", "results.json"]);
+        assert_eq!((results.leaves.len(), results.leaves[0].path.as_ref()), (3, None));
+        let one = unpack_part(dir.path(), &blob, &facts, &only(0, Some("out/tile.ppm"))).unwrap();
+        assert_eq!(names(&dir.path().join("leaf-0000")), ["out"]);
+        assert_eq!(fs::read(dir.path().join("leaf-0000/out/tile.ppm")).unwrap(), vec![0; 700]);
+        assert!(one.leaves[2].path.is_some(), "what was unpacked before is still told");
+        let error = unpack_part(dir.path(), &blob, &facts, &only(0, Some("../results.json"))).unwrap_err().to_string();
+        assert!(
+            error.starts_with("leaf 0 has no file \"../results.json\"; it has ") && error.contains("out/tile.ppm"),
+            "{error}"
+        );
+        let failed = unpack_part(dir.path(), &blob, &facts, &only(1, None)).unwrap_err();
+        assert!(matches!(failed, ResultsError::LeafFailed { leaf: 1, exit_status: 3, .. }), "{failed}");
+    }
+
+    #[test]
+    fn only_proven_bytes_leave_through_a_pipe_and_nothing_stays() {
+        let (plains, facts) = honest();
+        let blob = pack(&encrypt(&plains));
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("work");
+        let found = extract(&dir, &blob, &facts, 2, "out/tile.ppm").unwrap();
+        assert_eq!(fs::read(&found.path).unwrap(), vec![2; 700]);
+        drop(found);
+        assert!(!dir.exists(), "the folder was made for the download only");
+        let several = extract(&dir, &blob, &facts, 0, "").unwrap_err();
+        assert!(matches!(&several, ResultsError::WhichFile { files, .. } if files.len() == 2), "{several}");
+        let wrong = ChainFacts { root: B256::repeat_byte(1), ..facts };
+        assert!(matches!(extract(&dir, &blob, &wrong, 2, "out/tile.ppm"), Err(ResultsError::Verify(_))));
+        assert!(names(&dir).is_empty(), "{:?}", names(&dir));
     }
 
     #[test]

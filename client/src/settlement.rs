@@ -191,13 +191,7 @@ impl Client {
         if includes_reverted {
             hashes.extend(self.sent_to(agreement, purchase.block, head).await?);
         }
-        let mut transactions: Vec<TxCost> = futures::stream::iter(hashes)
-            .map(|hash| self.cost_of(hash))
-            .buffer_unordered(PARALLEL)
-            .try_filter_map(|cost| async move { Ok(cost) })
-            .try_collect()
-            .await?;
-        transactions.sort_by(|a, b| (a.block, &a.name, a.tx).cmp(&(b.block, &b.name, b.tx)));
+        let transactions = self.costs_of(hashes).await?;
         let stakes = money
             .stakes
             .into_iter()
@@ -231,6 +225,32 @@ impl Client {
             .try_collect()
             .await?;
         Ok(blocks.concat())
+    }
+
+    /// Gas of the given transactions, oldest first; those that a reorg removed are left out.
+    pub(crate) async fn costs_of(&self, hashes: BTreeSet<B256>) -> Result<Vec<TxCost>, ReadError> {
+        let mut costs: Vec<TxCost> = futures::stream::iter(hashes)
+            .map(|hash| self.cost_of(hash))
+            .buffer_unordered(PARALLEL)
+            .try_filter_map(|cost| async move { Ok(cost) })
+            .try_collect()
+            .await?;
+        costs.sort_by(|a, b| (a.block, &a.name, a.tx).cmp(&(b.block, &b.name, b.tx)));
+        Ok(costs)
+    }
+
+    /// What `agreement` has paid so far to others than `client`, smallest token unit.
+    pub(crate) async fn paid_to_others(
+        &self,
+        agreement: Address,
+        client: Address,
+        from: u64,
+    ) -> Result<u128, ReadError> {
+        let (head, _) = self.rpc().latest().await.doing(|| "reading the latest block".into())?;
+        let filter = Filter::new().address(self.deployment().dispatcher).topic1(agreement);
+        let logs = self.logs(&filter, from, head).await?;
+        let money = fold(&logs, agreement);
+        Ok(money.paid.iter().filter(|(account, _)| **account != client).map(|(_, amount)| amount).sum())
     }
 
     async fn cost_of(&self, hash: B256) -> Result<Option<TxCost>, ReadError> {

@@ -6,11 +6,13 @@ use std::io::{Read, Seek, SeekFrom};
 
 use alloy::primitives::{Address, B256};
 use sunwork_protocol::bundle::{
-    BundleError, Index, MAX_PLAINTEXT_BYTES, OpenedLeaf, PUBLIC_SESSION_KEY, body_hash, ciphertext_root, decrypt_leaf,
+    BundleError, Index, MAX_PLAINTEXT_BYTES, OpenedLeaf, body_hash, ciphertext_root, decrypt_leaf,
     head_bytes, leaf_key, open_plaintext,
 };
 use sunwork_protocol::leaf::{LeafRecord, MAX_FILES};
 use sunwork_protocol::merkle::Tree;
+use sunwork_protocol::segments::sealed_len;
+use sunwork_protocol::session::SessionKey;
 use thiserror::Error;
 
 /// What the chain says of a result.
@@ -106,12 +108,21 @@ pub enum VerifyError {
     },
 }
 
+/// A leaf that is what the chain agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProvenLeaf {
+    /// What its app did.
+    pub record: LeafRecord,
+    /// Its digest as it stands in the tree: blinded where the work is confidential.
+    pub digest: B256,
+}
+
 /// Largest body of one leaf: its output, and what tar and cipher add for the most files with the longest names.
 pub fn max_body_bytes(output_mib: u32) -> u64 {
     // Header, padding, and a PAX record with a name of 1024 bytes.
     const PER_FILE_BYTES: u64 = 4096;
     let output = u64::from(output_mib) << 20;
-    (output + MAX_FILES as u64 * PER_FILE_BYTES + 4096).min(MAX_PLAINTEXT_BYTES)
+    sealed_len((output + MAX_FILES as u64 * PER_FILE_BYTES + 4096).min(MAX_PLAINTEXT_BYTES))
 }
 
 /// Largest blob that the terms allow.
@@ -127,8 +138,9 @@ pub fn max_blob_bytes(leaf_count: u32, output_mib: u32) -> u64 {
 pub fn verify_bundle<R: Read + Seek>(
     blob: &mut R,
     facts: &ChainFacts,
+    session_key: &SessionKey,
     mut sink: impl FnMut(u32, &OpenedLeaf, &[u8]) -> std::io::Result<()>,
-) -> Result<Vec<LeafRecord>, VerifyError> {
+) -> Result<Vec<ProvenLeaf>, VerifyError> {
     let agreement = facts.agreement;
     let malformed = |source| VerifyError::Malformed { agreement, source };
     let blob_bytes = blob.seek(SeekFrom::End(0)).map_err(VerifyError::Read)?;
@@ -154,26 +166,26 @@ pub fn verify_bundle<R: Read + Seek>(
         return Err(VerifyError::CiphertextRoot { found, expected: facts.ciphertext_root });
     }
 
-    let mut records = Vec::with_capacity(hashes.len());
+    let mut leaves = Vec::with_capacity(hashes.len());
     for leaf in 0..facts.leaf_count {
         let of_leaf = |source| VerifyError::LeafMalformed { agreement, leaf, source };
-        let key = leaf_key(&PUBLIC_SESSION_KEY, &facts.salt, agreement, facts.attempt, leaf);
+        let key = leaf_key(session_key.as_bytes(), &facts.salt, agreement, facts.attempt, leaf);
         let plaintext = decrypt_leaf(&key, agreement, leaf, &body(blob, leaf)?).map_err(malformed)?;
         let opened = open_plaintext(&plaintext).map_err(of_leaf)?;
-        let found = opened.record.digest();
+        let found = session_key.blind(agreement, leaf, opened.record.digest());
         if let Some((_, expected)) = facts.sampled.iter().find(|(sampled, digest)| *sampled == leaf && *digest != found)
         {
             return Err(VerifyError::LeafDigest { leaf, found, expected: *expected });
         }
         sink(leaf, &opened, &plaintext).map_err(|source| VerifyError::Write { leaf, source })?;
-        records.push(opened.record);
+        leaves.push(ProvenLeaf { record: opened.record, digest: found });
     }
-    let digests: Vec<B256> = records.iter().map(LeafRecord::digest).collect();
+    let digests: Vec<B256> = leaves.iter().map(|leaf| leaf.digest).collect();
     let found = Tree::new(&digests).root();
     if found != facts.root {
         return Err(VerifyError::Root { found, expected: facts.root });
     }
-    Ok(records)
+    Ok(leaves)
 }
 
 fn read_at<R: Read + Seek>(blob: &mut R, offset: u64, bytes: u64) -> Result<Vec<u8>, VerifyError> {

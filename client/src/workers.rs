@@ -1,6 +1,6 @@
 //! Who works here: registered workers and the classes, from the chain.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use alloy::primitives::Address;
 use alloy::rpc::types::Filter;
@@ -31,6 +31,8 @@ pub struct Worker {
     pub locked: u128,
     /// Its score: rises with verified work, falls by a third with each lost vote.
     pub score: u16,
+    /// It has published the key that confidential work needs.
+    pub has_key: bool,
     /// Its membership counts in the draws of this epoch.
     pub active: bool,
 }
@@ -84,16 +86,9 @@ impl Client {
             let stake = amount(pool.units).saturating_mul(unit.to());
             classes.push(Class { id, name, workers: pool.workers.saturating_to(), stake });
         }
-        let filter =
-            Filter::new().address(self.deployment().dispatcher).event_signature(WorkerRegistered::SIGNATURE_HASH);
-        let logs = self.logs_since_deployment(&filter).await?;
-        let addresses: BTreeMap<Address, ()> = logs
-            .iter()
-            .filter_map(|log| WorkerRegistered::decode_log_data(log.data()).ok())
-            .map(|event| (event.worker, ()))
-            .collect();
+        let addresses = self.registered_workers().await?;
         let registered = addresses.len();
-        let workers = futures::stream::iter(addresses.into_keys().take(limit))
+        let workers = futures::stream::iter(addresses.into_iter().take(limit))
             .map(|address| self.worker(address, epoch, count))
             .buffered(PARALLEL)
             .try_collect()
@@ -101,9 +96,20 @@ impl Client {
         Ok(Workers { classes, workers, registered })
     }
 
+    /// All that ever registered, from the dispatcher's events; nobody can leave the registry.
+    pub(crate) async fn registered_workers(&self) -> Result<BTreeSet<Address>, ReadError> {
+        let filter =
+            Filter::new().address(self.deployment().dispatcher).event_signature(WorkerRegistered::SIGNATURE_HASH);
+        let logs = self.logs_since_deployment(&filter).await?;
+        let events = logs.iter().filter_map(|log| WorkerRegistered::decode_log_data(log.data()).ok());
+        Ok(events.map(|event| event.worker).collect())
+    }
+
     async fn worker(&self, address: Address, epoch: u32, class_count: u16) -> Result<Worker, ReadError> {
         let info = self.dispatcher().workerInfo(address).call().await;
         let info = info.doing(|| format!("reading worker {address}"))?;
+        let key = self.dispatcher().encryptionKeyOf(address).call().await;
+        let key = key.doing(|| format!("reading the encryption key of worker {address}"))?;
         let bits: u64 = info.classes.to();
         let classes =
             (0..class_count).filter(|id| bits >> id & 1 == 1).map(|id| self.deployment().class_name(id)).collect();
@@ -113,6 +119,7 @@ impl Client {
             bonded: info.bonded.to(),
             locked: info.locked.to(),
             score: info.score,
+            has_key: !key.is_zero(),
             active: info.classesSince <= epoch && !info.bonded.is_zero(),
         })
     }

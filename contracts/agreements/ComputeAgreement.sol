@@ -32,6 +32,9 @@ import {Ending, Status} from "../types/Status.sol";
 contract ComputeAgreement is WorkAgreement, IComputeAgreement {
     using ComputeTermsLib for ComputeTerms;
 
+    /// @dev Of an envelope. HPKE of a session key takes 81; the rest is room for another format.
+    uint256 internal constant MAX_KEY_BYTES = 256;
+
     IBeacon public immutable beacon;
     uint24 internal immutable KEY_SECS;
     uint24 internal immutable SEED_SECS;
@@ -92,13 +95,16 @@ contract ComputeAgreement is WorkAgreement, IComputeAgreement {
     }
 
     /// @inheritdoc IComputeAgreement
-    function postKey(bytes calldata sealedKey) external {
+    function postKey(address worker, bytes calldata sealedKey) external {
         _requireStatus(Status.Keying);
         address client = _client();
         require(
             msg.sender == client || msg.sender == dispatcher.keyAgentOf(client),
             NotTheClient(msg.sender, client)
         );
+        // Nobody takes the work twice, so the worker names the attempt too.
+        require(worker == _s.worker, WrongWorker(worker, _s.worker));
+        require(sealedKey.length <= MAX_KEY_BYTES, KeyTooLong(sealedKey.length, MAX_KEY_BYTES));
         emit KeyPosted(_s.attempt, sealedKey);
         _setStatus(Status.Working, block.timestamp + _terms().workSecs);
     }

@@ -124,6 +124,10 @@ interface IComputeAgreement is IWorkAgreement {
     error TrustUnreachable(uint256 trust, uint256 reachable);
     error NotTheClient(address caller, address client);
     error NotTheWorker(address caller, address worker);
+    /// @dev The key is sealed to `found`, the work waits for the key of `expected`.
+    error WrongWorker(address found, address expected);
+    /// @dev Bytes of the envelope.
+    error KeyTooLong(uint256 found, uint256 max);
     error ClientCannotWork(address worker);
     error AlreadyTried(address worker);
     error NoEncryptionKey(address worker);
@@ -153,8 +157,10 @@ interface IComputeAgreement is IWorkAgreement {
     /// attempt: every worker needs an envelope of its own. What is in it only the worker can tell, so a client to whose
     /// worker nothing can be sealed (it withdrew its key, or the key is no point of the curve) posts an empty one: without
     /// any the work ends as NoKey, at no cost to the worker.
-    /// @param sealedKey HPKE envelope of the session key (docs/PROTOCOL.md); its length is not limited here.
-    function postKey(bytes calldata sealedKey) external;
+    /// @param worker To whom it is sealed. Refused unless that is the worker now: another may have accepted while this
+    /// call was under way, and could not open it.
+    /// @param sealedKey HPKE envelope of the session key (docs/PROTOCOL.md): at most 256 bytes.
+    function postKey(address worker, bytes calldata sealedKey) external;
 
     /// @notice The worker gives up before its seal, for a small fee; the work is offered again. Of the fee half goes to the
     /// client; of confidential work all is burned, since the client may have posted a useless key.

@@ -131,6 +131,20 @@ impl BlobClient {
     /// # Errors
     /// When the file cannot be read or no oracle takes it.
     pub async fn put_file(&self, path: impl AsRef<Path>) -> Result<B256, BlobError> {
+        self.put_file_watched(path, |_| {}).await
+    }
+
+    /// As [`BlobClient::put_file`], and tells `sent` the bytes of each piece that leaves. A second oracle after a failed first
+    /// gets them all again.
+    ///
+    /// # Errors
+    /// As [`BlobClient::put_file`].
+    pub async fn put_file_watched(
+        &self,
+        path: impl AsRef<Path>,
+        sent: impl Fn(u64) + Clone + Send + Sync + 'static,
+    ) -> Result<B256, BlobError> {
+        use futures::StreamExt;
         let path = path.as_ref();
         let io = |source| BlobError::Io { path: path.to_owned(), source };
         let (sha256, size) = hash_file(path).await.map_err(io)?;
@@ -138,7 +152,9 @@ impl BlobClient {
         for url in &self.urls {
             let body = async || {
                 let file = tokio::fs::File::open(path).await?;
-                let stream = tokio_util::io::ReaderStream::with_capacity(file, CHUNK_BYTES);
+                let sent = sent.clone();
+                let stream = tokio_util::io::ReaderStream::with_capacity(file, CHUNK_BYTES)
+                    .inspect(move |piece| piece.iter().for_each(|bytes| sent(bytes.len() as u64)));
                 io::Result::Ok(reqwest::Body::wrap_stream(stream))
             };
             if self.head(url, sha256).await.ok().flatten().is_some() {

@@ -2,20 +2,25 @@
 //!
 //! - [`rpc`]: JSON-RPC over HTTP or WebSocket, with fallback over several nodes
 //! - [`tx`]: transactions, logged before they are sent, replaced when stuck, found again after a crash
+//! - [`txlog`]: their log in a file that processes share
 //! - [`revert`]: what a revert means, as a sentence
 //! - [`blobs`]: bytes by their SHA-256 from and to oracles
+//! - [`mail`]: sealed messages from and to oracles
 //! - [`keystore`]: Web3 secret storage
 //! - [`deployment`]: where the contracts are
+//! - [`class`]: what to do about an error
 //!
 //! Invariant: nothing here decides about work or money; it only carries out.
 pub mod blobs;
+pub mod class;
 pub mod deployment;
 pub mod keystore;
+pub mod mail;
 pub mod revert;
 pub mod rpc;
+pub mod tls;
 pub mod tx;
-
-mod tls;
+pub mod txlog;
 
 pub use deployment::Deployment;
 pub use rpc::Rpc;

@@ -33,8 +33,13 @@ const SENTENCES: &[(&str, &str)] = &[
     ("AlreadyTried", "worker {worker} had this agreement before; another one must take it"),
     ("ClientCannotWork", "{worker} is the client and cannot work for itself"),
     ("ExcludedVerifier", "{verifier} declined or left this attempt and cannot claim again"),
+    ("KeyTooLong", "the envelope of the session key has {found} bytes, at most {max} are allowed"),
     ("LeafMissing", "leaf {leaf} was sampled and is missing in the reveal"),
     ("LengthMismatch", "a list has {found} entries, expected {expected}"),
+    (
+        "NoEncryptionKey",
+        "worker {worker} has published no encryption key, which confidential work needs; the worker sets one with setEncryptionKey",
+    ),
     ("NoSuchTicket", "there is no ticket {index}: the worker holds {tickets}"),
     ("NotAParty", "{caller} is no party of this agreement"),
     ("NotAVerifier", "{caller} holds no slot in this draw"),
@@ -52,6 +57,10 @@ const SENTENCES: &[(&str, &str)] = &[
     ("WindowStillOpen", "the claim window is still open: it is {now_}, it closes at {closesAt}"),
     ("WorkerCannotVerify", "worker {worker} cannot verify its own work"),
     ("WrongStatus", "the agreement is {found}, expected {expected}"),
+    (
+        "WrongWorker",
+        "the session key is meant for worker {found}, but {expected} has the work now; read the agreement again and seal the key to that worker",
+    ),
     ("ZeroDigest", "the digest of leaf {leaf} is zero, which no digest is"),
     ("ZeroSeal", "a seal of zero is no seal"),
     // dispatcher

@@ -3,7 +3,7 @@ mod agreements;
 pub mod error;
 mod listener;
 mod metrics;
-mod params;
+pub mod params;
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,12 +26,14 @@ use crate::{
     blobs::http::{self as blob_http, BlobService},
     follow::Progress,
     keeper::KeeperCounters,
+    key_agent::AgentReport,
+    mail::http::{self as mail_http, MailService},
     store::Store,
 };
 use error::ApiError;
 
 /// An index whose last good step is older counts as stuck.
-const STALE_AFTER: Duration = Duration::from_secs(60);
+pub const STALE_AFTER: Duration = Duration::from_secs(60);
 
 /// What the handlers share.
 #[derive(Clone, Debug)]
@@ -46,6 +48,10 @@ pub struct Api {
     pub blobs: BlobService,
     /// What the keeper did.
     pub keeper: Arc<KeeperCounters>,
+    /// Mail.
+    pub mail: MailService,
+    /// The key agent.
+    pub agent: Arc<AgentReport>,
 }
 
 #[derive(Serialize)]
@@ -64,6 +70,8 @@ impl Api {
     pub fn router(self) -> Router {
         let blobs = get(blob_http::get).head(blob_http::head).put(blob_http::put);
         let blobs = Router::new().route("/v1/blobs/{sha256}", blobs).with_state(self.blobs.clone());
+        let mail = get(mail_http::list).post(mail_http::post);
+        let mail = Router::new().route("/v1/mail", mail).with_state(self.mail.clone());
         // Everything here is public and nothing depends on who asks, so any page may read it.
         let cors = CorsLayer::new().allow_origin(Any).allow_methods([Method::GET, Method::HEAD]);
         Router::new()
@@ -72,9 +80,11 @@ impl Api {
             .route("/v1/agreements", get(agreements::list))
             .route("/v1/agreements/{address}", get(agreements::one))
             .route("/v1/workers", get(agreements::workers))
+            .route("/v1/key-agent", get(key_agent))
             .route("/metrics", get(metrics::show))
             .with_state(self)
             .merge(blobs)
+            .merge(mail)
             .fallback(async || ApiError::NoSuchPath)
             .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
             .layer(cors)
@@ -93,6 +103,10 @@ async fn health(State(api): State<Api>) -> impl IntoResponse {
         trouble: progress.trouble,
     };
     (status, Json(health))
+}
+
+async fn key_agent(State(api): State<Api>) -> Result<impl IntoResponse, ApiError> {
+    api.agent.identity().map(Json).map_err(ApiError::NoKeyAgent)
 }
 
 async fn deployment(State(api): State<Api>) -> impl IntoResponse {

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use alloy::primitives::Address;
 use clap::Args;
 use serde::Deserialize;
 use url::Url;
@@ -12,10 +13,14 @@ use url::Url;
 use crate::{
     api::ConnectionLimits,
     blobs::{BlobLimits, http::TransferLimits},
+    key_agent::Served,
+    mail::MailLimits,
 };
 
 /// Largest configuration file, bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
+/// Longest that mail may be kept, days.
+const MAX_MAIL_DAYS: u64 = 30;
 
 /// What may be set, in the file as well as by environment and flags.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
@@ -54,6 +59,67 @@ pub struct Settings {
     /// Chain time that others get before the keeper acts, seconds [default: 5]
     #[arg(long, env = "SUNWORK_ORACLE_KEEPER_GRACE_SECS", value_name = "SECS")]
     pub keeper_grace_secs: Option<u64>,
+    /// All mail together, MiB [default: 1024]
+    #[arg(long, env = "SUNWORK_ORACLE_MAIL_QUOTA_MIB", value_name = "MIB")]
+    pub mail_quota_mib: Option<u64>,
+    /// How long mail is kept, days from 1 to 30 [default: 7]
+    #[arg(long, env = "SUNWORK_ORACLE_MAIL_DAYS", value_name = "DAYS")]
+    pub mail_days: Option<u64>,
+    /// The key agent; in the file a table `[key-agent]`
+    #[command(flatten)]
+    #[serde(alias = "key_agent")]
+    pub key_agent: AgentSettings,
+}
+
+/// What may be set of the key agent. Without clients there is none.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct AgentSettings {
+    /// Posts session keys for these clients that named it: addresses, or `any`; it pays the gas
+    #[arg(long = "key-agent-clients", env = "SUNWORK_ORACLE_KEY_AGENT_CLIENTS", value_name = "any|ADDRESS,…")]
+    pub clients: Option<Clients>,
+    /// Web3 keystore of the key agent [default: the keeper's]
+    #[arg(
+        id = "key_agent_keystore",
+        long = "key-agent-keystore",
+        env = "SUNWORK_ORACLE_KEY_AGENT_KEYSTORE",
+        value_name = "FILE"
+    )]
+    pub keystore: Option<PathBuf>,
+    /// File with that keystore's password
+    #[arg(
+        id = "key_agent_password_file",
+        long = "key-agent-password-file",
+        env = "SUNWORK_ORACLE_KEY_AGENT_PASSWORD_FILE",
+        value_name = "FILE"
+    )]
+    #[serde(alias = "password_file")]
+    pub password_file: Option<PathBuf>,
+    /// Most keys that are posted for one client within 24 hours [default: 100]
+    #[arg(long = "key-agent-daily-posts", env = "SUNWORK_ORACLE_KEY_AGENT_DAILY_POSTS", value_name = "NUMBER")]
+    #[serde(alias = "daily_posts")]
+    pub daily_posts: Option<u64>,
+    /// Blocks on top of an acceptance before its key is posted [default: 0]
+    #[arg(long = "key-agent-confirmations", env = "SUNWORK_ORACLE_KEY_AGENT_CONFIRMATIONS", value_name = "BLOCKS")]
+    pub confirmations: Option<u64>,
+}
+
+/// `"any"`, one address, or a list of addresses.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Clients {
+    /// One, or those separated by commas.
+    Text(String),
+    /// Several.
+    List(Vec<String>),
+}
+
+impl std::str::FromStr for Clients {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self::Text(text.to_owned()))
+    }
 }
 
 /// A checked configuration.
@@ -81,6 +147,23 @@ pub struct Config {
     pub poll: Duration,
     /// Chain time that others get before the keeper acts, seconds.
     pub keeper_grace_secs: u64,
+    /// Mail.
+    pub mail: MailLimits,
+    /// The key agent, if there is to be one.
+    pub key_agent: Option<AgentConfig>,
+}
+
+/// How the key agent is to be.
+#[derive(Clone, Debug)]
+pub struct AgentConfig {
+    /// Its key; the keeper's for `None`.
+    pub key: Option<KeeperKey>,
+    /// Whom it serves.
+    pub clients: Served,
+    /// Most keys for one client within 24 hours.
+    pub daily_posts: u64,
+    /// Blocks on top of an acceptance.
+    pub confirmations: u64,
 }
 
 /// Where the keeper's key is.
@@ -112,7 +195,7 @@ pub enum ConfigError {
         reason: String,
     },
     /// Something that must be set is not.
-    #[error("{key} is not set; give --{key}, {env}, or `{key}` in the configuration file")]
+    #[error("{key} is not set; give --{key}, {env}, or `{}` in the configuration file", in_file(key))]
     Missing {
         /// Name of the setting.
         key: &'static str,
@@ -161,6 +244,15 @@ impl Settings {
             blob_quota_mib: self.blob_quota_mib.or(below.blob_quota_mib),
             poll_ms: self.poll_ms.or(below.poll_ms),
             keeper_grace_secs: self.keeper_grace_secs.or(below.keeper_grace_secs),
+            mail_quota_mib: self.mail_quota_mib.or(below.mail_quota_mib),
+            mail_days: self.mail_days.or(below.mail_days),
+            key_agent: AgentSettings {
+                clients: self.key_agent.clients.or(below.key_agent.clients),
+                keystore: self.key_agent.keystore.or(below.key_agent.keystore),
+                password_file: self.key_agent.password_file.or(below.key_agent.password_file),
+                daily_posts: self.key_agent.daily_posts.or(below.key_agent.daily_posts),
+                confirmations: self.key_agent.confirmations.or(below.key_agent.confirmations),
+            },
         }
     }
 
@@ -184,6 +276,12 @@ impl Settings {
             let expected = "a URL that begins with sqlite:// or postgres://";
             return Err(ConfigError::Value { key: "database", found, expected });
         }
+        let key_agent = self.key_agent.check(keeper.is_some())?;
+        let mail_days = positive("mail-days", self.mail_days, 7)?;
+        if mail_days > MAX_MAIL_DAYS {
+            let expected = "a number of days from 1 to 30";
+            return Err(ConfigError::Value { key: "mail-days", found: mail_days.to_string(), expected });
+        }
         let poll_ms = positive("poll-ms", self.poll_ms, 1000)?;
         Ok(Config {
             listen: self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8420))),
@@ -200,7 +298,65 @@ impl Settings {
             connections: ConnectionLimits::default(),
             poll: Duration::from_millis(poll_ms),
             keeper_grace_secs: self.keeper_grace_secs.unwrap_or(5),
+            mail: MailLimits {
+                retention: Duration::from_secs(mail_days * 24 * 3600),
+                quota_bytes: mebibytes("mail-quota-mib", self.mail_quota_mib, 1024)?,
+                ..MailLimits::default()
+            },
+            key_agent,
         })
+    }
+}
+
+/// The setting as the file has it: the agent's are in a table.
+fn in_file(key: &str) -> String {
+    key.strip_prefix("key-agent-").map_or_else(|| key.to_owned(), |key| format!("[key-agent] {key}"))
+}
+
+impl AgentSettings {
+    fn check(self, has_keeper: bool) -> Result<Option<AgentConfig>, ConfigError> {
+        let missing = |key, env| ConfigError::Missing { key, env };
+        let Some(clients) = self.clients else {
+            let is_meant = self.keystore.is_some() || self.password_file.is_some();
+            return if is_meant {
+                Err(missing("key-agent-clients", "SUNWORK_ORACLE_KEY_AGENT_CLIENTS"))
+            } else {
+                Ok(None)
+            };
+        };
+        let key = match (self.keystore, self.password_file) {
+            (Some(keystore), Some(password_file)) => Some(KeeperKey { keystore, password_file }),
+            (Some(_), None) => {
+                return Err(missing("key-agent-password-file", "SUNWORK_ORACLE_KEY_AGENT_PASSWORD_FILE"));
+            }
+            (None, None) if has_keeper => None,
+            (None, _) => return Err(missing("key-agent-keystore", "SUNWORK_ORACLE_KEY_AGENT_KEYSTORE")),
+        };
+        Ok(Some(AgentConfig {
+            key,
+            clients: clients.check()?,
+            daily_posts: self.daily_posts.unwrap_or(100),
+            confirmations: self.confirmations.unwrap_or(0),
+        }))
+    }
+}
+
+impl Clients {
+    fn check(self) -> Result<Served, ConfigError> {
+        let texts = match self {
+            Self::Text(text) => text.split(',').map(str::to_owned).collect(),
+            Self::List(texts) => texts,
+        };
+        if texts.iter().any(|text| text.trim() == "any") {
+            return Ok(Served::Any);
+        }
+        let address = |text: &String| {
+            let expected = "\"any\", or addresses: 0x and 40 hex digits";
+            let key = "key-agent-clients";
+            let parsed = text.trim().parse::<Address>();
+            parsed.map_err(|_| ConfigError::Value { key, found: text.chars().take(60).collect(), expected })
+        };
+        texts.iter().map(address).collect::<Result<_, _>>().map(Served::Listed)
     }
 }
 
@@ -252,5 +408,33 @@ mod tests {
         let database = Settings { database: Some("mysql://user:secret@host".into()), ..Settings::default() };
         let error = database.check().unwrap_err().to_string();
         assert!(error.contains("found mysql") && !error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn the_key_agent_is_opted_in_to_by_naming_clients() {
+        let base = "rpc = ['http://127.0.0.1:8545']\ndeployment = 'd.json'\n";
+        let check = |text: &str| file(&format!("{base}{text}")).unwrap().check();
+        assert!(check("").unwrap().key_agent.is_none());
+        let keys = "keystore = 'k'\npassword-file = 'p'\n";
+        let agent = check(&format!("{keys}[key-agent]\nclients = 'any'")).unwrap().key_agent.unwrap();
+        assert!(agent.key.is_none() && agent.clients == Served::Any);
+        assert_eq!((agent.daily_posts, agent.confirmations), (100, 0));
+        let two = "[key_agent]\nkeystore = 'a'\npassword_file = 'p'\ndaily_posts = 3\nclients = \
+             ['0x0000000000000000000000000000000000000001', '0x0000000000000000000000000000000000000002']";
+        let agent = check(two).unwrap().key_agent.unwrap();
+        let expected = [1, 2].map(Address::with_last_byte).into_iter().collect();
+        assert_eq!((agent.clients, agent.daily_posts), (Served::Listed(expected), 3));
+        assert_eq!(agent.key.unwrap().keystore, PathBuf::from("a"));
+        for (text, words) in [
+            ("[key-agent]\nclients = 'any'", "`[key-agent] keystore` in the configuration file"),
+            ("[key-agent]\nkeystore = 'a'", "key-agent-clients is not set"),
+            ("[key-agent]\nclients = 'any'\nkeystore = 'a'", "key-agent-password-file is not set"),
+            ("mail-days = 31", "from 1 to 30"),
+        ] {
+            let error = check(text).unwrap_err().to_string();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+        let error = check(&format!("{keys}[key-agent]\nclients = ['0x12']")).unwrap_err().to_string();
+        assert!(error.contains("found 0x12") && error.contains("40 hex digits"), "{error}");
     }
 }

@@ -46,6 +46,14 @@ pub enum Event {
         limit: Amount,
         since_epoch: u32,
     },
+    EncryptionKeySet {
+        account: Account,
+        key: B256,
+    },
+    KeyAgentSet {
+        client: Account,
+        agent: Account,
+    },
     // Dispatcher: money
     Staked {
         worker: Account,
@@ -205,6 +213,8 @@ impl Event {
                 limit: e.limit.into(),
                 since_epoch: e.sinceEpoch,
             },
+            Dispatcher::EncryptionKeySet(e) => Self::EncryptionKeySet { account: e.account.into(), key: e.key },
+            Dispatcher::KeyAgentSet(e) => Self::KeyAgentSet { client: e.client.into(), agent: e.agent.into() },
             Dispatcher::Staked(e) => Self::Staked {
                 worker: e.worker.into(),
                 amount: e.amount.into(),
@@ -321,6 +331,16 @@ impl Event {
             | Self::UnbondingWithdrawn { worker, .. }
             | Self::StakeLocked { worker, .. }
             | Self::StakeReleased { worker, .. } => Some(*worker),
+            // Of any account: where it is no worker, there is no row to change.
+            Self::EncryptionKeySet { account, .. } => Some(*account),
+            _ => None,
+        }
+    }
+
+    /// The client whose row a dispatcher's event changes.
+    pub const fn client(&self) -> Option<Account> {
+        match self {
+            Self::KeyAgentSet { client, .. } => Some(*client),
             _ => None,
         }
     }
@@ -345,6 +365,8 @@ pub struct PlacedEvent {
     pub agreement: Option<Account>,
     /// The worker whose row it changes.
     pub worker: Option<Account>,
+    /// The client whose row it changes.
+    pub client: Option<Account>,
     /// What happened.
     pub event: Event,
 }

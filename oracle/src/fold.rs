@@ -1,7 +1,9 @@
 //! What the events mean: rows are folds of events, by pure functions. Folding on from a stored row and folding all events
 //! from the start give the same, so a reorganisation needs nothing but a new fold.
 mod agreement;
+mod client;
 mod worker;
 
-pub use agreement::{AgreementRow, FormerWorker, Payment, Sealing, Verifier};
+pub use agreement::{AgreementRow, FormerVerifier, FormerWorker, Payment, Sealing, Verifier};
+pub use client::ClientRow;
 pub use worker::{DeviceRow, WorkerRow};

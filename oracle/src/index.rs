@@ -312,6 +312,7 @@ impl<S: ChainSource> Indexer<S> {
                 address: Account(address),
                 agreement: if from_dispatcher { event.agreement() } else { Some(Account(address)) },
                 worker: if from_dispatcher { event.worker() } else { None },
+                client: if from_dispatcher { event.client() } else { None },
                 event,
             });
         }

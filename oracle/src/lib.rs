@@ -4,7 +4,9 @@
 //!   ([`fold`]) in a SQL [`store`]
 //! - [`blobs`] keeps bytes by their SHA-256
 //! - [`api`] shows both over HTTP, with [`json`] as the one place that knows how values are written
+//! - [`mail`] carries sealed messages between the parties of an agreement
 //! - [`keeper`] moves agreements on that nobody else moved
+//! - [`key_agent`] hands session keys to workers for clients that asked it to
 //! - [`server`] puts them together from a [`config`]
 //!
 //! Invariants: rows are folds of events and can always be rebuilt from the chain; a blob is there whole and right, or not at
@@ -20,6 +22,8 @@ pub mod follow;
 pub mod index;
 pub mod json;
 pub mod keeper;
+pub mod key_agent;
+pub mod mail;
 pub mod rpc_chain;
 pub mod server;
 pub mod store;

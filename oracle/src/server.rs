@@ -1,24 +1,29 @@
 //! The oracle as a whole: bind, join, shut down.
 use std::{fs::File, net::SocketAddr, sync::Arc, time::Duration};
 
+use alloy::signers::local::PrivateKeySigner;
 use eyre::{WrapErr as _, bail, eyre};
-use sunwork_edge::{Deployment, TxManager, keystore, rpc};
+use sunwork_edge::{Deployment, Rpc, TxManager, keystore, rpc};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{Api, LimitedListener},
     blobs::{BlobStore, http::BlobService},
-    config::Config,
+    config::{AgentConfig, Config, KeeperKey},
     follow::{self, Progress},
     index::{IndexOptions, Indexer},
     keeper::{Keeper, KeeperCounters, KeeperJournal, KeeperOptions},
+    key_agent::{AgentKeys, AgentOptions, AgentReport, KeyAgent, message_key},
+    mail::{Mailbox, http::MailService, system_clock},
     rpc_chain::RpcChain,
     store::Store,
 };
 
 /// What requests under way may still take after the order to stop.
 const STOP_GRACE: Duration = Duration::from_secs(10);
+/// Pause between two sweeps of expired mail.
+const SWEEP_PAUSE: Duration = Duration::from_secs(60);
 
 /// A running oracle. Dropping it stops everything at once; [`Server::shutdown`] does it in order.
 #[derive(Debug)]
@@ -47,15 +52,21 @@ impl Server {
         let store = Arc::new(Store::open(&url).await?);
         store.belong_to(&deployment).await?;
         let blobs = BlobStore::open(&config.data_dir.join("blobs"), config.blobs)?;
-        let tx = match &config.keeper {
-            Some(key) => {
-                let password = keystore::read_password(&key.password_file)?;
-                let path = key.keystore.clone();
-                // Unlocking takes a second of pure computation by design.
-                let signer = tokio::task::spawn_blocking(move || keystore::load(path, &password)).await??;
+        let clock = system_clock();
+        let mailbox = Mailbox::open(store.clone(), deployment.chain_id, config.mail, clock.clone()).await?;
+        let keeper_signer = match &config.keeper {
+            Some(key) => Some(unlock(key).await.wrap_err("unlocking the keeper's key")?),
+            None => None,
+        };
+        let tx = match &keeper_signer {
+            Some(signer) => {
                 let journal = KeeperJournal::open(&config.data_dir.join("keeper.jsonl"))?;
-                Some(TxManager::new(rpc.clone(), signer, Arc::new(journal)))
+                Some(TxManager::new(rpc.clone(), signer.clone(), Arc::new(journal)))
             }
+            None => None,
+        };
+        let agent = match &config.key_agent {
+            Some(agent) => Some(agent_parts(&config, agent, &rpc, &deployment, keeper_signer.zip(tx.clone())).await?),
             None => None,
         };
         let tcp = TcpListener::bind(config.listen).await.wrap_err_with(|| format!("listening on {}", config.listen))?;
@@ -75,7 +86,7 @@ impl Server {
         let counters = Arc::new(KeeperCounters::default());
         if let Some(tx) = tx {
             let options = KeeperOptions { grace_secs: config.keeper_grace_secs, poll: config.poll };
-            let keeper = Keeper::new(store.clone(), rpc, tx, options, counters.clone());
+            let keeper = Keeper::new(store.clone(), rpc.clone(), tx, options, counters.clone());
             let keeper = keeper.run(watcher.clone(), token.clone());
             tasks.spawn(async move {
                 keeper.await;
@@ -83,17 +94,36 @@ impl Server {
             });
         }
 
+        let report = Arc::new(AgentReport::default());
+        let key_agent = agent.is_some();
+        if let Some((keys, options)) = agent {
+            let (store, mailbox, report) = (store.clone(), mailbox.clone(), report.clone());
+            let agent = KeyAgent::new(store, mailbox, rpc, keys, options, clock, report);
+            let agent = agent.run(watcher.clone(), token.clone());
+            tasks.spawn(async move {
+                agent.await;
+                ("key agent", Ok(()))
+            });
+        }
+        let sweeper = sweep(mailbox.clone(), token.clone());
+        tasks.spawn(async move {
+            sweeper.await;
+            ("mail", Ok(()))
+        });
+
         let api = Api {
             deployment,
             store: store.clone(),
-            progress: watcher,
+            progress: watcher.clone(),
             blobs: BlobService::new(blobs, config.transfers),
             keeper: counters,
+            mail: MailService::new(mailbox, watcher),
+            agent: report,
         };
         let listener = LimitedListener::new(tcp, config.connections);
         let http = serve(listener, api, token.clone());
         tasks.spawn(async move { ("http", http.await) });
-        tracing::info!(%address, data_dir = %config.data_dir.display(), keeper = config.keeper.is_some(), "the oracle runs");
+        tracing::info!(%address, data_dir = %config.data_dir.display(), keeper = config.keeper.is_some(), key_agent, "the oracle runs");
         Ok(Self { address, token, tasks, store, _lock: lock })
     }
 
@@ -151,6 +181,63 @@ async fn serve(listener: LimitedListener, api: Api, token: CancellationToken) ->
         () = async { token.cancelled().await; tokio::time::sleep(STOP_GRACE).await } => {
             tracing::warn!("some requests did not end in time");
             Ok(())
+        }
+    }
+}
+
+async fn unlock(key: &KeeperKey) -> eyre::Result<PrivateKeySigner> {
+    let password = keystore::read_password(&key.password_file)?;
+    let path = key.keystore.clone();
+    // Unlocking takes a second of pure computation by design.
+    Ok(tokio::task::spawn_blocking(move || keystore::load(path, &password)).await??)
+}
+
+/// The key agent's sender, message key and options. With the keeper's account it sends through the keeper's sender: one
+/// account has one journal.
+async fn agent_parts(
+    config: &Config,
+    agent: &AgentConfig,
+    rpc: &Rpc,
+    deployment: &Deployment,
+    keeper: Option<(PrivateKeySigner, TxManager)>,
+) -> eyre::Result<(AgentKeys, AgentOptions)> {
+    let own = match &agent.key {
+        Some(key) => Some(unlock(key).await.wrap_err("unlocking the key agent's key")?),
+        None => None,
+    };
+    let shared = keeper.filter(|(signer, _)| own.as_ref().is_none_or(|own| own.address() == signer.address()));
+    let recovers = shared.is_none();
+    let (signer, tx) = match (shared, own) {
+        (Some(shared), _) => shared,
+        (None, Some(own)) => {
+            let journal = KeeperJournal::open(&config.data_dir.join("key-agent.jsonl"))?;
+            (own.clone(), TxManager::new(rpc.clone(), own, Arc::new(journal)))
+        }
+        (None, None) => bail!("the key agent has no key; give key-agent-keystore, or keystore for the keeper's"),
+    };
+    let secret = message_key(&signer, deployment.chain_id, deployment.dispatcher);
+    let options = AgentOptions {
+        clients: agent.clients.clone(),
+        daily_posts: agent.daily_posts,
+        confirmations: agent.confirmations,
+        poll: config.poll,
+        dispatcher: deployment.dispatcher,
+        recovers,
+    };
+    Ok((AgentKeys { signer, tx, secret }, options))
+}
+
+/// Deletes expired mail until cancelled. What cannot be deleted now is not shown and can be deleted later.
+async fn sweep(mailbox: Mailbox, token: CancellationToken) {
+    loop {
+        match mailbox.sweep().await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "expired mail was deleted"),
+            Err(error) => tracing::warn!(%error, "expired mail is not deleted yet"),
+        }
+        tokio::select! {
+            () = token.cancelled() => return,
+            () = tokio::time::sleep(SWEEP_PAUSE) => {}
         }
     }
 }

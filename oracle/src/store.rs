@@ -1,8 +1,10 @@
-//! The SQL store: what was read from the chain, and what follows from it.
+//! The SQL store: what was read from the chain, what follows from it, and mail.
 //!
 //! One dialect serves SQLite (the default, embedded) and PostgreSQL. A chain batch is one transaction: blocks, events and the
 //! rows folded from them change together or not at all, so a crash between any two steps leaves a state that is true.
 mod chain;
+mod key_posts;
+mod mail;
 mod query;
 
 use std::{path::Path, time::Duration};
@@ -15,6 +17,7 @@ use sunwork_edge::Deployment;
 use tokio::sync::{Mutex, MutexGuard};
 
 pub use chain::Batch;
+pub use mail::{MailFilter, MailTotals, NewMail, PutMail, StoredMail};
 pub use query::{AgreementFilter, Cursor, CursorError, PlacedJson};
 
 /// Enough for the API, the index and the keeper together; SQLite's writers are serialised by [`Store::write`] anyway.
@@ -39,7 +42,7 @@ pub enum StoreError {
     /// The database holds the index of another deployment.
     #[error(
         "the database is about another deployment: {field} found {found}, expected {expected}; \
-         name another database or data folder, or delete this one (it can be rebuilt from the chain)"
+         name another database or data folder, or delete this one (the index can be rebuilt from the chain; its mail is lost)"
     )]
     OtherDeployment {
         /// Which fact differs.
@@ -50,7 +53,9 @@ pub enum StoreError {
         expected: String,
     },
     /// A row cannot be read: written by another version, or damaged.
-    #[error("a row of table {table} cannot be read ({reason}); delete the database to rebuild it from the chain")]
+    #[error(
+        "a row of table {table} cannot be read ({reason}); delete the database to rebuild the index from the chain; its mail is lost"
+    )]
     Corrupt {
         /// Its table.
         table: &'static str,
@@ -100,9 +105,9 @@ impl Store {
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if is_sqlite {
-                        // Readers go on while the index writes; NORMAL may lose the last batch in a power cut, which is
-                        // read from the chain again, but never tears one.
-                        let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;";
+                        // Readers go on while the index writes. FULL, since a power cut must not take mail that was
+                        // promised to be kept; the index alone could be read from the chain again.
+                        let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
                         sqlx::raw_sql(pragmas).execute(connection).await?;
                     }
                     Ok(())

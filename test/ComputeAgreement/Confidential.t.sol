@@ -176,11 +176,11 @@ contract ConfidentialTest is Driver {
         ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Working);
         address[2] memory both = [client, _agent];
         for (uint256 i = 0; i < both.length; ++i) {
-            vm.expectRevert(
+            _postKeyRefused(
+                a,
+                both[i],
                 abi.encodeWithSelector(IWorkAgreement.WrongStatus.selector, Status.Working, Status.Keying)
             );
-            vm.prank(both[i]);
-            a.postKey("again");
         }
     }
 
@@ -194,11 +194,11 @@ contract ConfidentialTest is Driver {
                 ComputeTerms memory t = _terms();
                 t.flags = flags;
                 ComputeAgreement a = _driveTo(t, Status(i));
-                vm.expectRevert(
+                _postKeyRefused(
+                    a,
+                    _agent,
                     abi.encodeWithSelector(IWorkAgreement.WrongStatus.selector, Status(i), Status.Keying)
                 );
-                vm.prank(_agent);
-                a.postKey("key");
                 vm.revertToState(snapshot);
             }
         }
@@ -209,20 +209,52 @@ contract ConfidentialTest is Driver {
         ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         uint256 deadline = a.agreement().deadline;
         vm.warp(deadline + 1);
-        vm.expectRevert(abi.encodeWithSelector(IWorkAgreement.TooLate.selector, deadline + 1, deadline));
-        vm.prank(_agent);
-        a.postKey("key");
+        _postKeyRefused(
+            a, _agent, abi.encodeWithSelector(IWorkAgreement.TooLate.selector, deadline + 1, deadline)
+        );
     }
 
     /// @notice The contract passes the envelope on and never looks into it; the work clock starts when it comes.
-    function testFuzz_envelopeIsPassedOn(bytes calldata envelope, uint256 waited) public {
+    function testFuzz_envelopeIsPassedOn(bytes calldata noise, uint256 waited) public {
+        bytes memory envelope = noise[:noise.length < 256 ? noise.length : 256];
         ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         skip(bound(waited, 0, _params().keySecs));
         vm.expectEmit(address(a));
         emit IComputeAgreement.KeyPosted(0, envelope);
         vm.prank(client);
-        a.postKey(envelope);
+        a.postKey(workers[0].owner, envelope);
         assertEq(a.agreement().deadline, block.timestamp + 600, "the whole work time");
+    }
+
+    /// @notice Logs are kept by every node for ever: 256 bytes of them, and no more.
+    function testFuzz_RevertWhen_envelopeIsTooLong(uint256 excess) public {
+        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        uint256 length = 256 + bound(excess, 1, 10_000);
+        vm.expectRevert(abi.encodeWithSelector(IComputeAgreement.KeyTooLong.selector, length, 256));
+        vm.prank(client);
+        a.postKey(workers[0].owner, new bytes(length));
+        assertEq(uint8(a.status()), uint8(Status.Keying), "still waits");
+        _postKey(a, client, new bytes(256));
+        assertEq(uint8(a.status()), uint8(Status.Working), "the largest");
+    }
+
+    /// @notice The worker is named by its owner account, be it the client that posts or its agent.
+    function testFuzz_RevertWhen_anotherWorkerIsNamed(address other, bool byAgent) public {
+        vm.assume(other != workers[0].owner);
+        _setAgent(client, _agent);
+        ComputeAgreement a = _buy(_confidentialTerms());
+        vm.prank(workers[0].device);
+        a.accept();
+        address[4] memory named = [other, workers[0].device, workers[0].payout, address(0)];
+        for (uint256 i = 0; i < named.length; ++i) {
+            vm.expectRevert(
+                abi.encodeWithSelector(IComputeAgreement.WrongWorker.selector, named[i], workers[0].owner)
+            );
+            vm.prank(byAgent ? _agent : client);
+            a.postKey(named[i], "sealed key");
+        }
+        assertEq(uint8(a.status()), uint8(Status.Keying), "still waits");
+        _assertPosts(a, byAgent ? _agent : client);
     }
 
     /// @notice A worker that withdraws its key after it accepted stops nobody: who kept the key can still seal to it.
@@ -310,10 +342,7 @@ contract ConfidentialTest is Driver {
         for (uint256 i = 0; i < count; ++i) {
             vm.prank(workers[i].owner);
             a.accept();
-            if (keyed >> i & 1 == 1) {
-                vm.prank(client);
-                a.postKey("useless");
-            }
+            if (keyed >> i & 1 == 1) _postKey(a, client, "useless");
             uint256 slash = (uint256(a.workerLock(t.rewardMin)) * 500 + 9999) / 10_000;
             burned += slash;
             (uint96 escrow,) = dispatcher.escrowOf(address(a));
@@ -391,15 +420,12 @@ contract ConfidentialTest is Driver {
         ComputeAgreement a = _buy(_confidentialTerms());
         vm.recordLogs();
         _accept(a);
-        vm.prank(client);
-        a.postKey("for worker 0");
+        _postKey(a, client, "for worker 0");
         _abort(a);
         assertEq(a.agreement().attempt, 1, "second attempt");
-        vm.expectRevert(
-            abi.encodeWithSelector(IWorkAgreement.WrongStatus.selector, Status.Open, Status.Keying)
+        _postKeyRefused(
+            a, client, abi.encodeWithSelector(IWorkAgreement.WrongStatus.selector, Status.Open, Status.Keying)
         );
-        vm.prank(client);
-        a.postKey("before anybody accepted");
 
         vm.prank(workers[1].owner);
         a.accept();
@@ -410,8 +436,7 @@ contract ConfidentialTest is Driver {
         vm.prank(workers[1].owner);
         a.sealResult("seal", 0, 0);
         _setAgent(client, _agent);
-        vm.prank(_agent);
-        a.postKey("for worker 1");
+        _postKey(a, _agent, "for worker 1");
         bytes32[] memory envelopes = _keysPosted(a);
         assertEq(envelopes.length, 2, "one for each attempt");
         assertEq(envelopes[0], keccak256(abi.encode(uint8(0), bytes("for worker 0"))), "named by its attempt");
@@ -469,25 +494,26 @@ contract ConfidentialTest is Driver {
         ComputeTerms memory t = _confidentialTerms();
         ComputeAgreement a = ComputeAgreement(buyer.buy(KIND, ComputeTermsLib.pack(t), SPEC));
         _accept(a);
-        buyer.postKey(a, "sealed key");
+        buyer.postKey(a, workers[0].owner, "sealed key");
         assertEq(uint8(a.status()), uint8(Status.Working), "posted");
     }
 
     // ------------------------------------------------------------------------------------------------ helpers
 
     function _assertPosts(ComputeAgreement a, address who) private {
+        address worker = a.agreement().worker;
         vm.expectEmit(address(a));
         emit IComputeAgreement.KeyPosted(a.agreement().attempt, "sealed key");
         vm.prank(who);
-        a.postKey("sealed key");
+        a.postKey(worker, "sealed key");
         assertEq(uint8(a.status()), uint8(Status.Working), "the work starts");
         assertEq(a.agreement().deadline, block.timestamp + _termsOf(a).workSecs, "with its whole time");
     }
 
     function _assertRefused(ComputeAgreement a, address who) private {
-        vm.expectRevert(abi.encodeWithSelector(IComputeAgreement.NotTheClient.selector, who, a.client()));
-        vm.prank(who);
-        a.postKey("sealed key");
+        _postKeyRefused(
+            a, who, abi.encodeWithSelector(IComputeAgreement.NotTheClient.selector, who, a.client())
+        );
         assertEq(uint8(a.status()), uint8(Status.Keying), "still waits");
     }
 

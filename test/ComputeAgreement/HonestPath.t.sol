@@ -97,7 +97,7 @@ contract HonestPathTest is Driver {
         vm.expectEmit(address(a));
         emit KeyPosted(0, "sealed key");
         vm.prank(client);
-        a.postKey("sealed key");
+        a.postKey(workers[0].owner, "sealed key");
         assertEq(a.agreement().deadline, block.timestamp + t.workSecs, "the work clock starts with the key");
         _seal(a);
         _openDraw(a);

@@ -41,7 +41,9 @@ contract RefusalsTest is Driver {
             _refused(a, workers[1].owner, abi.encodeCall(a.accept, ()), s, Status.Open);
             _refused(a, client, abi.encodeCall(a.cancel, ()), s, Status.Open);
         }
-        if (s != Status.Keying) _refused(a, client, abi.encodeCall(a.postKey, ("")), s, Status.Keying);
+        if (s != Status.Keying) {
+            _refused(a, client, abi.encodeCall(a.postKey, (a.agreement().worker, "")), s, Status.Keying);
+        }
         if (s != Status.Keying && s != Status.Working) {
             _refused(a, workers[0].owner, abi.encodeCall(a.abort, ()), s, Status.Working);
         }
@@ -92,7 +94,7 @@ contract RefusalsTest is Driver {
         ComputeTerms memory t = _terms();
         t.flags = 1;
         ComputeAgreement a = _driveTo(t, Status.Keying);
-        _late(a, client, abi.encodeCall(a.postKey, ("key")));
+        _late(a, client, abi.encodeCall(a.postKey, (workers[0].owner, "key")));
     }
 
     function test_RevertWhen_sealedTooLate() public {
@@ -154,7 +156,7 @@ contract RefusalsTest is Driver {
         _accept(a);
         vm.expectRevert(err);
         vm.prank(stranger);
-        a.postKey("key");
+        a.postKey(workers[0].owner, "key");
     }
 
     function test_RevertWhen_notTheWorker() public {

@@ -67,8 +67,7 @@ contract KnownLimitsTest is Driver {
             vm.prank(workers[i].owner);
             a.accept();
             uint256 fee = uint256(a.workerLock(a.agreement().reward)) * _params().abortBps / 10_000;
-            vm.prank(client);
-            a.postKey("useless");
+            _postKey(a, client, "useless");
             vm.prank(workers[i].owner);
             a.abort();
             assertEq(STAKE - dispatcher.workerInfo(workers[i].owner).bonded, fee, "lost through no fault");
@@ -113,29 +112,6 @@ contract KnownLimitsTest is Driver {
             assertEq(dispatcher.workerInfo(workers[0].owner).bonded, STAKE, "at no cost");
         }
         assertGt(honest, 0, "honest verifiers had been drawn, and were got rid of");
-    }
-
-    /// @notice L6. A key is posted to whoever is the worker then. If that changes under way (the worker aborts and another
-    /// accepts, or a reorganisation swaps two acceptances), the other one gets an envelope that it cannot open. Costs who does it
-    /// on purpose the fee of an abort. Ends with `postKey` naming the worker.
-    function test_limit_keyLandsAtAnotherWorker() public {
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
-        // The client has sent postKey("sealed to worker 0"). Before it:
-        vm.prank(workers[0].owner);
-        a.abort();
-        vm.prank(workers[1].owner);
-        a.accept();
-        vm.prank(client);
-        a.postKey("sealed to worker 0");
-        assertEq(uint8(a.status()), uint8(Status.Working), "taken for worker 1's");
-        assertEq(a.agreement().attempt, 1, "the event tells the client too late");
-        vm.prank(workers[1].owner);
-        a.abort();
-        assertEq(
-            dispatcher.workerInfo(workers[1].owner).bonded,
-            dispatcher.workerInfo(workers[0].owner).bonded,
-            "both paid the same"
-        );
     }
 
     /// @notice L7. A session key is handed to whoever accepts or is drawn: to read the inputs costs a worker an abort, a verifier

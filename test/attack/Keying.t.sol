@@ -24,8 +24,7 @@ contract KeyingTest is Driver {
         ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         // Zero, a point of small order, or noise: the contract cannot tell.
         _setKey(workers[0].owner, key);
-        vm.prank(client);
-        a.postKey("");
+        _postKey(a, client, "");
         uint256 lock = a.workerLock(a.agreement().reward);
         uint256 bps = aborts ? _params().abortBps : _params().vanishBps;
         if (aborts) {
@@ -79,7 +78,7 @@ contract KeyingTest is Driver {
         vm.expectRevert(
             abi.encodeWithSelector(IComputeAgreement.NotTheClient.selector, workers[0].device, client)
         );
-        a.postKey("the thief's");
+        a.postKey(workers[0].owner, "the thief's");
         vm.stopPrank();
         assertEq(dispatcher.encryptionKeyOf(workers[0].owner), before, "as it was");
     }
@@ -89,8 +88,7 @@ contract KeyingTest is Driver {
         Books memory before = _books();
         _setAgent(client, workers[0].owner);
         ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
-        vm.prank(workers[0].owner);
-        a.postKey("");
+        _postKey(a, workers[0].owner, "");
         vm.warp(uint256(a.agreement().deadline) + 1);
         a.expire();
         assertEq(before.bonded[0] - _books().bonded[0], 20 * SUN, "it owes a seal now");
@@ -126,8 +124,7 @@ contract KeyingTest is Driver {
     function test_attack_keyInTheLastSecond() public {
         ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         vm.warp(a.agreement().deadline);
-        vm.prank(client);
-        a.postKey("useless");
+        _postKey(a, client, "useless");
         skip(600);
         vm.prank(workers[0].owner);
         a.abort();
@@ -152,24 +149,22 @@ contract KeyingTest is Driver {
     function test_attack_agentRunsAheadOfItsClient() public {
         _setAgent(client, _agent);
         ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
-        vm.prank(_agent);
-        a.postKey("junk");
-        vm.expectRevert(
+        _postKey(a, _agent, "junk");
+        _postKeyRefused(
+            a,
+            client,
             abi.encodeWithSelector(IWorkAgreement.WrongStatus.selector, Status.Working, Status.Keying)
         );
-        vm.prank(client);
-        a.postKey("good");
         // The damage: an attempt, and the worker's fee; the client's money stays.
         vm.prank(workers[0].owner);
         a.abort();
         _setAgent(client, address(0));
         vm.prank(workers[1].owner);
         a.accept();
-        vm.expectRevert(abi.encodeWithSelector(IComputeAgreement.NotTheClient.selector, _agent, client));
-        vm.prank(_agent);
-        a.postKey("junk");
-        vm.prank(client);
-        a.postKey("good");
+        _postKeyRefused(
+            a, _agent, abi.encodeWithSelector(IComputeAgreement.NotTheClient.selector, _agent, client)
+        );
+        _postKey(a, client, "good");
         assertEq(uint8(a.status()), uint8(Status.Working), "goes on without it");
     }
 
@@ -178,11 +173,10 @@ contract KeyingTest is Driver {
         ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         _setAgent(client, _agent);
         _setAgent(client, keeper);
-        vm.expectRevert(abi.encodeWithSelector(IComputeAgreement.NotTheClient.selector, _agent, client));
-        vm.prank(_agent);
-        a.postKey("key");
-        vm.prank(keeper);
-        a.postKey("key");
+        _postKeyRefused(
+            a, _agent, abi.encodeWithSelector(IComputeAgreement.NotTheClient.selector, _agent, client)
+        );
+        _postKey(a, keeper, "key");
         assertEq(uint8(a.status()), uint8(Status.Working), "the one of the moment");
     }
 
@@ -197,11 +191,12 @@ contract KeyingTest is Driver {
         }
         _setAgent(client, keeper);
         for (uint256 i = 0; i < all.length; ++i) {
-            vm.expectRevert(abi.encodeWithSelector(IComputeAgreement.NotTheClient.selector, _agent, client));
-            vm.prank(_agent);
-            all[i].postKey("junk");
-            vm.prank(keeper);
-            all[i].postKey("key");
+            _postKeyRefused(
+                all[i],
+                _agent,
+                abi.encodeWithSelector(IComputeAgreement.NotTheClient.selector, _agent, client)
+            );
+            _postKey(all[i], keeper, "key");
         }
     }
 
@@ -263,6 +258,7 @@ contract KeyingTest is Driver {
     function testFuzz_attack_keyOrExpiryNeverBoth(uint256 waited, uint256 order) public {
         ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         uint256 deadline = a.agreement().deadline;
+        address worker = a.agreement().worker;
         skip(bound(waited, 0, 2 * uint256(_params().keySecs)));
         bool inTime = block.timestamp <= deadline;
         bool posted;
@@ -270,7 +266,7 @@ contract KeyingTest is Driver {
         for (uint256 i = 0; i < 2; ++i) {
             if ((order % 2 + i) % 2 == 0) {
                 vm.prank(client);
-                (posted,) = address(a).call(abi.encodeCall(a.postKey, ("key")));
+                (posted,) = address(a).call(abi.encodeCall(a.postKey, (worker, "key")));
             } else {
                 vm.prank(stranger);
                 (expired,) = address(a).call(abi.encodeCall(a.expire, ()));
@@ -279,6 +275,48 @@ contract KeyingTest is Driver {
         assertEq(posted, inTime, "the key, in time");
         assertEq(expired, !inTime, "the expiry, after it");
         assertEq(uint8(a.status()), uint8(inTime ? Status.Working : Status.Cancelled), "one of both");
+    }
+
+    /// @notice S4. A key is under way, its worker aborts and another accepts before it: the key is refused, by whomever and
+    /// however often it is sent, and the other worker owes nothing until one of its own comes.
+    function testFuzz_attack_keyOnItsWayToAnotherWorker(bool byAgent) public {
+        _setAgent(client, _agent);
+        address sender = byAgent ? _agent : client;
+        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        // `sender` has sent this. Before it:
+        bytes memory underWay = abi.encodeCall(a.postKey, (workers[0].owner, "sealed to worker 0"));
+        vm.prank(workers[0].owner);
+        a.abort();
+        _assertRefused(a, sender, underWay, _wrongStatus(Status.Open));
+        vm.prank(workers[1].owner);
+        a.accept();
+        _assertRefused(a, sender, underWay, _wrongWorker(workers[0].owner, workers[1].owner));
+        assertEq(uint8(a.status()), uint8(Status.Keying), "waits for worker 1's key");
+        _postKey(a, sender, "sealed to worker 1");
+        assertEq(uint8(a.status()), uint8(Status.Working), "which counts");
+        _assertRefused(a, sender, underWay, _wrongStatus(Status.Working));
+        assertEq(dispatcher.workerInfo(workers[1].owner).bonded, STAKE, "no fee for the attack of another");
+        assertLt(dispatcher.workerInfo(workers[0].owner).bonded, STAKE, "who paid one itself");
+        // Who left does not come back, so its name stands for no later attempt.
+        vm.prank(workers[1].owner);
+        a.abort();
+        vm.expectRevert(abi.encodeWithSelector(IComputeAgreement.AlreadyTried.selector, workers[0].owner));
+        vm.prank(workers[0].owner);
+        a.accept();
+    }
+
+    /// @notice S4, by a reorganisation: in the new chain somebody else accepted, in the same attempt.
+    function test_attack_keyAcrossAReorganisation() public {
+        ComputeAgreement a = _buy(_confidentialTerms());
+        uint256 fork = vm.snapshotState();
+        _accept(a);
+        bytes memory underWay = abi.encodeCall(a.postKey, (a.agreement().worker, "sealed to worker 0"));
+        vm.revertToState(fork);
+        vm.prank(workers[1].owner);
+        a.accept();
+        assertEq(a.agreement().attempt, 0, "the attempt is the same");
+        _assertRefused(a, client, underWay, _wrongWorker(workers[0].owner, workers[1].owner));
+        assertEq(uint8(a.status()), uint8(Status.Keying), "still waits");
     }
 
     /// @notice In the last second the worker may still abort for its fee, a second later it is free: nobody can be charged
@@ -294,9 +332,7 @@ contract KeyingTest is Driver {
         vm.expectRevert(late);
         vm.prank(workers[0].owner);
         a.abort();
-        vm.expectRevert(late);
-        vm.prank(client);
-        a.postKey("late");
+        _postKeyRefused(a, client, late);
         a.redeemPayment(workers[0].owner);
         assertEq(uint8(a.ending()), uint8(Ending.NoKey), "a redemption ends it too");
         assertEq(dispatcher.workerInfo(workers[0].owner).bonded, STAKE, "nothing lost");
@@ -312,12 +348,29 @@ contract KeyingTest is Driver {
             abi.encodeWithSelector(IWorkAgreement.WrongStatus.selector, Status.Cancelled, Status.Open)
         );
         a.expire();
-        vm.expectRevert(
+        _postKeyRefused(
+            a,
+            client,
             abi.encodeWithSelector(IWorkAgreement.WrongStatus.selector, Status.Cancelled, Status.Keying)
         );
-        vm.prank(client);
-        a.postKey("late");
         assertEq(dispatcher.payableOf(client), owed, "refunded once");
         _assertConserved();
+    }
+
+    // ------------------------------------------------------------------------------------------------ helpers
+
+    function _assertRefused(ComputeAgreement a, address who, bytes memory call, bytes memory err) private {
+        vm.prank(who);
+        (bool ok, bytes memory answer) = address(a).call(call);
+        assertFalse(ok, "refused");
+        assertEq(answer, err, "for this reason");
+    }
+
+    function _wrongStatus(Status found) private pure returns (bytes memory) {
+        return abi.encodeWithSelector(IWorkAgreement.WrongStatus.selector, found, Status.Keying);
+    }
+
+    function _wrongWorker(address found, address expected) private pure returns (bytes memory) {
+        return abi.encodeWithSelector(IComputeAgreement.WrongWorker.selector, found, expected);
     }
 }

@@ -109,13 +109,13 @@ contract GasTest is Driver {
 
     function test_gas_postKey() public unmetered {
         ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
-        _measure(address(a), client, abi.encodeCall(a.postKey, (new bytes(80))));
+        _measure(address(a), client, abi.encodeCall(a.postKey, (workers[0].owner, new bytes(81))));
     }
 
     function test_gas_postKeyByAgent() public unmetered {
         ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         _setAgent(client, keeper);
-        _measure(address(a), keeper, abi.encodeCall(a.postKey, (new bytes(80))));
+        _measure(address(a), keeper, abi.encodeCall(a.postKey, (workers[0].owner, new bytes(81))));
     }
 
     function test_gas_abortConfidential() public unmetered {

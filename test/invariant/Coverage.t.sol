@@ -16,8 +16,9 @@ contract CoverageTest is Test {
         vm.pauseGasMetering();
         uint256[] memory reached = new uint256[](uint256(type(Ending).max) + 1);
         uint256 slashes = 0;
-        // Keys posted by agents, acceptances refused for want of a key, aborts whose whole fee was burned.
-        uint256[3] memory keys;
+        // Keys posted by agents, acceptances refused for want of a key, aborts whose whole fee was burned, keys refused as
+        // another worker's, keys refused as too long.
+        uint256[5] memory keys;
         for (uint256 round = 0; round < ROUNDS; ++round) {
             World world = new World();
             world.setUp();
@@ -30,6 +31,8 @@ contract CoverageTest is Test {
             keys[0] += world.keysByAgents();
             keys[1] += world.keylessRefused();
             keys[2] += world.abortsBurned();
+            keys[3] += world.keysMisdirected();
+            keys[4] += world.keysTooLong();
         }
         for (uint256 i = 1; i < reached.length; ++i) {
             emit log_named_uint(string.concat("ending ", vm.toString(i)), reached[i]);

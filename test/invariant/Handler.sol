@@ -25,6 +25,9 @@ contract Handler is Registry {
 
     uint256 public keysByAgents;
     uint256 public keylessRefused;
+    /// Keys for somebody else than the worker, and envelopes above the limit, all refused.
+    uint256 public keysMisdirected;
+    uint256 public keysTooLong;
 
     // ------------------------------------------------------------------------------------------------ client
 
@@ -47,7 +50,8 @@ contract Handler is Registry {
         );
     }
 
-    /// @dev By the client, its agent, or somebody who is neither (any more). Succeeds exactly for the first two, in time.
+    /// @dev By the client, its agent, or somebody who is neither (any more), for the worker or another, in an envelope that says
+    /// for whom. Succeeds exactly for the first two, in time, for the worker, within 256 bytes.
     function postKey(uint256 seed) public {
         (bool has, ComputeAgreement a) = _find(seed, Status.Keying);
         if (!has) return;
@@ -56,9 +60,27 @@ contract Handler is Registry {
         address poster = who < 3 || (who < 6 && agent == address(0)) ? a.client() : agent;
         if (who >= 6) poster = [keeper, stranger, _anyKey(seed)][_pick(seed, "other", 3)];
         bool may = (poster == a.client() || poster == agent) && block.timestamp <= a.agreement().deadline;
-        (bool ok,) = _act(poster, address(a), abi.encodeCall(a.postKey, (abi.encode("sealed key", seed))));
-        assertEq(ok, may, "client and agent, in time, nobody else");
-        if (ok && poster != a.client()) ++keysByAgents;
+        may = _postKeyAs(a, poster, may, seed);
+        if (may && poster != a.client()) ++keysByAgents;
+    }
+
+    function _postKeyAs(ComputeAgreement a, address poster, bool may, uint256 seed)
+        private
+        returns (bool ok)
+    {
+        address worker = a.agreement().worker;
+        address named = _pick(seed, "named", 5) == 0 ? _anyWorker(seed).owner : worker;
+        // An address and padding to 81 bytes as usual, to the limit, or to one byte more.
+        uint256 padding = [uint256(49), 49, 49, 224, 225][_pick(seed, "length", 5)];
+        bytes memory envelope = bytes.concat(abi.encode(named), new bytes(padding));
+        (ok,) = _act(poster, address(a), abi.encodeCall(a.postKey, (named, envelope)));
+        assertEq(
+            ok,
+            may && named == worker && envelope.length <= 256,
+            "client and agent, in time, for the worker, within the limit"
+        );
+        if (may && named != worker) ++keysMisdirected;
+        if (may && named == worker && envelope.length > 256) ++keysTooLong;
     }
 
     function cancel(uint256 seed) public {

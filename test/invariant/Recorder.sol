@@ -125,16 +125,21 @@ abstract contract Recorder is Plans {
         }
     }
 
-    /// @dev One envelope an attempt, by the client or its agent, in a status that waits for it.
+    /// @dev One envelope an attempt, by the client or its agent, in a status that waits for it, for the worker.
     function _checkKey(Before memory before, Vm.Log memory log, address actor) private {
         ComputeAgreement a = ComputeAgreement(log.emitter);
         AgreementView memory v = _viewOf(before, address(a));
-        (uint8 attempt,) = abi.decode(log.data, (uint8, bytes));
+        (uint8 attempt, bytes memory envelope) = abi.decode(log.data, (uint8, bytes));
         assertEq(uint8(v.status), uint8(Status.Keying), "it waited for a key");
         assertLe(block.timestamp, v.deadline, "in time");
         assertEq(attempt, v.attempt, "of this attempt");
         assertEq(++keysPosted[address(a)][attempt], 1, "one key an attempt");
         assertEq(_termsOf(a).flags, 1, "confidential work only");
+        assertLe(envelope.length, 256, "within the limit");
+        // The handler's envelopes say whom they are for.
+        if (envelope.length >= 32) {
+            assertEq(_account(bytes32(envelope)), v.worker, "for the worker of this attempt");
+        }
         assertTrue(actor == a.client() || actor == dispatcher.keyAgentOf(a.client()), "client or agent");
     }
 

@@ -149,12 +149,12 @@ abstract contract Registry is Recorder {
         _act(_anyKey(seed), a, data);
     }
 
-    function _anyCall(uint256 seed) private pure returns (bytes memory) {
+    function _anyCall(uint256 seed) private view returns (bytes memory) {
         bytes32 noise = keccak256(abi.encode(seed, "noise"));
         uint256 which = _pick(seed, "selector", 12);
         if (which == 0) return abi.encodeCall(ComputeAgreement.accept, ());
         if (which == 1) return abi.encodeCall(ComputeAgreement.cancel, ());
-        if (which == 2) return abi.encodeCall(ComputeAgreement.postKey, (""));
+        if (which == 2) return abi.encodeCall(ComputeAgreement.postKey, (_anyWorker(seed).owner, ""));
         if (which == 3) return abi.encodeCall(ComputeAgreement.abort, ());
         if (which == 4) return abi.encodeCall(ComputeAgreement.sealResult, (noise, noise, noise));
         if (which == 5) return abi.encodeCall(ComputeAgreement.openDraw, (abi.encode(noise)));

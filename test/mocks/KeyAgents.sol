@@ -22,26 +22,27 @@ contract ContractClient {
         DISPATCHER.setKeyAgent(agent);
     }
 
-    function postKey(ComputeAgreement a, bytes calldata sealedKey) external {
-        a.postKey(sealedKey);
+    function postKey(ComputeAgreement a, address worker, bytes calldata sealedKey) external {
+        a.postKey(worker, sealedKey);
     }
 }
 
 /// @notice A key agent that tries to do more than post one key, in the same transaction and from any call that reaches it.
 contract HostileAgent {
     ComputeAgreement internal immutable AGREEMENT;
+    address internal immutable WORKER;
     /// @notice Calls that came back into this contract.
     uint256 public entered;
     /// @notice What was refused, in the order of the attempts.
     bytes[] public refusals;
 
     constructor(ComputeAgreement a) {
-        AGREEMENT = a;
+        (AGREEMENT, WORKER) = (a, a.agreement().worker);
     }
 
     function attack() external {
-        AGREEMENT.postKey("first");
-        _try(abi.encodeCall(AGREEMENT.postKey, ("second")));
+        AGREEMENT.postKey(WORKER, "first");
+        _try(abi.encodeCall(AGREEMENT.postKey, (WORKER, "second")));
         _try(abi.encodeCall(AGREEMENT.cancel, ()));
         _try(abi.encodeCall(AGREEMENT.abort, ()));
         _try(abi.encodeCall(AGREEMENT.accept, ()));
@@ -61,6 +62,6 @@ contract HostileAgent {
 
     fallback() external payable {
         ++entered;
-        AGREEMENT.postKey("from inside");
+        AGREEMENT.postKey(WORKER, "from inside");
     }
 }

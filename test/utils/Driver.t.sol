@@ -31,6 +31,21 @@ abstract contract Driver is Base {
         a.accept();
     }
 
+    /// @dev By `who`, for the worker of the moment.
+    function _postKey(ComputeAgreement a, address who, bytes memory sealedKey) internal {
+        address worker = a.agreement().worker;
+        vm.prank(who);
+        a.postKey(worker, sealedKey);
+    }
+
+    /// @dev The same, refused with `err`.
+    function _postKeyRefused(ComputeAgreement a, address who, bytes memory err) internal {
+        address worker = a.agreement().worker;
+        vm.expectRevert(err);
+        vm.prank(who);
+        a.postKey(worker, "refused");
+    }
+
     function _seal(ComputeAgreement a) internal {
         address worker = a.agreement().worker;
         bytes32 root = TestTree.build(_digests(_termsOf(a).leafCount)).root();
@@ -124,10 +139,7 @@ abstract contract Driver is Base {
         if (target == Status.Open) return a;
         _accept(a);
         if (target == Status.Keying) return a;
-        if (t.flags == 1) {
-            vm.prank(client);
-            a.postKey("sealed key");
-        }
+        if (t.flags == 1) _postKey(a, client, "sealed key");
         if (target == Status.Working) return a;
         _seal(a);
         if (target == Status.Sealed) return a;

@@ -180,6 +180,40 @@ impl Chain {
         self.dispatcher().deviceInfo(device).call().await.map_err(call("a device's entry", to))
     }
 
+    /// The X25519 key that messages to an account are sealed to, or zero.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn encryption_key_of(&self, account: Address) -> Result<B256, ChainError> {
+        let to = self.deployment.dispatcher;
+        self.dispatcher().encryptionKeyOf(account).call().await.map_err(call("an encryption key", to))
+    }
+
+    /// The key with which a worker entered an agreement: its device's, or its own.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn entered_with(&self, agreement: Address, worker: Address) -> Result<Address, ChainError> {
+        let to = self.deployment.dispatcher;
+        let lock = self.dispatcher().lockOf(agreement, worker).call().await;
+        Ok(lock.map_err(call("the lock of a worker", to))?.device)
+    }
+
+    /// The sealed session key that was posted in an attempt.
+    ///
+    /// # Errors
+    /// When there is no such event (yet).
+    pub async fn posted_key(&self, address: Address, since: u64, attempt: u8) -> Result<Bytes, ChainError> {
+        let logs = self.logs(address, IComputeAgreement::KeyPosted::SIGNATURE_HASH, since).await?;
+        let events = logs.iter().rev().filter_map(|log| IComputeAgreement::KeyPosted::decode_log(&log.inner).ok());
+        let mut of_attempt = events.filter(|event| event.attempt == attempt);
+        let event = of_attempt.next().ok_or_else(|| {
+            let text = format!("no KeyPosted event of {address} in attempt {attempt}; the node lags or answers wrongly");
+            ChainError::Unexpected(text)
+        })?;
+        Ok(event.data.sealedKey)
+    }
+
     /// Tickets of a worker in a past epoch.
     ///
     /// # Errors
@@ -290,7 +324,8 @@ impl Chain {
         while from <= head {
             let to = head.min(from + LOG_CHUNK_BLOCKS - 1);
             let filter = Filter::new().address(address).event_signature(topic).from_block(from).to_block(to);
-            logs.extend(self.rpc.provider().get_logs(&filter).await.map_err(rpc)?);
+            let found = self.rpc.provider().get_logs(&filter).await.map_err(rpc)?;
+            logs.extend(found.into_iter().filter(|log| !log.removed));
             from = to + 1;
         }
         Ok(logs)

@@ -76,6 +76,10 @@ pub struct Layer {
     /// File whose first line is the password of the owner's keystore; by default that of the device's.
     #[arg(long, env = "SUNWORK_WORKER_OWNER_PASSWORD_FILE", global = true)]
     pub owner_password_file: Option<PathBuf>,
+    /// Keystore of the encryption secret, for confidential work; by default the one in the data folder. All devices of a
+    /// worker must hold the same one: copy it from the first. It is opened with the device's password.
+    #[arg(long, env = "SUNWORK_WORKER_ENCRYPTION_KEYSTORE", global = true)]
+    pub encryption_keystore: Option<PathBuf>,
     /// Classes to join, by name; by default the one of this machine.
     #[arg(long, env = "SUNWORK_WORKER_CLASSES", value_delimiter = ',', global = true)]
     pub classes: Option<Vec<String>>,
@@ -187,6 +191,7 @@ impl Layer {
             password_file,
             owner_keystore,
             owner_password_file,
+            encryption_keystore,
             classes,
             docker_host,
             max_milli_cpu,

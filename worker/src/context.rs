@@ -1,12 +1,14 @@
 //! What every supervisor of one worker shares.
 use std::sync::Arc;
 
-use alloy::primitives::Address;
+use alloy::{primitives::Address, signers::local::PrivateKeySigner};
 use futures::future::BoxFuture;
 use sunwork_edge::{
     TxManager,
     blobs::{BlobClient, BlobError},
+    mail::MailClient,
 };
+use sunwork_protocol::envelope::SecretKey;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +32,12 @@ pub struct Context {
     pub journal: Arc<Journal>,
     /// Bytes from and to oracles.
     pub blobs: BlobClient,
+    /// Sealed messages to and from the other parties.
+    pub mail: MailClient,
+    /// Signs mail: the same key as that of `tx`.
+    pub signer: PrivateKeySigner,
+    /// Opens what is sealed to us; without it only public work is done.
+    pub encryption: Option<SecretKey>,
     /// Runs leaves.
     pub runtime: Arc<dyn Runtime>,
     /// Files.

@@ -7,7 +7,8 @@ use std::{
 };
 
 /// All points. Journal: before and after a record is durable. Transactions: `signed` is after the log and before the
-/// broadcast, `sent` after it, `mined` after its outcome is logged.
+/// broadcast, `sent` after it, `mined` after its outcome is logged. The session key (`key`, `key_sent`) is only met in
+/// confidential work, logs (`logs_sent`) only where the client named a key for them.
 pub const POINTS: &[&str] = &[
     "journal.seen.before",
     "journal.seen.after",
@@ -19,10 +20,18 @@ pub const POINTS: &[&str] = &[
     "journal.refused.after",
     "journal.working.before",
     "journal.working.after",
+    "journal.holding.before",
+    "journal.holding.after",
+    "journal.key.before",
+    "journal.key.after",
     "journal.leaf.before",
     "journal.leaf.after",
     "journal.bundle.before",
     "journal.bundle.after",
+    "journal.key_sent.before",
+    "journal.key_sent.after",
+    "journal.logs_sent.before",
+    "journal.logs_sent.after",
     "journal.claiming.before",
     "journal.claiming.after",
     "journal.verdict.before",
@@ -40,6 +49,8 @@ pub const POINTS: &[&str] = &[
     "journal.tx_resolved.before",
     "journal.tx_resolved.after",
     "bundle.uploaded",
+    "key.sent",
+    "logs.sent",
     "tx.accept.signed",
     "tx.accept.sent",
     "tx.accept.mined",

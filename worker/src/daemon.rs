@@ -3,8 +3,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use alloy::primitives::Address;
 use eyre::{WrapErr, bail, eyre};
-use sunwork_edge::{Deployment, Rpc, TxManager, blobs::BlobClient, rpc};
-use sunwork_protocol::abi::IWorkerDispatcher::AgreementBought;
+use sunwork_edge::{Deployment, Rpc, TxManager, blobs::BlobClient, mail::MailClient, rpc};
+use sunwork_protocol::{abi::IWorkerDispatcher::AgreementBought, envelope::SecretKey};
 use tokio::{
     sync::{Semaphore, watch},
     task::{AbortHandle, JoinSet},
@@ -18,6 +18,7 @@ use crate::{
     folder::Folder,
     identity,
     journal::{Header, Journal, Record, VERSION},
+    refusal::Refusal,
     runtime::{Docker, DockerConfig, Runtime},
     supervisor::{Supervisor, SupervisorError},
     view::Head,
@@ -43,6 +44,7 @@ pub async fn run(settings: Layer, shutdown: CancellationToken) -> eyre::Result<(
     let deployment = Deployment::load(settings.deployment()?)?;
     let signer = identity::device_key(&settings, &folder)?;
     let device = signer.address();
+    let encryption = identity::encryption_key(&settings, &folder)?;
     tracing::info!(%device, data_dir = %folder.root().display(), chain_id = deployment.chain_id, "starting");
 
     let Some(rpc) = until_there(&shutdown, || connect(&settings, &deployment)).await? else { return Ok(()) };
@@ -52,6 +54,8 @@ pub async fn run(settings: Layer, shutdown: CancellationToken) -> eyre::Result<(
     if me.is_zero() {
         bail!("the device key {device} acts for no worker; run `sunwork-worker register` with the owner's key first");
     }
+
+    say_who_reads(&chain, me, encryption.as_ref()).await;
 
     let header =
         Header { version: VERSION, chain_id: deployment.chain_id, dispatcher: deployment.dispatcher, worker: me };
@@ -66,12 +70,16 @@ pub async fn run(settings: Layer, shutdown: CancellationToken) -> eyre::Result<(
     let Some(docker) = engine else { return Ok(()) };
 
     let (heads_out, heads) = watch::channel(Head::default());
-    let tx = TxManager::new(rpc, signer, journal.clone());
+    let tx = TxManager::new(rpc, signer.clone(), journal.clone());
+    let oracles = settings.oracle()?.to_vec();
     let ctx = Arc::new(Context {
         chain,
         tx,
         journal,
-        blobs: BlobClient::new(settings.oracle()?.to_vec()),
+        blobs: BlobClient::new(oracles.clone()),
+        mail: MailClient::new(oracles, deployment.chain_id),
+        signer,
+        encryption,
         runtime: Arc::new(docker.clone()) as Arc<dyn Runtime>,
         folder,
         leaf_permits: Arc::new(Semaphore::new(limits.parallel_leaves as usize)),
@@ -104,6 +112,18 @@ pub async fn run(settings: Layer, shutdown: CancellationToken) -> eyre::Result<(
     }
     tracing::info!("stopped");
     ended
+}
+
+/// Confidential work is refused one by one; why is said once at the start.
+async fn say_who_reads(chain: &Chain, me: Address, own: Option<&SecretKey>) {
+    let refusal = match (own, chain.encryption_key_of(me).await) {
+        (None, _) => Refusal::NoEncryptionKey,
+        (Some(own), Ok(published)) if published != own.public() => {
+            Refusal::EncryptionKey { own: own.public(), published }
+        }
+        _ => return,
+    };
+    tracing::warn!("public work only: {refusal}");
 }
 
 /// What the chain must tell before anything can start.

@@ -4,8 +4,10 @@
 //! lock                     held while a worker runs
 //! journal                  see [`crate::journal`]
 //! keys/{owner,device}/     keystores
+//! keys/encryption/         keystore of the secret that session keys are sealed to; the same file on all devices of a worker
 //! password                 made by `init` when no password file is given
-//! agreements/<address>/    inputs/  out/<leaf>/  bodies/<leaf>  bundle  theirs (the worker's bundle, as verifier)
+//! agreements/<address>/    inputs/ (as the app sees them, in clear)  sealed/<index> (encrypted inputs)  out/<leaf>/
+//!                          bodies/<leaf>  logs/<leaf>  bundle  theirs (the worker's bundle, as verifier)
 //! images/                  archives on their way into the engine
 //! ```
 use std::{
@@ -95,7 +97,7 @@ impl Folder {
         self.root.join("images")
     }
 
-    /// Keystores of one kind, "owner" or "device".
+    /// Keystores of one kind, "owner", "device" or "encryption".
     pub fn keys(&self, kind: &str) -> PathBuf {
         self.root.join("keys").join(kind)
     }
@@ -123,13 +125,28 @@ impl AgreementFolder {
     /// # Errors
     /// When they cannot be made.
     pub fn create(&self) -> std::io::Result<()> {
-        std::fs::create_dir_all(self.inputs())?;
-        std::fs::create_dir_all(self.root.join("bodies"))
+        use std::os::unix::fs::DirBuilderExt;
+        // Decrypted inputs are nobody else's business. What is below is reachable for the engine, which mounts it.
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root)?;
+        for name in ["inputs", "sealed", "bodies", "logs"] {
+            std::fs::create_dir_all(self.root.join(name))?;
+        }
+        Ok(())
     }
 
     /// Inputs, as the app sees them.
     pub fn inputs(&self) -> PathBuf {
         self.root.join("inputs")
+    }
+
+    /// An encrypted input.
+    pub fn sealed(&self, index: usize) -> PathBuf {
+        self.root.join("sealed").join(index.to_string())
+    }
+
+    /// What the leaves printed, a file each.
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("logs")
     }
 
     /// Inputs on their way.
@@ -169,21 +186,41 @@ impl AgreementFolder {
     }
 }
 
-/// Writes a file so that it is there whole or not at all, whatever happens.
+/// Writes a file that only its owner reads, so that it is there whole or not at all, whatever happens.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn write_durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
     let mut draft = path.as_os_str().to_owned();
     draft.push(".draft");
-    let mut file = File::create(&draft)?;
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&draft)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&draft, path)?;
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
+    }
+}
+
+/// SHA-256 and length of everything that `source` gives, read in pieces.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn sha256_of(mut source: impl std::io::Read) -> std::io::Result<([u8; 32], u64)> {
+    use sha2::{Digest, Sha256};
+    let (mut hasher, mut length, mut piece) = (Sha256::new(), 0, vec![0; 64 << 10]);
+    loop {
+        let count = match source.read(&mut piece) {
+            Ok(0) => return Ok((hasher.finalize().into(), length)),
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        hasher.update(&piece[..count]);
+        length += count as u64;
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use alloy::{primitives::Address, signers::local::PrivateKeySigner};
 use eyre::{WrapErr, bail, eyre};
 use sunwork_edge::keystore;
-use sunwork_protocol::abi::SunToken;
+use sunwork_protocol::{abi::SunToken, envelope::SecretKey};
 
 use crate::{amount::Unit, chain::Chain, config::Layer, folder::Folder};
 
@@ -24,6 +24,22 @@ pub fn device_key(settings: &Layer, folder: &Folder) -> eyre::Result<PrivateKeyS
 pub fn owner_key(settings: &Layer, folder: &Folder) -> eyre::Result<PrivateKeySigner> {
     let password = settings.owner_password_file.as_deref().or(settings.password_file.as_deref());
     key("owner", settings.owner_keystore.as_deref(), password, folder)
+}
+
+/// The key that session keys are sealed to; `None` when there is no keystore for it, and the worker does public work only.
+/// A keystore holds 32 secret bytes; the X25519 key is derived from them.
+///
+/// # Errors
+/// When there is one and it cannot be opened.
+pub fn encryption_key(settings: &Layer, folder: &Folder) -> eyre::Result<Option<SecretKey>> {
+    let given = settings.encryption_keystore.clone();
+    if given.or(stored_key("encryption", folder)?).is_none() {
+        return Ok(None);
+    }
+    let given = settings.encryption_keystore.as_deref();
+    let stored = key("encryption", given, settings.password_file.as_deref(), folder)
+        .wrap_err("opening the encryption key, which has the device's password")?;
+    Ok(Some(SecretKey::derive(&stored.to_bytes().0)))
 }
 
 fn key(kind: &str, given: Option<&Path>, password: Option<&Path>, folder: &Folder) -> eyre::Result<PrivateKeySigner> {

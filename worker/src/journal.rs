@@ -17,7 +17,7 @@ pub mod record;
 pub mod state;
 
 pub use record::{Header, Record, VERSION};
-pub use state::{Agreement, State};
+pub use state::{Agreement, SealedKey, State};
 
 use crate::crash;
 

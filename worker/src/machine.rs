@@ -7,21 +7,26 @@
 //!              as worker                                   as verifier
 //! Open         Prepare -> Accept                           Prepare (image and inputs will be needed)
 //! Keying       Wait for the client
-//! Working      ComputeLeaves -> UploadBundle -> SealResult
-//!              (Abort when it cannot be done)
+//! Working      OpenKey -> ComputeLeaves -> UploadBundle
+//!              -> SealResult (Abort when it cannot be done)
 //! Sealed       OpenDraw once the round's block exists      OpenDraw, a little later
 //! Drawing      Wait                                        Claim -> ComputeSamples
-//! Verifying    Wait                                        ComputeSamples -> CheckBundle -> SealVerdict (or Decline)
+//! Verifying    SendKeys                                    FetchKey -> ComputeSamples -> CheckBundle -> SealVerdict
+//!                                                          (or Decline; without a key by half of the window)
 //! Revealing    Reveal                                      Wait
-//! Opening      Wait                                        OpenVerification
-//! Settled,     Redeem -> Done                              Redeem -> Done
+//! Opening      SendLogs                                    OpenVerification
+//! Settled,     Redeem -> SendLogs -> Done                  Redeem -> Done
 //! Cancelled
 //! any, late    Expire                                      Expire (Working: candidates, a little later)
 //! ```
+//! OpenKey, SendKeys and FetchKey are for confidential work only: the session key comes with the start of the work, and a
+//! verifier's when the claim window has closed. Logs are sent when our attempt is over, and only where nothing else is to do.
+use std::collections::BTreeSet;
+
 use alloy::primitives::{Address, B256, U256};
 use sunwork_protocol::{draw, status::Status, terms::ComputeTerms};
 
-use crate::view::{Head, View};
+use crate::view::{Head, Slot, View};
 
 /// Parameters of the deployment that the machine needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +55,41 @@ pub enum DeclineReason {
     ImageUnusable = 4,
     /// This machine failed.
     OwnFailure = 5,
+    /// The worker sent no session key in time.
+    KeyMissing = 6,
+    /// The session key is not the one that the terms commit to.
+    KeyInvalid = 7,
+    /// An input does not decrypt, or the private job does not fit the specification.
+    InputInvalid = 8,
+}
+
+impl DeclineReason {
+    /// What it means, for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::BundleMissing => "no oracle has the worker's result blob",
+            Self::BundleInvalid => "the result blob is not what the worker announced",
+            Self::InputMissing => "an input cannot be had",
+            Self::ImageUnusable => "the image cannot be had or run",
+            Self::OwnFailure => "the machine failed",
+            Self::KeyMissing => "no session key came in time",
+            Self::KeyInvalid => "the session key is not the one that the terms commit to",
+            Self::InputInvalid => "an input does not decrypt, or the private job does not fit the specification",
+        }
+    }
+}
+
+/// How far the session key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// It is here, or the work is public and needs none.
+    Here,
+    /// Not looked for yet.
+    Unknown,
+    /// Looked for, and not there.
+    Missing,
+    /// Looked for, and only something else than the key that the terms commit to was there.
+    Wrong,
 }
 
 /// How far the preparation (image, inputs, own limits) is.
@@ -110,6 +150,12 @@ pub struct Local {
     pub work: Work,
     /// As verifier.
     pub verification: Verification,
+    /// The session key.
+    pub key: Key,
+    /// Verifiers that we sent the session key to, as worker of this attempt.
+    pub keys_sent: BTreeSet<Address>,
+    /// The attempt of ours whose logs the client has not got yet.
+    pub logs_of: Option<u8>,
     /// Our best ticket of this draw, once computed; `None` without stake in it.
     pub ticket: Option<(u64, U256)>,
     /// We had a lock in this agreement at some time.
@@ -131,6 +177,8 @@ pub enum Action {
     Prepare,
     /// Take the work.
     Accept,
+    /// Find the session key that was posted for us, and check it.
+    OpenKey,
     /// Run the leaves that are missing.
     ComputeLeaves,
     /// Make the bundle and store it at an oracle.
@@ -143,6 +191,10 @@ pub enum Action {
     OpenDraw,
     /// Claim a slot with this ticket.
     Claim(u64),
+    /// Seal the session key to the drawn verifiers that have not got it.
+    SendKeys,
+    /// Look into the mailbox for the session key.
+    FetchKey,
     /// Run the sampled leaves that are missing.
     ComputeSamples,
     /// Fetch the worker's bundle and check it against its announcement.
@@ -157,6 +209,8 @@ pub enum Action {
     OpenVerification,
     /// Move it on after a deadline.
     Expire,
+    /// Send the client what its app printed.
+    SendLogs,
     /// Collect what is owed.
     Redeem,
     /// Nothing until the chain moves; the reason is for people.
@@ -167,6 +221,27 @@ pub enum Action {
 
 /// The one decision.
 pub fn next_action(view: &View, local: &Local, me: Address, head: Head) -> Action {
+    match what_counts(view, local, me, head) {
+        // Logs are a service: everything that money hangs on goes before them.
+        Action::Wait(_) | Action::Done if owes_logs(view, local, me) => Action::SendLogs,
+        action => action,
+    }
+}
+
+/// True when our attempt is over and the client has not got its logs. Before the reveal they could hold the unpaid result.
+/// A worker that is not ours is no proof: a node that lags shows the time before our accept.
+fn owes_logs(view: &View, local: &Local, me: Address) -> bool {
+    let over = |attempt| view.attempt > attempt || view.status.is_final() || is_revealed(view, attempt, me);
+    local.logs_of.is_some_and(over)
+}
+
+/// True when the results of our attempt are open to the client.
+pub fn is_revealed(view: &View, attempt: u8, me: Address) -> bool {
+    let ours = view.attempt == attempt && view.worker == me;
+    ours && matches!(view.status, Status::Opening | Status::Settled)
+}
+
+fn what_counts(view: &View, local: &Local, me: Address, head: Head) -> Action {
     let role = Role::of(view, me);
     if !view.status.is_final() && head.timestamp > view.deadline && (role != Role::None) {
         return late(view, role);
@@ -193,7 +268,8 @@ pub fn next_action(view: &View, local: &Local, me: Address, head: Head) -> Actio
         Status::Sealed => sealed(view, local, me, role, head),
         Status::Drawing => drawing(view, local, me, role, head),
         Status::Verifying => match role {
-            Role::Verifier => verifying(view, local, me),
+            Role::Verifier => verifying(view, local, me, head),
+            Role::Worker if lacks_key(view, local) => Action::SendKeys,
             _ => Action::Wait("the drawn verifiers compute"),
         },
         Status::Revealing => match role {
@@ -255,6 +331,7 @@ fn working(local: &Local, role: Role) -> Action {
         return Action::Wait("another worker computes");
     }
     match local.work {
+        Work::Computing if local.key != Key::Here => Action::OpenKey,
         Work::Computing => Action::ComputeLeaves,
         Work::Computed => Action::UploadBundle,
         Work::Bundled => Action::SealResult,
@@ -280,6 +357,8 @@ fn drawing(view: &View, local: &Local, me: Address, role: Role, head: Head) -> A
     match role {
         Role::Worker => Action::Wait("verifiers claim their slots"),
         Role::Verifier => match local.verification {
+            // In a second window it may have come in the first one.
+            Verification::Computing if local.key != Key::Here => Action::Wait("the key comes after the claim window"),
             Verification::Computing => Action::ComputeSamples,
             // The contract takes a decline only from who was drawn, and that is known when the window has closed.
             _ => Action::Wait("the claim window is open"),
@@ -324,11 +403,25 @@ pub fn threshold(view: &View, local: &Local, now: u64) -> U256 {
     draw::threshold(view.class_units, u64::from(local.terms.verifiers) * draw_factor, step)
 }
 
-fn verifying(view: &View, local: &Local, me: Address) -> Action {
+/// A drawn verifier must get the session key from us; who has sealed needs it no more.
+fn lacks_key(view: &View, local: &Local) -> bool {
+    let waits = |slot: &Slot| slot.seal.is_zero() && !local.keys_sent.contains(&slot.verifier);
+    local.terms.is_confidential() && local.key == Key::Here && view.slots.iter().any(waits)
+}
+
+fn verifying(view: &View, local: &Local, me: Address, head: Head) -> Action {
     if !unsealed(view, me) {
         return Action::Wait("the other verifiers compute");
     }
+    // The other half of the window is for the computation, or for others to be drawn.
+    let key_due = view.deadline.saturating_sub(u64::from(local.terms.verify_secs) / 2);
     match local.verification {
+        Verification::Computing if local.key != Key::Here => match local.key {
+            Key::Missing if head.timestamp >= key_due => Action::Decline(DeclineReason::KeyMissing),
+            Key::Wrong if head.timestamp >= key_due => Action::Decline(DeclineReason::KeyInvalid),
+            // A worker that was restarted late looks once all the same.
+            _ => Action::FetchKey,
+        },
         Verification::Computing => Action::ComputeSamples,
         Verification::Computed => Action::CheckBundle,
         Verification::Checked => Action::SealVerdict,

@@ -1,9 +1,13 @@
 //! Why this worker takes no part in an agreement: one enumerated reason with the measured value and the limit.
 use std::fmt;
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
-use sunwork_protocol::terms::{ComputeSpec, ComputeTerms};
+use sunwork_protocol::{
+    private_job::{JOB_INPUT_NAME, MAX_JOB_BYTES, PrivateJobError},
+    segments,
+    terms::{ComputeSpec, ComputeTerms},
+};
 
 use crate::config::Limits;
 
@@ -14,8 +18,12 @@ use crate::config::Limits;
 pub enum Refusal {
     /// The specification cannot be read, or is not the one that the terms commit to.
     Specification { message: String },
-    /// Only public work is done by this version.
+    /// Written by versions that did public work only.
     Confidential,
+    /// Confidential work, and no key to read it with.
+    NoEncryptionKey,
+    /// Confidential work, and the key that clients would seal to is not ours.
+    EncryptionKey { own: B256, published: B256 },
     /// Only proof of contribution is known to this version.
     TrustLevel { asked: u8, known: u8 },
     /// Another platform than the class promises.
@@ -51,6 +59,19 @@ impl fmt::Display for Refusal {
         match self {
             Self::Specification { message } => write!(f, "the specification cannot be used: {message}"),
             Self::Confidential => f.write_str("the work is confidential, this version does public work only"),
+            Self::NoEncryptionKey => f.write_str(
+                "the work is confidential, and this worker has no encryption key; run `sunwork-worker init` and \
+                 `sunwork-worker register`, then restart it (other devices of the worker need the same key file)",
+            ),
+            Self::EncryptionKey { own, published } if published.is_zero() => write!(
+                f,
+                "the work is confidential, and the encryption key {own} is not published; run `sunwork-worker register`"
+            ),
+            Self::EncryptionKey { own, published } => write!(
+                f,
+                "the work is confidential, and the published encryption key is {published}, this device holds {own}; copy \
+                 keys/encryption of the device that has it here and restart, or publish this one: `sunwork-worker register`"
+            ),
             Self::TrustLevel { asked, known } => write!(f, "trust level {asked} is asked, this version knows {known}"),
             Self::Platform { asked, class } => write!(f, "the platform is {asked}, expected that of the class {class}"),
             Self::Leaves { asked, limit } => write!(f, "{asked} leaves > limit {limit}"),
@@ -78,9 +99,7 @@ impl fmt::Display for Refusal {
 /// # Errors
 /// The first reason against it.
 pub fn check(terms: &ComputeTerms, spec: &ComputeSpec, class_name: &str, limits: &Limits) -> Result<(), Refusal> {
-    if terms.is_confidential() {
-        return Err(Refusal::Confidential);
-    }
+    shape(terms, spec)?;
     if terms.trust_level != 1 {
         return Err(Refusal::TrustLevel { asked: terms.trust_level, known: 1 });
     }
@@ -104,6 +123,31 @@ pub fn check(terms: &ComputeTerms, spec: &ComputeSpec, class_name: &str, limits:
     over(asked_bytes, limit_bytes, |asked_bytes, limit_bytes| Refusal::Inputs { asked_bytes, limit_bytes })
 }
 
+/// What confidential work must look like before it is decrypted, so that nobody locks stake for what can only be aborted.
+fn shape(terms: &ComputeTerms, spec: &ComputeSpec) -> Result<(), Refusal> {
+    let refuse = |message: String| Err(Refusal::Specification { message });
+    let committed = !spec.key_commitment.is_zero();
+    if terms.is_confidential() != committed {
+        let is = |yes: bool| if yes { "confidential" } else { "public" };
+        return refuse(format!("by the terms it is {}, by its key commitment {}", is(!committed), is(committed)));
+    }
+    if !committed {
+        return Ok(());
+    }
+    let job = spec.inputs.first().filter(|job| job.name == JOB_INPUT_NAME && spec.args.is_empty());
+    let Some(job) = job else { return refuse(PrivateJobError::NoJob.to_string()) };
+    let longest = segments::sealed_len(MAX_JOB_BYTES as u64);
+    if job.size_bytes > longest {
+        return refuse(format!("the encrypted job has {} bytes, expected at most {longest}", job.size_bytes));
+    }
+    for input in &spec.inputs {
+        if let Err(error) = segments::plain_len(input.size_bytes) {
+            return refuse(format!("input {:?}: {error}", input.name));
+        }
+    }
+    Ok(())
+}
+
 fn over<T: PartialOrd>(asked: T, limit: T, refusal: impl FnOnce(T, T) -> Refusal) -> Result<(), Refusal> {
     if asked > limit { Err(refusal(asked, limit)) } else { Ok(()) }
 }
@@ -111,8 +155,7 @@ fn over<T: PartialOrd>(asked: T, limit: T, refusal: impl FnOnce(T, T) -> Refusal
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy::primitives::B256;
-    use sunwork_protocol::terms::Input;
+    use sunwork_protocol::terms::{FLAG_CONFIDENTIAL, Input};
 
     fn spec() -> ComputeSpec {
         ComputeSpec {
@@ -162,7 +205,6 @@ mod tests {
             change(&mut terms, &mut spec, &mut limits);
             check(&terms, &spec, class, &limits).unwrap_err()
         };
-        assert_eq!(with(&|t, _, _| t.flags = 1), Refusal::Confidential);
         assert_eq!(with(&|t, _, _| t.trust_level = 2), Refusal::TrustLevel { asked: 2, known: 1 });
         assert_eq!(with(&|_, _, l| l.max_memory_mib = 63), Refusal::Memory { asked_mib: 64, limit_mib: 63 });
         assert_eq!(with(&|_, _, l| l.min_reward = 11), Refusal::Reward { most: 10, least: 11 });
@@ -177,5 +219,30 @@ mod tests {
         assert!(matches!(with(&|_, _, l| l.max_leaves = 3), Refusal::Leaves { .. }));
         let text = with(&|_, _, l| l.max_memory_mib = 63).to_string();
         assert_eq!(text, "memory 64 MiB > limit 63 MiB");
+    }
+
+    #[test]
+    fn confidential_work_that_cannot_be_decrypted_is_refused_before_stake_is_locked() {
+        let sealed = |name: &str, size_bytes| Input { name: name.into(), sha256: B256::ZERO, size_bytes };
+        let good = ComputeSpec {
+            key_commitment: B256::repeat_byte(1),
+            inputs: vec![sealed("job", 1040), sealed("1", 16)],
+            ..spec()
+        };
+        let hidden = ComputeTerms { flags: FLAG_CONFIDENTIAL, ..terms() };
+        let refused = |terms: &ComputeTerms, spec: &ComputeSpec| {
+            let refusal = check(terms, spec, "linux/amd64+docker", &Limits::default()).unwrap_err();
+            assert!(matches!(refusal, Refusal::Specification { .. }));
+            refusal.to_string()
+        };
+        assert_eq!(check(&hidden, &good, "linux/amd64+docker", &Limits::default()), Ok(()));
+        assert!(refused(&hidden, &spec()).contains("by the terms it is confidential, by its key commitment public"));
+        assert!(refused(&terms(), &good).contains("by the terms it is public, by its key commitment confidential"));
+        let with = |inputs| ComputeSpec { inputs, ..good.clone() };
+        assert!(refused(&hidden, &with(vec![sealed("1", 16)])).contains("an input named \"job\" first"));
+        assert!(refused(&hidden, &with(vec![])).contains("an input named \"job\" first"));
+        assert!(refused(&hidden, &ComputeSpec { args: vec!["-x".into()], ..good.clone() }).contains("no arguments"));
+        assert!(refused(&hidden, &with(vec![sealed("job", 1 << 20)])).contains("at most 262208"));
+        assert!(refused(&hidden, &with(vec![sealed("job", 1040), sealed("1", 15)])).contains("input \"1\""));
     }
 }

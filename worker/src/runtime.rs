@@ -20,9 +20,11 @@ pub mod cage;
 pub mod classify;
 pub mod docker;
 pub mod output;
+pub mod printed;
 
 pub use docker::{Docker, DockerConfig};
 pub use output::leaf_plaintext;
+pub use printed::{Printed, Printing};
 
 /// Folder of the inputs inside the cage, read-only.
 pub const INPUT_DIR: &str = "/iexec_in";
@@ -111,6 +113,8 @@ pub struct LeafJob {
     pub out_dir: PathBuf,
     /// What it may use.
     pub limits: Limits,
+    /// Collects what the app prints; of the last try, where there are several.
+    pub printing: Printing,
     /// Name of the container, unique per agreement and leaf; what a killed worker left under it is removed first.
     pub name: String,
 }
@@ -124,6 +128,8 @@ pub struct LeafRun {
     pub message: String,
     /// The declared file or folder, below [`LeafJob::out_dir`]; only for a completed leaf.
     pub output: Option<PathBuf>,
+    /// What the app printed.
+    pub log: Printed,
 }
 
 /// Why an engine could not say how a leaf ends. Nothing of this is the app's result.

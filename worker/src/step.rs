@@ -6,6 +6,9 @@ use crate::{chain::ChainError, journal::JournalError};
 /// Why a step did not do what it should. None of these is an end: the chain's view decides what comes next.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
+    /// Nothing is wrong, somebody else has not done its part yet: look again at the next block.
+    #[error("{0}")]
+    NotYet(String),
     /// Try again a little later.
     #[error("{0}")]
     Retry(String),
@@ -47,8 +50,8 @@ impl From<TxError> for StepError {
     fn from(error: TxError) -> Self {
         match error {
             TxError::Reverted { reason, name, .. } => Self::Refused { name, reason },
-            TxError::Temporary { .. } => Self::Retry(error.to_string()),
-            TxError::Stop { .. } => Self::Stuck(error.to_string()),
+            error if error.is_temporary() => Self::Retry(error.to_string()),
+            error => Self::Stuck(error.to_string()),
         }
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! A step that takes long (fetching, computing, storing) is dropped as soon as the chain asks for something else. What a
 //! step has done is in the journal; what it was doing is found again by the next look.
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicU32},
+    time::Duration,
+};
 
 use alloy::primitives::{Address, B256, U256, keccak256};
 use sunwork_protocol::{
@@ -15,15 +18,21 @@ use crate::{
     chain::ChainError,
     context::Context,
     journal::{Agreement, JournalError, Record, record::BarredFrom},
-    machine::{Action, DeclineReason, Local, Preparation, Verification, Work, next_action},
+    machine::{Action, DeclineReason, Key, Local, Preparation, Verification, Work, next_action},
     refusal::Refusal,
     step::StepError,
     view::{Head, View},
 };
 
+mod keys;
+mod logs;
 mod prepare;
+mod unlock;
 mod verify;
 mod work;
+
+use logs::SealedLogs;
+use unlock::Clear;
 
 /// Longest pause after failures; short against every deadline.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
@@ -51,6 +60,12 @@ pub struct Supervisor {
     /// Our best ticket, by draw.
     ticket: Option<(B256, Option<(u64, U256)>)>,
     final_since: Option<u64>,
+    /// What leaves are run with, once it is readable.
+    clear: OnceLock<Arc<Clear>>,
+    /// What the last look for the session key found.
+    key_seen: Mutex<Key>,
+    sealed_logs: tokio::sync::OnceCell<SealedLogs>,
+    log_tries: AtomicU32,
     last: Option<Action>,
     failures: u32,
 }
@@ -73,6 +88,10 @@ impl Supervisor {
                 client: known.client,
                 ticket: None,
                 final_since: None,
+                clear: OnceLock::new(),
+                key_seen: Mutex::new(Key::Unknown),
+                sealed_logs: tokio::sync::OnceCell::new(),
+                log_tries: AtomicU32::new(0),
                 last: None,
                 failures: 0,
             })),
@@ -124,6 +143,11 @@ impl Supervisor {
 
     /// Notes a failure and says how long to pause.
     fn failed(&mut self, error: StepError) -> Result<Duration, SupervisorError> {
+        if let StepError::NotYet(reason) = &error {
+            tracing::debug!(agreement = %self.address, action = ?self.last, reason, "waiting");
+            self.failures = 0;
+            return Ok(Duration::ZERO);
+        }
         self.failures = self.failures.saturating_add(1);
         let pause = Duration::from_millis(100 << self.failures.min(6)).min(MAX_PAUSE);
         let (agreement, action, failures) = (self.address, &self.last, self.failures);
@@ -131,6 +155,7 @@ impl Supervisor {
         let say = failures.is_power_of_two();
         match error {
             StepError::Journal(error) => return Err(error.into()),
+            StepError::NotYet(_) => {}
             StepError::Refused { name, reason } => {
                 if say {
                     tracing::info!(%agreement, ?action, reason, failures, "not now: the contract refuses");
@@ -189,12 +214,15 @@ impl Supervisor {
         match action {
             Action::Prepare => self.prepare(view).await,
             Action::Accept => self.accept(known).await,
+            Action::OpenKey => self.open_key(view, known).await,
             Action::ComputeLeaves => self.compute_leaves(view, known).await,
             Action::UploadBundle => self.upload_bundle(view, known).await,
             Action::SealResult => self.seal_result(view, known).await,
             Action::Abort => self.abort().await,
             Action::OpenDraw => self.open_draw(view).await,
             Action::Claim(index) => self.claim(known, index).await,
+            Action::SendKeys => self.send_keys(view, known).await,
+            Action::FetchKey => self.fetch_key(view).await,
             Action::ComputeSamples => self.compute_samples(view, known).await,
             Action::CheckBundle => self.check_bundle(view).await,
             Action::SealVerdict => self.seal_verdict(view, known).await,
@@ -202,6 +230,7 @@ impl Supervisor {
             Action::Reveal => self.reveal(view, known).await,
             Action::OpenVerification => self.open_verification(view, known).await,
             Action::Expire => self.expire().await,
+            Action::SendLogs => self.send_logs(view, known).await,
             Action::Redeem => self.redeem().await,
             Action::Wait(_) | Action::Done => Ok(()),
         }
@@ -217,8 +246,11 @@ impl Supervisor {
                 Action::Prepare,
                 Action::ComputeLeaves,
                 Action::UploadBundle,
+                Action::SendKeys,
+                Action::FetchKey,
                 Action::ComputeSamples,
                 Action::CheckBundle,
+                Action::SendLogs,
             ];
             if !long.contains(&action) {
                 return std::future::pending().await;
@@ -264,6 +296,9 @@ impl Supervisor {
             may_claim: !known.barred_from_claiming,
             work: self.work_state(view, known),
             verification: verification_state(view, known),
+            key: self.key_state(known),
+            keys_sent: known.keys_sent.iter().filter(|(at, _)| *at == view.attempt).map(|(_, who)| *who).collect(),
+            logs_of: self.logs_of(known),
             ticket: self.best_ticket(view).await?,
             took_part: known.took_part(),
             payable,
@@ -342,11 +377,23 @@ impl Supervisor {
         Ok(Next::End)
     }
 
-    /// Fresh random bytes for a seal.
-    fn new_salt() -> B256 {
-        let mut salt = [0; 32];
-        rand::RngCore::fill_bytes(&mut rand::rng(), &mut salt);
-        salt.into()
+    fn lock_key_seen(&self) -> MutexGuard<'_, Key> {
+        self.key_seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes down that the work is ours in this attempt.
+    fn hold(&self, view: &View, known: &Agreement) -> Result<(), StepError> {
+        let (agreement, attempt) = (self.address, view.attempt);
+        if known.holding == Some(attempt) {
+            return Ok(());
+        }
+        Ok(self.ctx.journal.append(Record::Holding { agreement, attempt })?)
+    }
+
+    /// Writes down that it cannot be done, in either role.
+    fn impossible(&self, reason: DeclineReason, message: impl std::fmt::Display) -> Result<(), StepError> {
+        tracing::warn!(agreement = %self.address, ?reason, "the work cannot be done: {message}");
+        Ok(self.ctx.journal.append(Record::Impossible { agreement: self.address, reason })?)
     }
 
     /// The terms in the agreement's own code are the truth; the event came through a node.

@@ -4,12 +4,14 @@
 
 mod cage_support;
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cage_support::{Bench, engine, text};
 use sunwork_protocol::bundle::open_plaintext;
 use sunwork_protocol::leaf::{LeafRecord, Outcome};
-use sunwork_worker::runtime::{LeafRun, Runtime, leaf_plaintext};
+use sunwork_protocol::logs::{Chunk, MAX_LEAF_LOG_BYTES, Stream};
+use sunwork_worker::runtime::{LeafRun, Printing, Runtime, leaf_plaintext};
 
 #[track_caller]
 fn assert_ended(run: &LeafRun, outcome: Outcome, words: &str) {
@@ -133,6 +135,91 @@ async fn what_does_not_end_is_ended() {
         std::fs::read(entry.path().join("cmdline")).is_ok_and(|line| line.starts_with(b"/proc/self/exe\0fork"))
     });
     assert_eq!(processes.count(), 0, "no process of the fork bomb lives on");
+}
+
+fn heard(chunks: &[Chunk], stream: Stream) -> String {
+    let bytes: Vec<u8> = chunks.iter().filter(|c| c.stream == stream).flat_map(|c| c.bytes.to_vec()).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[tokio::test]
+async fn what_an_app_prints_is_kept_by_stream_from_its_first_word_to_its_last() {
+    let bench = Bench::new().await;
+    let run = bench.run(&["exit", "3"]).await;
+    assert_eq!(heard(&run.log.head, Stream::Stderr), "about to fail\x1b[31m as told\n");
+    assert_eq!((heard(&run.log.head, Stream::Stdout).as_str(), run.log.omitted_bytes), ("", 0));
+    assert!(bench.run(&["good"]).await.log.is_empty());
+    // Nothing of a run before is left in it.
+    let mut job = bench.job(&["exit", "143"]);
+    job.printing = Printing::new(64);
+    let twice = bench.run_job(&job).await.unwrap();
+    assert_eq!(heard(&twice.log.head, Stream::Stderr), "about to fail\x1b[31m as told\n", "the leaf ran two times");
+}
+
+#[tokio::test]
+async fn of_output_without_end_head_and_tail_are_kept_and_nothing_on_disk() {
+    let bench = Bench::new().await;
+    let mut job = bench.job(&["count"]);
+    job.limits.leaf_secs = 3;
+    let root = engine().info().await.unwrap().docker_root_dir.unwrap();
+    let logs = || {
+        let logs = walk(Path::new(&root).join("containers")).filter(|path| path.to_string_lossy().ends_with("-json.log"));
+        logs.filter_map(|path| Some((path.clone(), std::fs::metadata(path).ok()?.len()))).collect::<Vec<_>>()
+    };
+    let before = logs();
+    let running = bench.docker.run(&job);
+    let looking = async {
+        let mut grown = Vec::new();
+        let until = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < until {
+            grown.extend(logs().into_iter().filter(|log| !before.contains(log)));
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        grown
+    };
+    let (run, grown) = tokio::join!(running, looking);
+    let run = run.unwrap();
+    assert_ended(&run, Outcome::TimeLimit, "longer than its 3 s");
+    assert_eq!(grown, [], "the engine keeps no log of its own");
+    let size = |chunks: &[Chunk]| chunks.iter().map(|chunk| chunk.bytes.len()).sum::<usize>();
+    assert_eq!((size(&run.log.head), size(&run.log.tail)), (MAX_LEAF_LOG_BYTES / 2, MAX_LEAF_LOG_BYTES / 2));
+    assert!(run.log.omitted_bytes > 100_000, "{}", run.log.omitted_bytes);
+    let (head, tail) = (heard(&run.log.head, Stream::Stdout), heard(&run.log.tail, Stream::Stdout));
+    assert!(head.starts_with("line 0\nline 1\nline 2\n"), "{}", &head[..40]);
+    assert!(heard(&run.log.head, Stream::Stderr).starts_with("error 0\n"));
+    let last = |text: &str| text.lines().rev().nth(1).and_then(|line| line.strip_prefix("line ")?.parse::<u64>().ok());
+    assert!(last(&tail).unwrap() > last(&head).unwrap() + 10_000, "{:?} {:?}", last(&tail), last(&head));
+    assert!(run.message.contains("its last words: \"line "), "{}", run.message);
+    bench.assert_nothing_left().await;
+}
+
+/// All files below a folder; none where this user may not look.
+fn walk(folder: PathBuf) -> impl Iterator<Item = PathBuf> {
+    let (mut folders, mut files) = (vec![folder], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                _ => files.push(entry.path()),
+            }
+        }
+    }
+    files.into_iter()
+}
+
+#[tokio::test]
+async fn what_was_printed_is_there_when_the_leaf_is_stopped_in_the_middle() {
+    let bench = Bench::new().await;
+    let job = bench.job(&["stdout"]);
+    let stopped = tokio::time::timeout(Duration::from_secs(4), bench.docker.run(&job)).await;
+    assert!(stopped.is_err());
+    let printed = job.printing.printed();
+    assert!(!printed.is_empty() && printed.head.iter().all(|chunk| chunk.bytes.iter().all(|byte| *byte == b'x')));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !bench.leftovers().await.is_empty() {
+        assert!(Instant::now() < deadline, "left: {:?}", bench.leftovers().await);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 #[tokio::test]

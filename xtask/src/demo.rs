@@ -90,6 +90,8 @@ async fn on_network(stages: &mut Stages, devnet: &mut Devnet, image: &Path, out:
     let before = Money::count(devnet, None).await?;
     let agreement = stages.run("purchase", buy(&client, image)).await?;
     eprintln!("  agreement {} bought in transaction {}", agreement.address, agreement.tx);
+    // Inputs and results are encrypted: whoever accepts gets the session key, sealed to it.
+    let _keyed = client.keep_keyed(agreement.address);
 
     let seen = stages.run("work", follow(devnet, &client, agreement)).await?;
     expect_verified(&seen)?;

@@ -129,8 +129,8 @@ impl Devnet {
     pub async fn client(&self, account: DevAccount) -> eyre::Result<Client> {
         let config = ClientConfig {
             rpc_urls: vec![self.rpc_url().clone()],
-            deployment: self.deployment.clone(),
             oracle_urls: vec![self.oracle_url().clone()],
+            ..ClientConfig::new(self.deployment.clone())
         };
         Client::connect(config, Some(account.signer()?)).await.wrap_err("connecting the client")
     }

@@ -4,13 +4,24 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
-use super::duration::{mebibytes, milli_cpus, seconds};
+use super::duration::seconds;
 use super::exit::EXIT_CODES;
+use super::image::ImageCommand;
+use super::job_args::{JobArgs, PLAN_EXIT_CODES};
 use super::output::Format;
+
+/// What a new user does.
+const FIRST_STEPS: &str = "\
+First steps:
+  sunwork wallet create                 make a key; `wallet faucet` fills it on a development network
+  sunwork doctor                        check everything, with a fix for what is wrong
+  sunwork plan app.tar -- ARGS          what it would cost and who could take it
+  sunwork run app.tar -n 16 -- ARGS     buy, follow, fetch the results
+  sunwork status last                   what happened, what it waits for, what happens then";
 
 /// Buy verified work, follow it, fetch results proven against the chain.
 #[derive(Debug, Parser)]
-#[command(name = "sunwork", version, about, after_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(name = "sunwork", version, after_help = format!("{FIRST_STEPS}\n\n{EXIT_CODES}"), arg_required_else_help = true)]
 pub struct Args {
     /// What every command takes.
     #[command(flatten)]
@@ -39,6 +50,12 @@ pub struct Global {
     /// File whose first line is the keystore's password; without it, you are asked
     #[arg(long, global = true, env = "SUNWORK_PASSWORD_FILE", value_name = "FILE")]
     pub password_file: Option<PathBuf>,
+    /// Most that is paid per gas, gwei
+    #[arg(long, global = true, env = "SUNWORK_MAX_FEE_GWEI", value_name = "GWEI")]
+    pub max_fee_gwei: Option<String>,
+    /// Most that the gas of one transaction may cost, ether
+    #[arg(long, global = true, env = "SUNWORK_MAX_TX_COST_ETH", value_name = "ETHER")]
+    pub max_tx_cost_eth: Option<String>,
     /// Tables for people, JSON for scripts
     #[arg(long, short, global = true, env = "SUNWORK_OUTPUT", value_name = "FORMAT")]
     pub output: Option<Format>,
@@ -56,16 +73,47 @@ pub enum Command {
     /// Buy work: run an image, once or as a bag of leaves, verified by drawn workers
     #[command(after_help = EXIT_CODES)]
     Run(Box<RunArgs>),
+    /// What a job would cost, how long it may take, who could take it now, and why the others cannot; buys nothing
+    #[command(after_help = PLAN_EXIT_CODES)]
+    Plan(Box<JobArgs>),
+    /// Images: make an archive that every worker takes, upload it, look into one
+    Image {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: ImageCommand,
+    },
     /// Your agreements, or everything about one
     Status(StatusArgs),
     /// Fetch the results of an agreement, check every digest against the chain, unpack
     Results(ResultsArgs),
+    /// What the app printed (sealed to your wallet by the worker), of finished, failed and stopped work
+    Logs(LogsArgs),
     /// Withdraw an offer that nobody has accepted; everything is refunded
     Cancel(IdArgs),
     /// Move an agreement on whose deadline has passed (anybody may)
     Expire(IdArgs),
     /// Classes of workers and who is in them
     Workers(WorkersArgs),
+    /// Check everything around this command, one line each, with what to do about it
+    #[command(after_help = EXIT_CODES)]
+    Doctor,
+    /// Settings: what is used, where each is from, and changing the file
+    Config {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Print the completion script of a shell
+    Completions {
+        /// Whose
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write all pages into a folder
+    Man {
+        /// Folder for the pages of all subcommands
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
     /// Keys and money
     Wallet {
         /// What to do with it.
@@ -77,71 +125,12 @@ pub enum Command {
 /// Options of `sunwork run`.
 #[derive(Debug, ClapArgs)]
 pub struct RunArgs {
-    /// Archive made with `docker save`, sha256:… of one that an oracle has, or NAME@sha256:…; never a tag
-    pub image: String,
-    /// Arguments of the app
-    #[arg(last = true, value_name = "ARGS")]
-    pub args: Vec<String>,
-    /// Leaves (tasks) of the bag; each sees its number in IEXEC_BOT_TASK_INDEX
-    #[arg(long, short = 'n', default_value_t = 1, help_heading = "Work")]
-    pub leaves: u32,
-    /// Number of the first leaf, when this is a part of a larger bag
-    #[arg(long, default_value_t = 0, help_heading = "Work")]
-    pub first_index: u32,
-    /// Input file, fetched by its hash, seen by the app in IEXEC_IN; repeat for more
-    #[arg(long, short, value_name = "FILE", help_heading = "Work")]
-    pub input: Vec<PathBuf>,
-    /// OCI platform; needed where the image is not an archive file
-    #[arg(long, value_name = "OS/ARCH", help_heading = "Work")]
-    pub platform: Option<String>,
-    /// Verifiers drawn
-    #[arg(long, short = 'V', default_value_t = 2, help_heading = "Verification")]
-    pub verifiers: u8,
-    /// Leaves that each verifier computes again [default: 5, or all of a smaller bag]
-    #[arg(long, short = 'k', help_heading = "Verification")]
-    pub samples: Option<u8>,
-    /// T: the result counts with credibility above 1 - 1/T
-    #[arg(long, default_value_t = 2, help_heading = "Verification")]
-    pub trust: u16,
-    /// The worker's reward, or MIN..MAX: rises from MIN to MAX until a worker accepts
-    #[arg(long, default_value = "0.5..1", value_name = "AMOUNT", help_heading = "Money")]
-    pub reward: String,
-    /// Fee of each verifier
-    #[arg(long, default_value = "0.1", value_name = "AMOUNT", help_heading = "Money")]
-    pub fee: String,
+    /// What is to be done.
+    #[command(flatten)]
+    pub job: JobArgs,
     /// How to pay [default: allowance if it suffices, else permit]
     #[arg(long, value_enum, help_heading = "Money")]
     pub pay: Option<Pay>,
-    /// CPU limit of a leaf, cores
-    #[arg(long, default_value = "1", value_parser = milli_cpus, value_name = "CORES", help_heading = "Limits of a leaf")]
-    pub cpus: u32,
-    /// Memory limit
-    #[arg(long, default_value = "256M", value_parser = mebibytes, value_name = "SIZE", help_heading = "Limits of a leaf")]
-    pub memory: u32,
-    /// Room for what the app writes
-    #[arg(long, default_value = "64M", value_parser = mebibytes, value_name = "SIZE", help_heading = "Limits of a leaf")]
-    pub disk: u32,
-    /// Process limit
-    #[arg(long, default_value_t = 64, help_heading = "Limits of a leaf")]
-    pub pids: u32,
-    /// Wall-clock limit
-    #[arg(long, default_value = "5m", value_parser = seconds, value_name = "TIME", help_heading = "Limits of a leaf")]
-    pub leaf_time: u32,
-    /// Largest output
-    #[arg(long, default_value = "32M", value_parser = mebibytes, value_name = "SIZE", help_heading = "Limits of a leaf")]
-    pub output_size: u32,
-    /// For a worker to accept
-    #[arg(long, default_value = "10m", value_parser = seconds, value_name = "TIME", help_heading = "Windows")]
-    pub accept_window: u32,
-    /// For the worker to compute [default: leaf time times leaves, plus 2m]
-    #[arg(long, value_parser = seconds, value_name = "TIME", help_heading = "Windows")]
-    pub work_window: Option<u32>,
-    /// For the verifiers to compute [default: leaf time times samples, plus 2m]
-    #[arg(long, value_parser = seconds, value_name = "TIME", help_heading = "Windows")]
-    pub verify_window: Option<u32>,
-    /// Folder for the results [default: sunwork- and the beginning of the agreement's id]
-    #[arg(long, value_name = "DIR", help_heading = "Afterwards")]
-    pub out: Option<PathBuf>,
     /// Follow it to its end and fetch the results (the default)
     #[arg(long, conflicts_with = "detach", help_heading = "Afterwards")]
     pub wait: bool,
@@ -151,7 +140,7 @@ pub struct RunArgs {
     /// Longest time to wait; the job goes on
     #[arg(long, value_parser = seconds, value_name = "TIME", help_heading = "Afterwards")]
     pub timeout: Option<u32>,
-    /// Show what it costs and whether it can be bought; buy nothing
+    /// Buy nothing: print the job file that means the same, and on standard error what it costs and whether it can be bought
     #[arg(long)]
     pub dry_run: bool,
     /// Do not ask before paying
@@ -195,11 +184,39 @@ pub struct StatusArgs {
 /// Options of `sunwork results`.
 #[derive(Debug, ClapArgs)]
 pub struct ResultsArgs {
-    /// Agreement, or an unambiguous beginning of its id
+    /// Agreement, an unambiguous beginning of its id, or "last"
     pub id: String,
     /// Folder [default: sunwork- and the beginning of the agreement's id]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Only this leaf
+    #[arg(long, value_name = "N")]
+    pub leaf: Option<u32>,
+    /// Only this file of the leaf, by its path in the leaf's folder
+    #[arg(long, value_name = "PATH")]
+    pub file: Option<PathBuf>,
+    /// Write the file to standard output instead, once it is proven; without --file, the leaf's only file
+    #[arg(long)]
+    pub stdout: bool,
+}
+
+/// Options of `sunwork logs`.
+#[derive(Debug, ClapArgs)]
+pub struct LogsArgs {
+    /// Agreement, or an unambiguous beginning of its id
+    pub id: String,
+    /// Only this leaf
+    #[arg(long, short, value_name = "N")]
+    pub leaf: Option<u32>,
+    /// Only the last lines of each leaf
+    #[arg(long, short, value_name = "LINES")]
+    pub tail: Option<usize>,
+    /// Only standard output
+    #[arg(long)]
+    pub stdout: bool,
+    /// Only standard error
+    #[arg(long)]
+    pub stderr: bool,
 }
 
 /// One agreement.
@@ -215,6 +232,29 @@ pub struct WorkersArgs {
     /// Most workers listed
     #[arg(long, default_value_t = 100)]
     pub limit: usize,
+}
+
+/// What to do with settings.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print every setting as it is used
+    Show {
+        /// Say where each is from: flag, environment, file and line, default
+        #[arg(long)]
+        origin: bool,
+    },
+    /// Print the path of the configuration file
+    Path,
+    /// Set one setting in the configuration file; the rest of it stays as it is
+    Set {
+        /// Name of the setting, such as rpc
+        key: String,
+        /// Its value; several, or with commas, where it is a list
+        #[arg(required = true, value_name = "VALUE")]
+        values: Vec<String>,
+    },
+    /// Write a configuration file with every setting explained and commented out
+    Init,
 }
 
 /// What to do with keys and money.
@@ -273,7 +313,7 @@ mod tests {
         ])
         .unwrap();
         let Command::Run(run) = args.command else { panic!("run was parsed as something else") };
-        assert_eq!((run.leaves, run.args.len()), (16, 2));
+        assert_eq!((run.job.leaves, run.job.args.len()), (Some(16), 2));
         assert_eq!(args.global.rpc, ["http://a", "http://b", "http://c"]);
         assert!(Args::try_parse_from(["sunwork", "run", "app.tar", "--wait", "--detach"]).is_err());
         assert!(Args::try_parse_from(["sunwork", "run", "app.tar", "--memory", "lots"]).is_err());

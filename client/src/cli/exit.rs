@@ -2,14 +2,21 @@
 
 use crate::agreements::{FindError, IdError};
 use crate::amount::AmountError;
+use crate::app_logs::AppLogsError;
+use crate::archive::ArchiveError;
 use crate::buy::{BuyError, PrepareError, UploadError};
 use crate::chain::ReadError;
 use crate::class::{Classified, ErrorClass};
 use crate::client::{ConnectError, NoSigner};
+use crate::confidential::ConfidentialError;
+use crate::image_push::ImagePushError;
 use crate::job::JobError;
+use crate::jobfile::JobFileError;
+use crate::keying::KeyingError;
 use crate::plan::PlanError;
 use crate::preflight::{PreflightError, Problem};
 use crate::results::ResultsError;
+use sunwork_edge::tx::TxError;
 use sunwork_protocol::status::Ending;
 
 /// What the process ends with.
@@ -142,6 +149,12 @@ failures! {
     IdError => |_e| Exit::Usage;
     NoSigner => |_e| Exit::Config;
     PlanError => |_e| Exit::Usage;
+    JobFileError => |_e| Exit::Usage;
+    ImagePushError => |e| match e {
+        ImagePushError::Engine { .. } | ImagePushError::Io { .. } => Exit::Failed,
+        _ => Exit::Usage,
+    };
+    ArchiveError => |_e| Exit::Usage;
     ReadError => |e| if matches!(e, ReadError::Transport { .. }) { Exit::Chain } else { Exit::Failed };
     ConnectError => |e| match e {
         ConnectError::Rpc(_) | ConnectError::NoContract { .. } => Exit::Chain,
@@ -157,12 +170,13 @@ failures! {
         PreflightError::Terms(_) => Exit::Usage,
     };
     UploadError => |e| match e {
-        UploadError::Changed { .. } => Exit::Failed,
+        UploadError::Changed { .. } | UploadError::Vanished { .. } => Exit::Failed,
         UploadError::ImageUnknown { .. } => Exit::Usage,
         UploadError::Blob { .. } | UploadError::Looking { .. } => Exit::Oracle,
     };
     PrepareError => |e| match e {
         PrepareError::Plan(plan) => plan.exit(),
+        PrepareError::Seal(seal) => seal.exit(),
         PrepareError::Upload(upload) => upload.exit(),
     };
     BuyError => |e| match e {
@@ -171,16 +185,47 @@ failures! {
         BuyError::Preflight(preflight) => preflight.exit(),
         BuyError::Read(read) => read.exit(),
         BuyError::Terms(_) => Exit::Usage,
+        BuyError::Tx(TxError::InsufficientFunds { .. }) => Exit::Funds,
         BuyError::Tx(_) if e.class() == ErrorClass::Retry => Exit::Chain,
         BuyError::Tx(_) | BuyError::Permit(_) | BuyError::NoEvent { .. } => Exit::Failed,
+    };
+    ConfidentialError => |e| match e {
+        ConfidentialError::NoSigner(_) | ConfidentialError::OtherWallet { .. } => Exit::Config,
+        ConfidentialError::Encrypt { .. } | ConfidentialError::Changed { .. } => Exit::Failed,
+        ConfidentialError::Job(_) | ConfidentialError::SpecTooLong { .. } | ConfidentialError::Spec(_) => Exit::Usage,
+    };
+    KeyingError => |e| match e {
+        KeyingError::NoSigner(_) => Exit::Config,
+        KeyingError::Read(read) => read.exit(),
+        KeyingError::Find(find) => find.exit(),
+        KeyingError::Key(key) => key.exit(),
+        KeyingError::Mail { .. } => Exit::Oracle,
+        KeyingError::Tx(_) if e.class() == ErrorClass::Retry => Exit::Chain,
+        KeyingError::NoRecipient { .. } | KeyingError::Seal { .. } | KeyingError::Message(_) | KeyingError::Tx(_) => {
+            Exit::Failed
+        }
+    };
+    AppLogsError => |e| match e {
+        AppLogsError::Find(find) => find.exit(),
+        AppLogsError::Read(read) => read.exit(),
+        AppLogsError::Key(key) => key.exit(),
+        AppLogsError::Mail { .. } | AppLogsError::Blob { .. } => Exit::Oracle,
+        AppLogsError::Unusable { .. } => Exit::Mismatch,
+        AppLogsError::NotAsked { .. } | AppLogsError::None { .. } | AppLogsError::Io(_) => Exit::Failed,
     };
     ResultsError => |e| match e {
         ResultsError::Find(find) => find.exit(),
         ResultsError::Verify(_) => Exit::Mismatch,
+        ResultsError::Key(key) => key.exit(),
         ResultsError::Blob { .. } => Exit::Oracle,
         ResultsError::None { ending, .. } => Exit::of_ending(*ending).unwrap_or(Exit::Failed),
         ResultsError::NotYet { .. } | ResultsError::Io { .. } => Exit::Failed,
-        ResultsError::Occupied { .. } => Exit::Usage,
+        ResultsError::LeafFailed { .. } => Exit::TaskFailed,
+        ResultsError::Occupied { .. }
+        | ResultsError::NoSuchLeaf { .. }
+        | ResultsError::WhichLeaf { .. }
+        | ResultsError::NoSuchFile { .. }
+        | ResultsError::WhichFile { .. } => Exit::Usage,
     };
 }
 

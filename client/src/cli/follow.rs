@@ -15,6 +15,7 @@ use super::output::{Output, Tone};
 use crate::chain::{Doing, short};
 use crate::client::Client;
 use crate::events::{Progress, Seen};
+use crate::timeline::{self, Mood};
 
 /// How often an agreement is looked at for a deadline that nobody acts on.
 const POKE_EVERY: Duration = Duration::from_secs(5);
@@ -47,6 +48,14 @@ impl Interrupt {
         // One turn for the task, so that the handler stands before the caller goes on.
         tokio::task::yield_now().await;
         Self(heard)
+    }
+}
+
+impl Interrupt {
+    /// Returns when Ctrl-C was heard.
+    pub async fn heard(&mut self) {
+        // The task ends by hearing it, and is never cancelled while this is held.
+        let _ = (&mut self.0).await;
     }
 }
 
@@ -110,9 +119,15 @@ pub async fn follow(
 /// Prints how to go on after following ended early.
 pub fn how_to_follow(output: &Output, agreement: Address) {
     output.note(&format!(
-        "the job goes on without this command; follow it with:  sunwork status {agreement} --follow\n\
-         fetch its results when it has ended with:             sunwork results {agreement}"
+        "the job goes on without this command; follow it with:\n  sunwork status {id} --follow\n\
+         and when it has ended, fetch its results with:\n  sunwork results {id}",
+        id = short_id(agreement)
     ));
+}
+
+/// The beginning of an id, enough to name it in a command and short enough for a narrow terminal.
+pub fn short_id(agreement: Address) -> String {
+    agreement.to_string().chars().take(10).collect()
 }
 
 /// No deadline needs a particular party: when worker, verifiers and oracles all sleep, the client acts.
@@ -181,56 +196,14 @@ impl Line {
     }
 }
 
-/// One line for people about an event; empty for what another line tells already.
+/// One line for people about an event, with short addresses; empty for what another line tells already.
 pub fn describe(seen: &Seen, client: &Client) -> (Tone, String) {
-    let unit = client.unit();
-    let lost = |amount: u128| if amount == 0 { String::new() } else { format!(", loses {}", unit.show(amount)) };
-    match &seen.progress {
-        Progress::Accepted { worker, attempt, reward, locked } => (
-            Tone::Plain,
-            format!(
-                "accepted by worker {} (attempt {}) for {}, {} of its stake locked",
-                short(*worker),
-                // On chain the first attempt is number 0.
-                attempt + 1,
-                unit.show(*reward),
-                unit.show(*locked)
-            ),
-        ),
-        Progress::KeyPosted { .. } => (Tone::Plain, "session key posted".into()),
-        Progress::WorkerLeft { worker, slashed, .. } => {
-            (Tone::Bad, format!("worker {} left{}", short(*worker), lost(*slashed)))
-        }
-        Progress::Sealed { worker, round, .. } => (
-            Tone::Plain,
-            format!("computed and sealed by worker {}; beacon round {round} draws the verifiers", short(*worker)),
-        ),
-        Progress::DrawOpened { .. } => (Tone::Plain, "verifiers are drawn".into()),
-        Progress::Claimed { verifier, displaced } => {
-            let instead = displaced.map(|other| format!(" instead of {}", short(other))).unwrap_or_default();
-            (Tone::Plain, format!("slot claimed by verifier {}{instead}", short(*verifier)))
-        }
-        Progress::VerifierSealed { verifier } => {
-            (Tone::Plain, format!("checked and sealed by verifier {}", short(*verifier)))
-        }
-        Progress::VerifierLeft { verifier, reason, slashed } => {
-            (Tone::Bad, format!("verifier {} left (reason {reason}){}", short(*verifier), lost(*slashed)))
-        }
-        Progress::Revealed { leaves, .. } => {
-            (Tone::Plain, format!("result revealed, {} sampled leaves checked against its root", leaves.len()))
-        }
-        Progress::Opened { verifier, dissent: 0 } => (Tone::Good, format!("verifier {} agrees", short(*verifier))),
-        Progress::Opened { verifier, dissent } => {
-            (Tone::Bad, format!("verifier {} differs on {} of its leaves", short(*verifier), dissent.count_ones()))
-        }
-        Progress::Ended { ending } => {
-            let tone = if *ending == Ending::Verified { Tone::Good } else { Tone::Bad };
-            (tone, ending.meaning().to_owned())
-        }
-        // The other events say it better.
-        Progress::StatusChanged { status: Status::Open, attempt, .. } if *attempt > 0 => {
-            (Tone::Plain, format!("offered again (attempt {})", attempt + 1))
-        }
-        Progress::StatusChanged { .. } => (Tone::Plain, String::new()),
-    }
+    let name = |address: Address| if Some(address) == client.address() { "you".to_owned() } else { short(address) };
+    let (mood, text) = timeline::describe(seen, client.unit(), None, &name);
+    let tone = match mood {
+        Mood::Plain => Tone::Plain,
+        Mood::Good => Tone::Good,
+        Mood::Bad => Tone::Bad,
+    };
+    (tone, text)
 }

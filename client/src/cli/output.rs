@@ -2,20 +2,42 @@
 
 use std::io::{IsTerminal, Write};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::exit::Failure;
+use super::errors::{hint, sentence};
+use super::exit::{Exit, Failure};
+
+/// Columns of text where nobody says how many there are.
+const DEFAULT_COLUMNS: usize = 80;
+/// Longest lines of running text.
+const MAX_TEXT_COLUMNS: usize = 100;
+/// Fewest columns that are worked with.
+const MIN_COLUMNS: usize = 20;
 
 /// How to print.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// For people.
     #[default]
     Table,
     /// For scripts.
     Json,
+}
+
+impl Format {
+    /// As it is written in settings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Json => "json",
+        }
+    }
+
+    /// Reads it.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Table, Self::Json].into_iter().find(|format| format.name() == text)
+    }
 }
 
 /// Where and how to print.
@@ -83,39 +105,88 @@ impl Output {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    /// Tells a failure: one sentence on standard error, and a document for scripts.
+    /// Tells a failure: what went wrong, and what to do; as a document for scripts.
     pub fn failure(&self, failure: &Failure) {
         let message = sentence(&failure.report);
         self.note(&format!("{} {message}", self.paint(Tone::Bad, "error:")));
+        let hint = hint(failure.exit, &message);
+        if let Some(hint) = hint {
+            self.note(&format!("what to do: {hint}"));
+        }
         if self.is_json() {
-            let error = json!({ "code": failure.exit.name(), "exitCode": failure.exit as u8, "message": message });
-            print(&json!({ "schema": "sunwork.error.v1", "error": error }).to_string());
+            print(&error_document(failure.exit, &message, hint).to_string());
         }
     }
 }
 
-/// The causes of an error as one sentence; causes that their parent already quotes are left out.
-fn sentence(report: &eyre::Report) -> String {
-    let mut sentence = String::new();
-    for cause in report.chain() {
-        let text = cause.to_string();
-        if !sentence.contains(&text) {
-            if !sentence.is_empty() {
-                sentence.push_str(": ");
-            }
-            sentence.push_str(&text);
-        }
-    }
-    sentence
+/// What scripts read of a failure.
+pub fn error_document(exit: Exit, message: &str, hint: Option<&str>) -> Value {
+    let error = json!({ "code": exit.name(), "exitCode": exit as u8, "message": message, "hint": hint });
+    json!({ "schema": "sunwork.error.v1", "error": error })
 }
 
 /// Standard output may be closed early (`| head`): that is no failure of ours.
-fn print(text: &str) {
+pub fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// Lines of text as aligned columns. Columns of numbers are aligned to the right.
+/// Columns of the reader's terminal: `COLUMNS` where it is set, else the terminal's own; `None` where nobody looks.
+pub fn columns() -> Option<usize> {
+    let told = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let found = || {
+        let (width, _) = terminal_size::terminal_size_of(std::io::stdout())?;
+        Some(usize::from(width.0))
+    };
+    // Narrower than this no sentence fits; wider than this nobody reads.
+    told.or_else(found).filter(|width| (1..=1000).contains(width)).map(|width| width.max(MIN_COLUMNS))
+}
+
+/// Width for running text.
+pub fn text_columns() -> usize {
+    columns().unwrap_or(DEFAULT_COLUMNS).min(MAX_TEXT_COLUMNS)
+}
+
+/// Text broken at spaces to `width` columns, each line behind `indent`. A word that is too long (an id, a hash) stands alone
+/// on its line in one piece, so that it can be copied.
+pub fn wrap(text: &str, indent: &str, width: usize) -> String {
+    let options = textwrap::Options::new(width)
+        .initial_indent(indent)
+        .subsequent_indent(indent)
+        .break_words(false)
+        .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::wrap(text, options).iter().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// Lines of text as aligned columns, numbers to the right. Where the terminal is too narrow, each row is a small list.
 pub fn table(headers: &[&str], rows: &[Vec<String>]) -> String {
+    table_in(columns(), headers, rows)
+}
+
+fn table_in(columns: Option<usize>, headers: &[&str], rows: &[Vec<String>]) -> String {
+    let wide = wide_table(headers, rows);
+    let too_wide = |width: usize| wide.lines().any(|line| line.chars().count() > width);
+    match columns {
+        Some(width) if too_wide(width) => stacked(headers, rows, width),
+        _ => wide,
+    }
+}
+
+fn stacked(headers: &[&str], rows: &[Vec<String>], width: usize) -> String {
+    let row = |row: &Vec<String>| {
+        let pairs: Vec<(&str, String)> = headers
+            .iter()
+            .zip(row)
+            .filter(|(_, cell)| !cell.is_empty())
+            .map(|(header, cell)| (*header, cell.clone()))
+            .collect();
+        fields_in(width, &pairs)
+    };
+    rows.iter().map(row).collect::<Vec<_>>().join("\n")
+}
+
+fn wide_table(headers: &[&str], rows: &[Vec<String>]) -> String {
     let width = |text: &str| text.chars().count();
     let mut widths: Vec<usize> = headers.iter().map(|h| width(h)).collect();
     for row in rows {
@@ -145,10 +216,27 @@ pub fn table(headers: &[&str], rows: &[Vec<String>]) -> String {
     out
 }
 
-/// Names with values, aligned.
+/// Names with values, aligned; long values are wrapped below themselves.
 pub fn fields(pairs: &[(&str, String)]) -> String {
-    let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    pairs.iter().map(|(name, value)| format!("{name:<width$}  {value}\n")).collect()
+    fields_in(text_columns(), pairs)
+}
+
+/// The same for a given width.
+pub fn fields_in(width: usize, pairs: &[(&str, String)]) -> String {
+    let column = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let indent = " ".repeat(column + 2);
+    let mut text = String::new();
+    for (name, value) in pairs {
+        let wrapped = wrap(value, &indent, width);
+        let line = wrapped.trim_end();
+        if line.lines().all(|line| line.chars().count() <= width) {
+            text.push_str(&format!("{name:<column$}  {}\n", line.trim_start()));
+        } else {
+            // Below its name there is more room.
+            text.push_str(&format!("{name}\n{}", wrap(value, "  ", width)));
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -163,8 +251,26 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_told_once() {
-        let report = eyre::eyre!("disk full").wrap_err("cannot write: disk full").wrap_err("unpacking leaf 3");
-        assert_eq!(sentence(&report), "unpacking leaf 3: cannot write: disk full");
+    fn narrow_terminals_get_lists_instead_of_tables() {
+        let id = "0x1234567890abcdef1234567890abcdef12345678";
+        let rows = vec![vec![id.into(), "Working".into()], vec![id.into(), "Settled (Verified)".into()]];
+        assert!(table_in(None, &["AGREEMENT", "STATUS"], &rows).starts_with("AGREEMENT "));
+        assert!(table_in(Some(80), &["AGREEMENT", "STATUS"], &rows).starts_with("AGREEMENT "));
+        let narrow = table_in(Some(40), &["AGREEMENT", "STATUS"], &rows);
+        assert_eq!(
+            narrow,
+            format!("AGREEMENT\n  {id}\nSTATUS     Working\n\nAGREEMENT\n  {id}\nSTATUS     Settled (Verified)\n")
+        );
+    }
+
+    #[test]
+    fn text_is_wrapped_and_ids_stay_whole() {
+        let id = "0x1234567890abcdef1234567890abcdef12345678";
+        let text = wrap(&format!("the worker {id} computes four leaves of the bag"), "  ", 30);
+        assert_eq!(text, format!("  the worker\n  {id}\n  computes four leaves of the\n  bag\n"));
+        assert_eq!(
+            fields_in(24, &[("name", "one two three four five".into())]),
+            "name  one two three four\n      five\n"
+        );
     }
 }

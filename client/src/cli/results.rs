@@ -1,5 +1,6 @@
 //! `sunwork results`.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use alloy::primitives::Address;
@@ -12,7 +13,7 @@ use super::exit::{Exit, Failure};
 use super::follow::step;
 use super::output::Tone;
 use super::session::Session;
-use crate::results::Results;
+use crate::results::{ProvenFile, Results, Selection};
 
 #[derive(Serialize)]
 struct Report {
@@ -26,21 +27,55 @@ struct Report {
 /// # Errors
 /// With the exit code that fits.
 pub async fn run(session: &Session, args: ResultsArgs) -> Result<Exit, Failure> {
-    let client = session.reader().await?;
-    let agreement = client.find(&args.id).await?;
+    if args.stdout && session.output.is_json() {
+        let sentence = "--stdout writes the file itself, so it does not go together with --output json; leave one out";
+        return Err(Failure::say(Exit::Usage, sentence));
+    }
+    let (client, agreement) = session.reader_with_key(&args.id).await?;
     let dir = args.out.unwrap_or_else(|| default_dir(agreement));
+    let selection = Selection { leaf: args.leaf, file: args.file };
     let bar = step("fetching and checking the results");
-    let results = client.results(agreement, &dir).await;
+    if args.stdout {
+        let found = client.result_file(agreement, &dir, selection).await;
+        bar.finish_and_clear();
+        return pour(session, &found?);
+    }
+    let part = selection != Selection::default();
+    let results = client.results_of(agreement, &dir, selection).await;
     bar.finish_and_clear();
     let results = results?;
-    if let Some(warning) = warning(results.ending) {
-        session.output.note(&session.output.paint(Tone::Bad, warning));
-    }
-    let failed = results.failed().next().is_some();
+    warn(session, results.ending);
+    // Who asked for a part is told about that part: a leaf that failed elsewhere is no failure of it.
+    let failed = !part && results.failed().next().is_some();
     let exit = Exit::of_ending(results.ending).unwrap_or(if failed { Exit::TaskFailed } else { Exit::Ok });
     let text = show_results(&results, &dir);
     session.output.document("results", &Report { out: dir, results }, || text);
     Ok(exit)
+}
+
+/// One proven file to standard output, byte for byte.
+fn pour(session: &Session, found: &ProvenFile) -> Result<Exit, Failure> {
+    warn(session, found.ending);
+    let copy = || -> std::io::Result<()> {
+        let mut file = std::fs::File::open(&found.path)?;
+        let mut out = std::io::stdout().lock();
+        std::io::copy(&mut file, &mut out)?;
+        out.flush()
+    };
+    match copy() {
+        // Whoever closed the pipe has seen enough.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            let sentence = format!("writing {:?} of leaf {} to standard output: {error}", found.name, found.leaf);
+            Err(Failure::say(Exit::Failed, sentence))
+        }
+        _ => Ok(Exit::of_ending(found.ending).unwrap_or(Exit::Ok)),
+    }
+}
+
+fn warn(session: &Session, ending: Ending) {
+    if let Some(warning) = warning(ending) {
+        session.output.note(&session.output.paint(Tone::Bad, warning));
+    }
 }
 
 /// What these results are worth, where they are not verified.
@@ -60,11 +95,15 @@ pub fn default_dir(agreement: Address) -> PathBuf {
 
 /// Results for people: how many, where, and what failed.
 pub fn show_results(results: &Results, dir: &Path) -> String {
-    let bytes: u64 = results.leaves.iter().map(|leaf| leaf.bytes).sum();
-    let files: usize = results.leaves.iter().map(|leaf| leaf.files).sum();
+    let written: Vec<_> = results.leaves.iter().filter(|leaf| leaf.path.is_some()).collect();
+    let bytes: u64 = written.iter().map(|leaf| leaf.bytes).sum();
+    let files: usize = written.iter().map(|leaf| leaf.files).sum();
+    let proven = results.leaves.len();
+    let completed = proven - results.failed().count();
+    // Who asked for a part hears which leaves are there; all were proven all the same.
+    let of = if written.len() == completed { String::new() } else { format!("; {} of them here", written.len()) };
     let mut text = format!(
-        "{} leaves proven against the chain: {files} files, {} in {}\n",
-        results.leaves.len(),
+        "{proven} leaves proven against the chain{of}: {files} files, {} in {}\n",
         show_bytes(bytes),
         dir.display()
     );

@@ -9,18 +9,19 @@ use serde::Serialize;
 use sunwork_protocol::status::{Ending, Status};
 
 use super::args::{Pay, RunArgs};
-use super::duration::{show, show_bytes};
 use super::exit::{Exit, Failure, of_problems};
 use super::follow::{Followed, Interrupt, follow, how_to_follow, step};
+use super::handover::{Handover, hand_over, stay_until_keyed};
+use super::image::bytes_bar;
 use super::output::{Output, Tone, fields};
+use super::plan::{appraise, describe};
 use super::results::{default_dir, show_results};
 use super::session::Session;
 use crate::amount::Unit;
 use crate::buy::{Agreement, Payment};
 use crate::client::{Client, NoSigner};
-use crate::job::{Job, JobBuilder, Resources, Windows};
-use crate::plan::Plan;
-use crate::preflight::{ByAllowance, Preflight};
+use crate::jobfile::JobFile;
+use crate::preflight::{ByAllowance, PreflightError};
 use crate::results::Results;
 use crate::settlement::Settlement;
 
@@ -37,6 +38,8 @@ struct Report {
     budget: String,
     payment: Payment,
     problems: Vec<String>,
+    /// With `--dry-run`.
+    job: Option<JobFile>,
     #[serde(flatten)]
     agreement: Option<Agreement>,
     status: Option<Status>,
@@ -54,22 +57,36 @@ struct Report {
 /// With the exit code that fits.
 pub async fn run(session: &Session, args: RunArgs) -> Result<Exit, Failure> {
     let output = &session.output;
-    let client = session.buyer().await?;
-    let account = client.address().ok_or(NoSigner)?;
-    let job = job(&args, client.unit())?;
-    let bar = step("reading image and inputs");
-    let plan = client.plan(&job).await;
-    bar.finish_and_clear();
-    let plan = plan?;
-    let preflight = client.preflight(&plan, account).await?;
-    let payment = match args.pay {
-        Some(Pay::Allowance) => Payment::Allowance,
-        Some(Pay::Permit) => Payment::Permit,
-        Some(Pay::ApproveAndCall) => Payment::ApproveAndCall,
-        None => client.choose_payment(account, preflight.budget).await?,
+    if args.job.schema {
+        print!("{}", crate::jobfile::schema());
+        return Ok(Exit::Ok);
+    }
+    // The file first: a typo is told without password and network.
+    let file = args.job.job_file()?;
+    // Whoever only looks needs no key.
+    let (client, account) = if args.dry_run {
+        (session.reader().await?, session.wallet_address())
+    } else {
+        let client = session.buyer().await?;
+        let account = client.address().ok_or(NoSigner)?;
+        (client, Some(account))
+    };
+    let job = file.builder(client.unit())?.build()?;
+    let appraisal = appraise(&client, &job, account).await?;
+    let (plan, preflight) = (&appraisal.plan, &appraisal.preflight);
+    // What an earlier run bought and was ended before it could say so is found, not bought twice.
+    let earlier = match args.dry_run {
+        true => None,
+        false => client.unfinished_purchase(client.intent_of(plan).map_err(PreflightError::from)?).await?,
+    };
+    let payment = match (args.pay, account) {
+        (Some(Pay::Allowance), _) => Payment::Allowance,
+        (Some(Pay::ApproveAndCall), _) => Payment::ApproveAndCall,
+        (None, Some(account)) => client.choose_payment(account, preflight.budget).await?,
+        (Some(Pay::Permit), _) | (None, None) => Payment::Permit,
     };
     let by_allowance = if payment == Payment::Allowance { ByAllowance::Yes } else { ByAllowance::No };
-    let problems = preflight.problems_for(by_allowance);
+    let problems = if earlier.is_some() { Vec::new() } else { preflight.problems_for(by_allowance) };
     let sentences: Vec<String> = problems.iter().map(|p| p.sentence(client.unit())).collect();
     let mut report = Report {
         dry_run: args.dry_run,
@@ -82,6 +99,7 @@ pub async fn run(session: &Session, args: RunArgs) -> Result<Exit, Failure> {
         budget: preflight.budget.to_string(),
         payment,
         problems: sentences.clone(),
+        job: args.dry_run.then(|| file.clone()),
         agreement: None,
         status: None,
         ending: None,
@@ -93,38 +111,60 @@ pub async fn run(session: &Session, args: RunArgs) -> Result<Exit, Failure> {
     };
     // Terms that the contract refuses have no price.
     if preflight.budget > 0 && (!output.is_json() || args.dry_run) {
-        output.note(offer(&plan, &preflight, payment, client.unit()).trim_end());
+        output.note(&format!("{}payment: {}", describe(&appraisal, client.unit()), how(payment)));
     }
-    if !sentences.is_empty() {
-        if args.dry_run {
-            output.document("run", &report, || format!("This cannot be bought: {}", sentences.join("; ")));
-            return Ok(of_problems(&problems));
-        }
-        return Err(Failure::say(of_problems(&problems), format!("this cannot be bought: {}", sentences.join("; "))));
-    }
+    let cannot = (!sentences.is_empty()).then(|| format!("this cannot be bought: {}", sentences.join("; ")));
     if args.dry_run {
-        output.document("run", &report, || "Nothing was bought (--dry-run).".into());
-        return Ok(Exit::Ok);
+        output.note(cannot.as_deref().unwrap_or("nothing was bought (--dry-run)"));
+        output.document("run", &report, || file.to_yaml());
+        return Ok(if problems.is_empty() { Exit::Ok } else { of_problems(&problems) });
     }
-    confirm(args.yes, preflight.budget, client.unit())?;
-
-    let bar = step(format!("uploading {} (what the oracle does not have yet)", show_bytes(plan.upload_bytes())));
-    let uploaded = client.upload(&plan).await;
-    bar.finish_and_clear();
-    uploaded?;
+    if let Some(sentence) = cannot {
+        return Err(Failure::say(of_problems(&problems), sentence));
+    }
+    let mut sealed = plan.clone();
+    if earlier.is_none() {
+        confirm(args.yes, preflight.budget, client.unit())?;
+        let bar = step(if plan.confidential { "encrypting the inputs" } else { "preparing" });
+        let encrypted = client.seal(&mut sealed).await;
+        bar.finish_and_clear();
+        encrypted?;
+        let bar = bytes_bar("uploading", sealed.upload_bytes());
+        let sent = bar.clone();
+        let uploaded = client.upload_watched(&sealed, move |bytes| sent.inc(bytes)).await;
+        bar.finish_and_clear();
+        uploaded?;
+    }
     // From here on Ctrl-C must not leave a purchase whose address nobody was told.
     let mut interrupt = Interrupt::listen().await;
-    let bar = step("buying");
-    let bought = client.buy(&plan, payment).await;
-    bar.finish_and_clear();
-    let agreement = bought?;
+    let agreement = match earlier {
+        Some(agreement) => agreement,
+        None => {
+            let bar = step("buying");
+            let bought = client.buy(&sealed, payment).await;
+            bar.finish_and_clear();
+            bought?
+        }
+    };
     report.agreement = Some(agreement);
-    output.note(&output.paint(Tone::Good, &format!("bought agreement {}", agreement.address)));
+    let said = match agreement.resumed {
+        true => format!("found agreement {}, bought by an earlier run that was ended; nothing was paid now", agreement.address),
+        false => format!("bought agreement {}", agreement.address),
+    };
+    output.note(&output.paint(Tone::Good, &said));
+    let handover = hand_over(&client, output, agreement.address).await?;
     if args.detach {
-        report.status = Some(Status::Open);
+        let keyed = stay_until_keyed(&client, output, agreement.address, handover, &mut interrupt).await?;
+        report.status = client.standing(agreement.address).await.ok().map(|standing| standing.status);
+        report.interrupted = !keyed;
         output.document("run", &report, || agreement.address.to_string());
-        return Ok(Exit::Ok);
+        return Ok(if keyed { Exit::Ok } else { Exit::Interrupted });
     }
+    // Also with a key agent: it may be gone, and drawn verifiers should not depend on the worker for their key.
+    let _keeper = match handover {
+        Handover::Watching(keeper) => Some(keeper),
+        Handover::Done => plan.confidential.then(|| client.keep_keyed(agreement.address)),
+    };
 
     let timeout = args.timeout.map(|secs| Duration::from_secs(secs.into()));
     let followed = follow(&client, output, agreement.address, agreement.block, timeout, &mut interrupt)
@@ -143,7 +183,7 @@ pub async fn run(session: &Session, args: RunArgs) -> Result<Exit, Failure> {
             return Ok(if report.interrupted { Exit::Interrupted } else { Exit::TimedOut });
         }
     };
-    finish(&client, output, args.out, agreement.address, ending, report).await
+    finish(&client, output, file.out.map(PathBuf::from), agreement.address, ending, report).await
 }
 
 /// Results and money of an ended agreement.
@@ -178,78 +218,12 @@ async fn finish(
     Ok(exit)
 }
 
-fn job(args: &RunArgs, unit: &Unit) -> Result<Job, Failure> {
-    let (low, high) = args.reward.split_once("..").unwrap_or((&args.reward, &args.reward));
-    let mut builder = JobBuilder::new(args.image.clone())
-        .args(args.args.iter().cloned())
-        .leaves(args.leaves)
-        .first_index(args.first_index)
-        .verifiers(args.verifiers)
-        .reward(unit.parse(low)?, unit.parse(high)?)
-        .verifier_fee(unit.parse(&args.fee)?)
-        .trust(args.trust)
-        .resources(Resources {
-            milli_cpu: args.cpus,
-            memory_mib: args.memory,
-            disk_mib: args.disk,
-            max_pids: args.pids,
-            leaf_secs: args.leaf_time,
-            output_mib: args.output_size,
-        })
-        .windows(Windows {
-            accept_secs: args.accept_window,
-            work_secs: args.work_window,
-            verify_secs: args.verify_window,
-        });
-    for input in &args.input {
-        builder = builder.input(input);
+const fn how(payment: Payment) -> &'static str {
+    match payment {
+        Payment::Allowance => "from the allowance",
+        Payment::Permit => "with a permit, in the same transaction",
+        Payment::ApproveAndCall => "by approve-and-call, in one transaction",
     }
-    if let Some(platform) = &args.platform {
-        builder = builder.platform(platform);
-    }
-    if let Some(samples) = args.samples {
-        builder = builder.samples(samples);
-    }
-    Ok(builder.build()?)
-}
-
-fn offer(plan: &Plan, preflight: &Preflight, payment: Payment, unit: &Unit) -> String {
-    let terms = &plan.terms;
-    let reward = if terms.reward_min == terms.reward_max {
-        unit.show(terms.reward_max)
-    } else {
-        format!("{} to {}", unit.number(terms.reward_min), unit.show(terms.reward_max))
-    };
-    fields(&[
-        ("work", format!("{} leaves on {}", terms.leaf_count, preflight.class)),
-        (
-            "verification",
-            format!(
-                "{} verifiers compute {} of the {} leaves again, each its own",
-                terms.verifiers, terms.samples, terms.leaf_count
-            ),
-        ),
-        ("workers", format!("{} active, {} needed", preflight.workers, preflight.workers_needed)),
-        (
-            "longest",
-            format!(
-                "accept {}, work {}, verify {}",
-                show(terms.accept_secs.into()),
-                show(terms.work_secs.into()),
-                show(terms.verify_secs.into())
-            ),
-        ),
-        ("reward", format!("{reward}; {} to each verifier", unit.show(terms.verifier_fee))),
-        ("costs", format!("at most {}; what is not spent comes back", unit.show(preflight.budget))),
-        (
-            "payment",
-            match payment {
-                Payment::Allowance => "from the allowance".to_owned(),
-                Payment::Permit => "with a permit, in the same transaction".to_owned(),
-                Payment::ApproveAndCall => "by approve-and-call, in one transaction".to_owned(),
-            },
-        ),
-    ])
 }
 
 fn confirm(yes: bool, budget: u128, unit: &Unit) -> Result<(), Failure> {

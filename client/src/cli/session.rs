@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use alloy::primitives::Address;
 use alloy::signers::local::PrivateKeySigner;
 use eyre::{WrapErr, eyre};
+use sunwork_edge::tx::{FeePolicy, Notify};
 use sunwork_edge::{Deployment, keystore};
 
 use super::exit::{Exit, Failure};
@@ -12,7 +13,7 @@ use super::output::Output;
 use super::password::{Purpose, password};
 use super::settings::Settings;
 use crate::client::Client;
-use crate::config::ClientConfig;
+use crate::config::{ClientConfig, TxLogPlace};
 
 /// One run of the command.
 pub struct Session {
@@ -52,12 +53,55 @@ impl Session {
     }
 
     async fn connect(&self, deployment: Deployment, signer: Option<PrivateKeySigner>) -> Result<Client, Failure> {
+        let usual = ClientConfig::new(deployment);
         let config = ClientConfig {
             rpc_urls: self.settings.rpc_urls.clone(),
-            deployment,
             oracle_urls: self.settings.oracle_urls.clone(),
+            fees: FeePolicy {
+                max_fee_per_gas_wei: self.settings.max_fee_wei,
+                max_tx_cost_wei: Some(self.settings.max_tx_cost_wei),
+                ..usual.fees
+            },
+            // What is sent is written down first: the next command finds what this one could not finish.
+            tx_log: TxLogPlace::usual(),
+            notify: Notify::to(|notice| eprintln!("{notice}")),
+            ..usual
         };
         Ok(Client::connect(config, signer).await?)
+    }
+
+    /// Connects for reading an agreement's content: with the wallet's key where the work is confidential, for only that derives
+    /// its session key.
+    ///
+    /// # Errors
+    /// With the exit code that fits.
+    pub async fn reader_with_key(&self, id: &str) -> Result<(Client, Address), Failure> {
+        let client = self.reader().await?;
+        let agreement = self.find(&client, id).await?;
+        if client.purchase_of(agreement).await?.spec.key_commitment.is_zero() {
+            return Ok((client, agreement));
+        }
+        Ok((self.buyer().await?, agreement))
+    }
+
+    /// The agreement that `text` names: an id, an unambiguous beginning of one, or "last" for the wallet's newest.
+    ///
+    /// # Errors
+    /// With the exit code that fits.
+    pub async fn find(&self, client: &Client, text: &str) -> Result<Address, Failure> {
+        if text != "last" {
+            return Ok(client.find_for(text, self.wallet_address()).await?);
+        }
+        let account = self.wallet_address().ok_or_else(|| {
+            Failure::say(
+                Exit::Config,
+                "\"last\" means the newest agreement of the wallet, and there is none; give --keystore or an id",
+            )
+        })?;
+        let newest = client.newest_purchase(account).await?;
+        newest.ok_or_else(|| {
+            Failure::say(Exit::Usage, format!("{account} has bought nothing yet on this deployment; expected an id"))
+        })
     }
 
     /// The wallet's address, without its password; `None` where there is no keystore.
@@ -69,17 +113,25 @@ impl Session {
         named.or_else(|| self.keystore().ok()?.file_stem()?.to_str()?.parse().ok())
     }
 
-    fn signer(&self) -> eyre::Result<PrivateKeySigner> {
+    /// The wallet's key, opened with its password.
+    ///
+    /// # Errors
+    /// When there is no keystore, no password, or the wrong one.
+    pub fn signer(&self) -> eyre::Result<PrivateKeySigner> {
         let path = self.keystore()?;
         let password = password(self.settings.password_file.as_deref(), Purpose::Open)?;
         keystore::load(&path, &password).wrap_err("opening the wallet")
     }
 
-    fn keystore(&self) -> eyre::Result<PathBuf> {
+    /// The keystore file.
+    ///
+    /// # Errors
+    /// When there is not exactly one, or no home folder to look in.
+    pub fn keystore(&self) -> eyre::Result<PathBuf> {
         match &self.settings.keystore {
             Some(path) if path.is_dir() => only_keystore(path),
             Some(path) => Ok(path.clone()),
-            None => only_keystore(&Settings::keystore_dir()),
+            None => only_keystore(&Settings::keystore_dir()?),
         }
     }
 }

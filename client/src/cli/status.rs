@@ -1,6 +1,5 @@
-//! `sunwork status`, `cancel` and `expire`.
+//! `sunwork status`: one's agreements, or all about one. The chain is asked and nobody else.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use alloy::primitives::Address;
@@ -9,18 +8,25 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sunwork_protocol::status::Status;
 
-use super::args::{IdArgs, StatusArgs};
+use super::args::StatusArgs;
+use super::balances::{open_transactions, show_open};
+use super::clock::Clock;
 use super::duration::show;
+use super::errors::sentence;
 use super::exit::{Exit, Failure};
-use super::follow::{Followed, Interrupt, describe, follow, how_to_follow};
-use super::output::{fields, table};
+use super::follow::{Followed, Interrupt, follow, how_to_follow, short_id};
+use super::output::{columns, table, text_columns};
 use super::session::Session;
-use crate::agreements::{Details, FindError, Purchase, Standing};
+use super::timeline::{Page, state};
+use crate::agreements::{FindError, Purchase, Standing};
 use crate::amount::Unit;
 use crate::chain::{Doing, short};
 use crate::client::Client;
 use crate::settlement::Settlement;
+use crate::situation::Situation;
 
+/// Columns that a list with ids in full takes.
+const WIDE_LIST: usize = 120;
 /// Questions under way at once.
 const PARALLEL: usize = 8;
 
@@ -76,8 +82,10 @@ async fn list(session: &Session, args: &StatusArgs) -> Result<Exit, Failure> {
         if rows.is_empty() {
             return "no agreements".into();
         }
-        let lines: Vec<Vec<String>> = rows.iter().map(|row| line(row, client.unit(), now)).collect();
-        let mut text = table(&["AGREEMENT", "STATUS", "LEAVES", "BUDGET", "BOUGHT", "WORKER"], &lines);
+        let whole = columns().is_none_or(|width| width >= WIDE_LIST);
+        let lines: Vec<Vec<String>> = rows.iter().map(|row| line(row, client.unit(), now, whole)).collect();
+        let id = if whole { "AGREEMENT" } else { "BEGINS WITH" };
+        let mut text = table(&[id, "STATUS", "LEAVES", "BUDGET", "BOUGHT", "WORKER"], &lines);
         if total > rows.len() {
             text.push_str(&format!("{} more; see them with --limit {total}\n", total - rows.len()));
         }
@@ -101,11 +109,12 @@ async fn row(client: &Client, purchase: Purchase) -> Result<Row, FindError> {
     })
 }
 
-fn line(row: &Row, unit: &Unit, now: u64) -> Vec<String> {
+/// `whole`: with the id in full; its beginning names the agreement as well.
+fn line(row: &Row, unit: &Unit, now: u64, whole: bool) -> Vec<String> {
     let budget = row.budget.parse().map(|amount| unit.show(amount)).unwrap_or_default();
     vec![
-        row.agreement.to_string(),
-        outcome(&row.standing),
+        if whole { row.agreement.to_string() } else { short_id(row.agreement) },
+        state(&row.standing),
         row.leaves.to_string(),
         budget,
         format!("{} ago", show(now.saturating_sub(row.bought_at))),
@@ -113,30 +122,38 @@ fn line(row: &Row, unit: &Unit, now: u64) -> Vec<String> {
     ]
 }
 
-fn outcome(standing: &Standing) -> String {
-    if standing.status.is_final() {
-        format!("{} ({})", standing.status, standing.ending)
-    } else {
-        standing.status.to_string()
-    }
-}
-
 async fn one(session: &Session, id: &str) -> Result<Exit, Failure> {
     let client = session.reader().await?;
-    let agreement = client.find(id).await?;
-    let details = client.details(agreement).await?;
-    let settlement = if details.standing.status.is_final() { Some(client.settlement(agreement).await?) } else { None };
-    let (_, now) = client.rpc().latest().await.doing(|| "reading the latest block".into())?;
-    let document = document(&client, &details, settlement.as_ref());
-    session.output.document("status", &document, || people(&client, &details, settlement.as_ref(), now));
+    let agreement = session.find(&client, id).await?;
+    let situation = client.situation(agreement, session.wallet_address()).await?;
+    let settlement = if situation.is_under_way() { None } else { Some(client.settlement(agreement).await?) };
+    let open = match situation.viewer {
+        Some(account) => open_transactions(&client, account).await,
+        None => Vec::new(),
+    };
+    let mut document = document(&client, &situation, settlement.as_ref());
+    document["open"] = json!(open);
+    session.output.document("status", &document, || {
+        let page = Page {
+            situation: &situation,
+            settlement: settlement.as_ref(),
+            class: client.deployment().class_name(situation.details.purchase.class_id),
+            unit: client.unit(),
+            clock: &Clock::local(situation.now),
+            width: text_columns(),
+        };
+        format!("{}{}", page.render(), show_open(&open))
+    });
     Ok(Exit::Ok)
 }
 
-fn document(client: &Client, details: &Details, settlement: Option<&Settlement>) -> Value {
-    let purchase = &details.purchase;
+fn document(client: &Client, situation: &Situation, settlement: Option<&Settlement>) -> Value {
+    let (details, purchase) = (&situation.details, &situation.details.purchase);
     json!({
         "agreement": purchase.address,
         "client": purchase.client,
+        "keyAgent": situation.key_agent,
+        "role": situation.role(),
         "class": client.deployment().class_name(purchase.class_id),
         "token": client.unit().symbol,
         "decimals": client.unit().decimals,
@@ -147,6 +164,10 @@ fn document(client: &Client, details: &Details, settlement: Option<&Settlement>)
         "terms": terms(purchase),
         "spec": purchase.spec,
         "standing": details.standing,
+        "now": situation.now,
+        "outlook": situation.outlook(),
+        "timeline": situation.history(client.unit()),
+        "cost": situation.cost(),
         "events": details.events,
         "settlement": settlement,
         "gasByName": settlement.map(Settlement::gas_by_name),
@@ -164,130 +185,32 @@ fn terms(purchase: &Purchase) -> Value {
     })
 }
 
-fn people(client: &Client, details: &Details, settlement: Option<&Settlement>, now: u64) -> String {
-    let (purchase, standing, unit) = (&details.purchase, &details.standing, client.unit());
-    let mut pairs = vec![
-        ("agreement", purchase.address.to_string()),
-        ("client", purchase.client.to_string()),
-        ("status", format!("{}: {}", standing.status, meaning(standing))),
-        (
-            "work",
-            format!(
-                "{} leaves on {}, {} verifiers, {} samples each",
-                purchase.terms.leaf_count,
-                client.deployment().class_name(purchase.class_id),
-                purchase.terms.verifiers,
-                purchase.terms.samples
-            ),
-        ),
-        ("image", image(purchase)),
-        ("budget", unit.show(purchase.budget)),
-        ("price", unit.show(standing.reward)),
-        ("bought", format!("{} ago, block {}", show(now.saturating_sub(purchase.time)), purchase.block)),
-    ];
-    if let Some(worker) = standing.worker {
-        pairs.push(("worker", format!("{worker} (attempt {})", standing.attempt + 1)));
+/// Who follows its own confidential work hands over the session key on the way, if the wallet can be opened.
+async fn follower(session: &Session, id: &str) -> Result<(Client, Address), Failure> {
+    let client = session.reader().await?;
+    let agreement = session.find(&client, id).await?;
+    let purchase = client.purchase_of(agreement).await?;
+    let standing = client.standing(agreement).await?;
+    // A worker that is replaced needs the key again, until one has sealed.
+    let keys = matches!(standing.status, Status::Open | Status::Keying | Status::Working);
+    if !(keys && purchase.terms.is_confidential() && session.wallet_address() == Some(purchase.client)) {
+        return Ok((client, agreement));
     }
-    for slot in &standing.verifiers {
-        let state = match (slot.sealed, slot.opened, slot.dissent) {
-            (_, true, 0) => "agrees",
-            (_, true, _) => "differs",
-            (true, false, _) => "sealed",
-            (false, ..) => "computes",
-        };
-        pairs.push(("verifier", format!("{}  {state}", slot.verifier)));
-    }
-    if !standing.status.is_final() && standing.deadline > 0 {
-        pairs.push(("deadline", deadline(standing, purchase.address, now)));
-    }
-    let mut text = fields(&pairs);
-    text.push('\n');
-    for seen in &details.events {
-        let (_, what) = describe(seen, client);
-        if !what.is_empty() {
-            text.push_str(&format!("{:>8}  {what}\n", show(seen.time.saturating_sub(purchase.time))));
+    match session.buyer().await {
+        Ok(buyer) => Ok((buyer, agreement)),
+        Err(failure) => {
+            session.output.note(&format!(
+                "warning: the session key of this confidential work cannot be posted from here: {}",
+                sentence(&failure.report)
+            ));
+            Ok((client, agreement))
         }
     }
-    if let Some(settlement) = settlement {
-        text.push_str(&money(settlement, unit));
-    }
-    text
-}
-
-fn meaning(standing: &Standing) -> &'static str {
-    if standing.status.is_final() { standing.ending.meaning() } else { standing.status.meaning() }
-}
-
-fn image(purchase: &Purchase) -> String {
-    let spec = &purchase.spec;
-    let digest = hex::encode(spec.image_digest);
-    if spec.image_name.is_empty() {
-        format!("archive sha256:{digest} ({})", spec.platform)
-    } else {
-        format!("{}@sha256:{digest} ({})", spec.image_name, spec.platform)
-    }
-}
-
-fn deadline(standing: &Standing, agreement: Address, now: u64) -> String {
-    if now <= standing.deadline {
-        format!("in {}", show(standing.deadline - now))
-    } else if standing.status == Status::Drawing {
-        // Its window widens step by step: time alone is no fault of anybody.
-        format!("{} ago; the claim window is about to move on", show(now - standing.deadline))
-    } else {
-        format!(
-            "{} ago; anybody may move it on: sunwork expire {}",
-            show(now - standing.deadline),
-            &agreement.to_string()[..10]
-        )
-    }
-}
-
-fn money(settlement: &Settlement, unit: &Unit) -> String {
-    let mut text = String::from("\n");
-    let paid: Vec<Vec<String>> = settlement
-        .paid
-        .iter()
-        .map(|(account, amount)| {
-            let what = if *account == settlement.client { "client, back" } else { "paid" };
-            vec![account.to_string(), unit.number(*amount), what.to_owned()]
-        })
-        .chain(
-            settlement
-                .stakes
-                .iter()
-                .filter(|s| s.slashed > 0)
-                .map(|s| vec![s.worker.to_string(), unit.number(s.slashed), "slashed".to_owned()]),
-        )
-        .collect();
-    text.push_str(&table(&["ACCOUNT", &unit.symbol, ""], &paid));
-    if settlement.burned > 0 {
-        text.push_str(&format!("burned {}\n", unit.show(settlement.burned)));
-    }
-    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
-    for tx in &settlement.transactions {
-        *counts.entry(&tx.name).or_default() += 1;
-    }
-    let gas: Vec<Vec<String>> = settlement
-        .gas_by_name()
-        .into_iter()
-        .map(|(name, gas)| {
-            vec![counts.get(name.as_str()).copied().unwrap_or_default().to_string(), name, gas.to_string()]
-        })
-        .map(|mut row| {
-            row.swap(0, 1);
-            row
-        })
-        .chain([vec!["total".into(), settlement.transactions.len().to_string(), settlement.gas_total().to_string()]])
-        .collect();
-    text.push('\n');
-    text.push_str(&table(&["TRANSACTION", "COUNT", "GAS"], &gas));
-    text
 }
 
 async fn followed(session: &Session, id: &str, timeout: Option<u32>) -> Result<Exit, Failure> {
-    let client = session.reader().await?;
-    let agreement = client.find(id).await?;
+    let (client, agreement) = follower(session, id).await?;
+    let _keeper = client.address().map(|_| client.keep_keyed(agreement));
     let from_block = client.purchase_of(agreement).await?.block;
     let mut interrupt = Interrupt::listen().await;
     let timeout = timeout.map(|secs| Duration::from_secs(secs.into()));
@@ -302,33 +225,4 @@ async fn followed(session: &Session, id: &str, timeout: Option<u32>) -> Result<E
     }
     one(session, &agreement.to_string()).await?;
     Ok(exit)
-}
-
-/// `sunwork cancel`.
-///
-/// # Errors
-/// With the exit code that fits.
-pub async fn cancel(session: &Session, args: IdArgs) -> Result<Exit, Failure> {
-    let client = session.buyer().await?;
-    let agreement = client.find(&args.id).await?;
-    let receipt = client.cancel(agreement).await?;
-    let document = json!({ "agreement": agreement, "tx": receipt.transaction_hash });
-    session.output.document("cancel", &document, || {
-        format!("cancelled {agreement}; get your money back with:  sunwork wallet withdraw")
-    });
-    Ok(Exit::Ok)
-}
-
-/// `sunwork expire`.
-///
-/// # Errors
-/// With the exit code that fits.
-pub async fn expire(session: &Session, args: IdArgs) -> Result<Exit, Failure> {
-    let client = session.buyer().await?;
-    let agreement = client.find(&args.id).await?;
-    let receipt = client.expire(agreement).await?;
-    let standing = client.standing(agreement).await?;
-    let document = json!({ "agreement": agreement, "tx": receipt.transaction_hash, "standing": standing });
-    session.output.document("expire", &document, || format!("{agreement} moved on: {}", outcome(&standing)));
-    Ok(Exit::Ok)
 }

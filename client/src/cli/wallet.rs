@@ -15,13 +15,14 @@ use sunwork_edge::keystore;
 use sunwork_protocol::abi::SunToken;
 
 use super::args::WalletCommand;
+use super::balances::{Balances, allow_exactly, open_transactions, show_ether, show_open};
+use super::config_file::write_advice;
 use super::exit::{Exit, Failure};
 use super::output::fields;
 use super::password::{Purpose, password};
 use super::session::Session;
 use super::settings::Settings;
-use crate::amount::Unit;
-use crate::chain::{Doing, amount};
+use crate::chain::amount;
 use crate::client::{Client, NoSigner};
 
 /// A private key is 64 digits; what is much longer is another file.
@@ -59,8 +60,10 @@ fn store(session: &Session, signer: &PrivateKeySigner) -> eyre::Result<Exit> {
             bail!("{path:?} is a wallet already; name a folder with --keystore to store another one")
         }
         Some(path) => path.clone(),
-        None => Settings::keystore_dir(),
+        None => Settings::keystore_dir()?,
     };
+    // Before anybody thinks of a password: a place that cannot be written is said first.
+    writable(&dir)?;
     let password = password(session.settings.password_file.as_deref(), Purpose::Make)?;
     let path = keystore::store(&dir, signer, &password).wrap_err("storing the key")?;
     let document = json!({ "address": signer.address(), "keystore": path });
@@ -69,6 +72,17 @@ fn store(session: &Session, signer: &PrivateKeySigner) -> eyre::Result<Exit> {
         format!("{}Back up the file and its password: whoever has both has the money.\n", fields(&pairs))
     });
     Ok(Exit::Ok)
+}
+
+/// Makes the folder and tries whether a file can be written there.
+fn writable(dir: &Path) -> eyre::Result<()> {
+    let probe = dir.join(".sunwork-probe");
+    let tried = std::fs::create_dir_all(dir)
+        .and_then(|()| std::fs::write(&probe, []))
+        .and_then(|()| std::fs::remove_file(&probe));
+    tried.map_err(|error| {
+        eyre!("cannot store a key in {dir:?}: {error}; {}, such as --keystore FOLDER", write_advice(error.kind()))
+    })
 }
 
 fn read_key(file: &Path) -> eyre::Result<PrivateKeySigner> {
@@ -89,12 +103,8 @@ fn read_key(file: &Path) -> eyre::Result<PrivateKeySigner> {
 async fn balance(session: &Session) -> Result<Exit, Failure> {
     let client = session.reader().await?;
     let account = session.wallet_address().ok_or(NoSigner)?;
-    let doing = || format!("reading the money of {account}");
-    let tokens = amount(client.token().balanceOf(account).call().await.doing(doing)?);
-    let allowance = client.token().allowance(account, client.deployment().dispatcher).call().await.doing(doing)?;
-    let owed = amount(client.dispatcher().payableOf(account).call().await.doing(doing)?);
-    let wei = client.rpc().provider().get_balance(account).await.doing(doing)?;
-    let allowance = amount(allowance);
+    let Balances { balance: tokens, allowance, owed, wei } = Balances::read(&client, account).await?;
+    let open = open_transactions(&client, account).await;
     let unit = client.unit();
     let document = json!({
         "address": account,
@@ -104,19 +114,20 @@ async fn balance(session: &Session) -> Result<Exit, Failure> {
         "allowance": allowance.to_string(),
         "owed": owed.to_string(),
         "wei": wei.to_string(),
+        "open": open,
     });
     session.output.document("wallet", &document, || {
-        let ether = Unit { symbol: "ETH".into(), decimals: 18 };
         let mut text = fields(&[
             ("address", account.to_string()),
             ("balance", unit.show(tokens)),
             ("allowance", format!("{} may be taken for purchases", unit.show(allowance))),
             ("owed", unit.show(owed)),
-            ("for gas", ether.show(amount(wei))),
+            ("for gas", show_ether(wei)),
         ]);
         if owed > 0 {
             text.push_str("get what is owed with:  sunwork wallet withdraw\n");
         }
+        text.push_str(&show_open(&open));
         text
     });
     Ok(Exit::Ok)
@@ -124,24 +135,33 @@ async fn balance(session: &Session) -> Result<Exit, Failure> {
 
 async fn approve(session: &Session, text: &str) -> Result<Exit, Failure> {
     let client = session.buyer().await?;
+    let account = client.address().ok_or(NoSigner)?;
     let allowed = client.unit().parse(text)?;
-    let receipt = client.approve(allowed).await?;
-    let document = json!({ "allowance": allowed.to_string(), "tx": receipt.transaction_hash });
-    let shown = client.unit().show(allowed);
-    session.output.document("wallet", &document, || format!("the dispatcher may take up to {shown}"));
+    let before = Balances::read(&client, account).await?;
+    let tx = allow_exactly(&client, account, allowed).await?;
+    let document = json!({ "allowance": allowed.to_string(), "before": before.allowance.to_string(), "tx": tx });
+    let (shown, was) = (client.unit().show(allowed), client.unit().show(before.allowance));
+    session.output.document("wallet", &document, || match tx {
+        None => format!("the dispatcher may take exactly {shown} already; nothing was sent"),
+        Some(_) if allowed == 0 => format!("the dispatcher may take nothing any more (before: {was})"),
+        Some(_) => format!("the dispatcher may take exactly {shown} for purchases (before: {was}); 0 takes it back"),
+    });
     Ok(Exit::Ok)
 }
 
 async fn withdraw(session: &Session) -> Result<Exit, Failure> {
     let client = session.buyer().await?;
     let account = client.address().ok_or(NoSigner)?;
-    let owed = client.dispatcher().payableOf(account).call().await;
-    let owed = amount(owed.doing(|| format!("reading what is owed to {account}"))?);
+    let before = Balances::read(&client, account).await?;
+    let owed = before.owed;
     let tx = if owed == 0 { None } else { Some(client.withdraw().await?.transaction_hash) };
-    let document = json!({ "withdrawn": owed.to_string(), "tx": tx });
-    let shown = client.unit().show(owed);
+    let after = Balances::read(&client, account).await?;
+    let document = json!({ "withdrawn": owed.to_string(), "tx": tx, "before": before, "after": after });
     session.output.document("wallet", &document, || {
-        if owed == 0 { "nothing is owed to this wallet".into() } else { format!("{shown} sent to {account}") }
+        if owed == 0 {
+            return "nothing is owed to this wallet".into();
+        }
+        format!("{} sent to {account}\n{}", client.unit().show(owed), before.change(&after, client.unit()))
     });
     Ok(Exit::Ok)
 }

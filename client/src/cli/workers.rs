@@ -30,6 +30,7 @@ pub async fn run(session: &Session, args: WorkersArgs) -> Result<Exit, Failure> 
                     unit.number(worker.bonded),
                     unit.number(worker.locked),
                     worker.score.to_string(),
+                    if worker.has_key { "yes" } else { "no" }.to_owned(),
                     worker.classes.join(" "),
                 ]
             })
@@ -37,7 +38,7 @@ pub async fn run(session: &Session, args: WorkersArgs) -> Result<Exit, Failure> 
         let staked = format!("STAKE {}", unit.symbol);
         let mut text = table(&["CLASS", "ACTIVE WORKERS", &staked], &classes);
         text.push('\n');
-        text.push_str(&table(&["WORKER", "STATE", &staked, "LOCKED", "SCORE", "CLASSES"], &workers));
+        text.push_str(&table(&["WORKER", "STATE", &staked, "LOCKED", "SCORE", "KEY", "CLASSES"], &workers));
         if found.registered > workers.len() {
             text.push_str(&format!("{} more; see them with --limit\n", found.registered - workers.len()));
         }

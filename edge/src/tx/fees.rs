@@ -9,8 +9,8 @@ pub struct Fees {
     pub tip_wei: u128,
 }
 
-/// Nodes replace a transaction only for at least a tenth more; an eighth leaves room for their rounding.
-const BUMP_DIVISOR: u128 = 8;
+/// Nodes replace a transaction only for at least so much more, percent.
+const LEAST_BUMP_PERCENT: u32 = 10;
 
 /// Fees for a new transaction: room for the base fee to double. `None` when the base fee alone is above the cap.
 pub fn initial(base_fee_wei: u128, suggested_tip_wei: u128, cap_wei: u128) -> Option<Fees> {
@@ -22,16 +22,24 @@ pub fn initial(base_fee_wei: u128, suggested_tip_wei: u128, cap_wei: u128) -> Op
     Some(Fees { max_fee_wei: max_fee, tip_wei: tip.min(max_fee) })
 }
 
-/// Higher fees for the same nonce. `None` when the cap leaves no room for a replacement that nodes accept.
-pub fn bump(last: Fees, now: Option<Fees>, cap_wei: u128) -> Option<Fees> {
-    let raised = |fee: u128| fee.saturating_add(fee / BUMP_DIVISOR).saturating_add(1);
-    let floor = Fees { max_fee_wei: raised(last.max_fee_wei), tip_wei: raised(last.tip_wei) };
-    if floor.max_fee_wei > cap_wei {
+/// Higher fees for the same nonce, by `percent` or, where the cap leaves less room, up to the cap. `None` when it leaves no
+/// room for a replacement that nodes accept.
+pub fn bump(last: Fees, now: Option<Fees>, cap_wei: u128, percent: u32) -> Option<Fees> {
+    let raised = |fee: u128, percent: u32| {
+        fee.saturating_add((fee / 100).saturating_mul(percent.into())).saturating_add(fee % 100)
+    };
+    let percent = percent.max(LEAST_BUMP_PERCENT);
+    let least = Fees {
+        max_fee_wei: raised(last.max_fee_wei, LEAST_BUMP_PERCENT).saturating_add(1),
+        tip_wei: raised(last.tip_wei, LEAST_BUMP_PERCENT).saturating_add(1),
+    };
+    if least.max_fee_wei > cap_wei {
         return None;
     }
-    let now = now.unwrap_or(floor);
-    let max_fee_wei = floor.max_fee_wei.max(now.max_fee_wei).min(cap_wei);
-    Some(Fees { max_fee_wei, tip_wei: floor.tip_wei.max(now.tip_wei).min(max_fee_wei) })
+    let wanted = raised(last.max_fee_wei, percent).max(least.max_fee_wei);
+    let max_fee_wei = wanted.max(now.map_or(0, |now| now.max_fee_wei)).min(cap_wei);
+    let tip = raised(last.tip_wei, percent).max(least.tip_wei).max(now.map_or(0, |now| now.tip_wei));
+    Some(Fees { max_fee_wei, tip_wei: tip.min(max_fee_wei) })
 }
 
 #[cfg(test)]
@@ -48,10 +56,20 @@ mod tests {
     #[test]
     fn a_replacement_is_a_tenth_higher_or_none() {
         let last = Fees { max_fee_wei: 1_000, tip_wei: 80 };
-        let next = bump(last, None, 10_000).unwrap();
-        assert!(next.max_fee_wei >= 1_100 && next.tip_wei >= 88);
-        assert_eq!(bump(last, None, 1_050), None);
+        let next = bump(last, None, 10_000, 13).unwrap();
+        assert!(next.max_fee_wei >= 1_130 && next.tip_wei >= 88, "{next:?}");
+        assert_eq!(bump(last, None, 1_100, 13), None);
         let dear = Fees { max_fee_wei: 5_000, tip_wei: 500 };
-        assert_eq!(bump(last, Some(dear), 10_000), Some(dear));
+        assert_eq!(bump(last, Some(dear), 10_000, 13), Some(dear));
+        assert!(bump(last, None, 10_000, 0).unwrap().max_fee_wei >= 1_101, "less than nodes take counts as a tenth");
+    }
+
+    #[test]
+    fn the_last_step_ends_at_the_cap() {
+        let last = Fees { max_fee_wei: 1_000, tip_wei: 80 };
+        assert_eq!(bump(last, None, 1_110, 50).unwrap().max_fee_wei, 1_110);
+        assert_eq!(bump(Fees { max_fee_wei: 1_110, tip_wei: 90 }, None, 1_110, 50), None);
+        let huge = Fees { max_fee_wei: u128::MAX / 2, tip_wei: 1 };
+        assert!(bump(huge, None, u128::MAX, 1_000).is_some(), "no overflow");
     }
 }

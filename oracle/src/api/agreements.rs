@@ -6,14 +6,16 @@ use axum::{
 use serde::Serialize;
 use sunwork_protocol::status::Status;
 
-use super::{Api, error::ApiError, params::Params};
+use super::{
+    Api,
+    error::ApiError,
+    params::{ADDRESS, Params},
+};
 use crate::{
     fold::{AgreementRow, WorkerRow},
     json::Account,
     store::{AgreementFilter, Cursor, PlacedJson},
 };
-
-const ADDRESS: &str = "an address: 0x and 40 hex digits";
 
 /// A page of agreements.
 #[derive(Serialize)]

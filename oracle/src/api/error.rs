@@ -5,10 +5,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::json;
+use sunwork_protocol::mail::MailError;
 
 use crate::{
     blobs::{BlobError, BlobName, BlobNameError},
     json::Account,
+    mail::MailboxError,
     store::{CursorError, StoreError},
 };
 
@@ -17,11 +19,11 @@ use crate::{
 pub enum ApiError {
     /// No such path.
     #[error(
-        "there is nothing under this path; expected /v1/health, /v1/deployment, /v1/agreements, /v1/workers, /v1/blobs/{{sha256}} or /metrics"
+        "there is nothing under this path; expected /v1/health, /v1/deployment, /v1/agreements, /v1/workers, /v1/blobs/{{sha256}}, /v1/mail, /v1/key-agent or /metrics"
     )]
     NoSuchPath,
     /// Known path, wrong method.
-    #[error("this path does not take this method; all take GET, blobs also HEAD and PUT")]
+    #[error("this path does not take this method; all take GET, blobs also HEAD and PUT, mail also POST")]
     MethodNotAllowed,
     /// A query parameter that does not exist, or is given twice.
     #[error("query parameter {found:?} is {why}; expected any of: {known}")]
@@ -81,6 +83,36 @@ pub enum ApiError {
     /// The index cannot be read.
     #[error("the index cannot be read now; try again later")]
     Store(#[from] StoreError),
+    /// Mail that the mailbox does not take.
+    #[error(transparent)]
+    Mail(#[from] MailboxError),
+    /// Not a message at all.
+    #[error(
+        "the body, {found} bytes, is no message: {reason}; expected JSON with agreement, recipient, topic, sentAtMs, body and \
+         signature (docs/PROTOCOL.md)"
+    )]
+    BadLetter {
+        /// Its length.
+        found: usize,
+        /// The parser's words.
+        reason: String,
+    },
+    /// A longer body than any message has.
+    #[error("the body has {found} bytes or more, a message in JSON has at most {max}")]
+    LetterTooLarge {
+        /// What came, bytes.
+        found: usize,
+        /// What may come.
+        max: usize,
+    },
+    /// The index does not know the newest parties.
+    #[error(
+        "the index of this oracle is behind the chain and may not know all parties yet; try again in a few seconds"
+    )]
+    IndexBehind,
+    /// No key agent here.
+    #[error("this oracle posts no session keys: {0}")]
+    NoKeyAgent(String),
     /// Our own fault.
     #[error("internal error; the log of the oracle has the details")]
     Internal(String),
@@ -106,6 +138,19 @@ impl ApiError {
             Self::Blob(BlobError::TooLarge { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             Self::Blob(BlobError::Quota { .. }) => (StatusCode::INSUFFICIENT_STORAGE, "quota"),
             Self::Blob(BlobError::Disk { .. }) => (StatusCode::INTERNAL_SERVER_ERROR, "disk"),
+            Self::Mail(MailboxError::Message(MailError::TooLong { .. })) | Self::LetterTooLarge { .. } => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "too_large")
+            }
+            Self::Mail(MailboxError::Message(_) | MailboxError::Future { .. }) | Self::BadLetter { .. } => {
+                (StatusCode::BAD_REQUEST, "bad_message")
+            }
+            Self::Mail(MailboxError::NoSuchAgreement(_)) => (StatusCode::NOT_FOUND, "no_such_agreement"),
+            Self::Mail(MailboxError::NotAParty { .. }) => (StatusCode::FORBIDDEN, "not_a_party"),
+            Self::Mail(MailboxError::Quota { .. }) => (StatusCode::TOO_MANY_REQUESTS, "too_much_mail"),
+            Self::Mail(MailboxError::Full { .. }) => (StatusCode::INSUFFICIENT_STORAGE, "mailbox_full"),
+            Self::Mail(MailboxError::Store(_)) => (StatusCode::SERVICE_UNAVAILABLE, "index_unavailable"),
+            Self::IndexBehind => (StatusCode::SERVICE_UNAVAILABLE, "index_behind"),
+            Self::NoKeyAgent(_) => (StatusCode::NOT_FOUND, "no_key_agent"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "index_unavailable"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
@@ -126,7 +171,7 @@ impl IntoResponse for ApiError {
                     response.headers_mut().insert(header::CONTENT_RANGE, value);
                 }
             }
-            Self::Busy => {
+            Self::Busy | Self::IndexBehind => {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
             }
             _ => {}

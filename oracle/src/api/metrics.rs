@@ -14,6 +14,8 @@ pub async fn show(State(api): State<Api>) -> Response {
     let progress = api.progress.borrow().clone();
     let blobs = api.blobs.store();
     let keeper = &api.keeper;
+    let mail = api.mail.mailbox();
+    let agent = &api.agent.counters;
     let block = |header: Option<crate::chain::Header>| header.map_or(0, |header| header.number);
     let samples = [
         ("indexed_block", "gauge", "Newest block in the index.", block(progress.indexed)),
@@ -26,6 +28,20 @@ pub async fn show(State(api): State<Api>) -> Response {
         ("keeper_sent_total", "counter", "Transactions of the keeper.", keeper.mined.load(Ordering::Relaxed)),
         ("keeper_lost_total", "counter", "Races that the keeper lost.", keeper.lost.load(Ordering::Relaxed)),
         ("keeper_failed_total", "counter", "Failures of the keeper.", keeper.failed.load(Ordering::Relaxed)),
+        ("mail_messages", "gauge", "Messages in the mailbox.", mail.messages()),
+        ("mail_bytes", "gauge", "What they count.", mail.bytes()),
+        ("mail_quota_bytes", "gauge", "What all mail may count.", mail.limits().quota_bytes),
+        ("mail_stored_total", "counter", "Messages taken.", mail.stored_total()),
+        ("mail_refused_total", "counter", "Messages refused.", mail.refused_total()),
+        ("key_agent_posted_total", "counter", "Session keys posted.", agent.posted.load(Ordering::Relaxed)),
+        ("key_agent_lost_total", "counter", "Posts that others made first.", agent.lost.load(Ordering::Relaxed)),
+        ("key_agent_failed_total", "counter", "Posts that failed.", agent.failed.load(Ordering::Relaxed)),
+        (
+            "key_agent_waiting",
+            "gauge",
+            "Agreements that lack a key, a turn or a day.",
+            agent.waiting.load(Ordering::Relaxed),
+        ),
     ];
     let mut text = String::new();
     for (name, kind, help, value) in samples {

@@ -7,6 +7,8 @@ use super::error::ApiError;
 #[derive(Debug)]
 pub struct Params(BTreeMap<String, String>);
 
+/// What an address looks like.
+pub const ADDRESS: &str = "an address: 0x and 40 hex digits";
 /// Rows of a page when nothing is said.
 const DEFAULT_LIMIT: u32 = 50;
 /// Most rows of a page.
@@ -54,9 +56,17 @@ impl Params {
     /// # Errors
     /// When it is not a number from 1 to the maximum.
     pub fn limit(&self) -> Result<u32, ApiError> {
-        let expected = format!("a number from 1 to {MAX_LIMIT}");
-        let limit = self.value::<u32>("limit", &expected)?.unwrap_or(DEFAULT_LIMIT);
-        if (1..=MAX_LIMIT).contains(&limit) {
+        self.limit_upto(MAX_LIMIT)
+    }
+
+    /// [`Params::limit`] with another maximum.
+    ///
+    /// # Errors
+    /// When it is not a number from 1 to the maximum.
+    pub fn limit_upto(&self, max: u32) -> Result<u32, ApiError> {
+        let expected = format!("a number from 1 to {max}");
+        let limit = self.value::<u32>("limit", &expected)?.unwrap_or(DEFAULT_LIMIT.min(max));
+        if (1..=max).contains(&limit) {
             Ok(limit)
         } else {
             Err(ApiError::BadValue { name: "limit", found: limit.to_string(), expected })

@@ -230,7 +230,8 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn linger(body: &mut (impl Stream<Item = Result<Bytes, axum::Error>> + Unpin)) {
+/// Reads, and drops, a bounded rest of a refused body, so that the sender gets to see the answer.
+pub(crate) async fn linger(body: &mut (impl Stream<Item = Result<Bytes, axum::Error>> + Unpin)) {
     let mut left = LINGER_BYTES;
     let drain = async {
         while let Some(Ok(chunk)) = body.next().await {

@@ -62,6 +62,10 @@ pub struct AgreementRow {
     pub verifiers: Vec<Verifier>,
     /// Workers that gave up or vanished.
     pub former_workers: Vec<FormerWorker>,
+    /// Verifiers that were drawn and hold no slot any more: they declined, vanished, or their attempt was a dead end. Not
+    /// those that lost their slot to a better ticket.
+    #[serde(default)]
+    pub former_verifiers: Vec<FormerVerifier>,
     /// Who was paid what.
     pub paid: Vec<Payment>,
     /// What was burned.
@@ -130,6 +134,16 @@ pub struct FormerWorker {
     pub attempt: u8,
     /// What leaving cost it.
     pub slashed: Amount,
+}
+
+/// A verifier that left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FormerVerifier {
+    /// Its identity.
+    pub verifier: Account,
+    /// The attempt that it was drawn in.
+    pub attempt: u8,
 }
 
 /// A payment out of the escrow.
@@ -205,6 +219,7 @@ impl AgreementRow {
             salt: None,
             verifiers: Vec::new(),
             former_workers: Vec::new(),
+            former_verifiers: Vec::new(),
             paid: Vec::new(),
             burned: Amount::default(),
             updated_block: placed.block,
@@ -254,7 +269,10 @@ impl AgreementRow {
                 slot.opened = true;
                 slot.dissent = *dissent;
             }),
-            Event::VerifierLeft { verifier, .. } => self.verifiers.retain(|slot| slot.verifier != *verifier),
+            Event::VerifierLeft { verifier, .. } => {
+                self.verifiers.retain(|slot| slot.verifier != *verifier);
+                self.former_verifiers.push(FormerVerifier { verifier: *verifier, attempt: self.attempt });
+            }
             Event::Revealed { root, salt, .. } => {
                 self.root = Some(*root);
                 self.salt = Some(*salt);
@@ -277,7 +295,9 @@ impl AgreementRow {
         self.sealing = None;
         self.root = None;
         self.salt = None;
-        self.verifiers.clear();
+        let attempt = self.attempt;
+        let gone = self.verifiers.drain(..).map(|slot| FormerVerifier { verifier: slot.verifier, attempt });
+        self.former_verifiers.extend(gone);
     }
 }
 
@@ -301,6 +321,7 @@ mod tests {
             address: who(1),
             agreement: Some(who(1)),
             worker: None,
+            client: None,
             event,
         };
         events.into_iter().enumerate().map(place).collect()
@@ -396,6 +417,7 @@ mod tests {
         assert_eq!((row.status, row.ending, row.attempt, row.deadline), (Status::Settled, Ending::Verified, 1, 0));
         assert_eq!((row.worker, row.reward), (Some(who(4)), Some(Amount(7))));
         assert_eq!(row.former_workers, [FormerWorker { worker: who(3), attempt: 0, slashed: Amount(1) }]);
+        assert_eq!(row.former_verifiers, [FormerVerifier { verifier: who(7), attempt: 1 }]);
         let slots: Vec<_> = row.verifiers.iter().map(|s| (s.verifier, s.sealed, s.opened, s.dissent)).collect();
         assert_eq!(slots, [(who(6), true, true, 0), (who(8), true, true, 2)]);
         assert_eq!(row.sealing.unwrap().round, 17);

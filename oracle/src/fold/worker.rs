@@ -21,7 +21,7 @@ pub struct WorkerRow {
     pub class_bits: u64,
     /// Bit i: opted in to kind i.
     pub kind_bits: u64,
-    /// X25519 key for sealed messages.
+    /// X25519 key for sealed messages; zero: none.
     pub encryption_key: B256,
     /// Key for peer connections.
     pub transport_key: B256,
@@ -96,6 +96,9 @@ impl WorkerRow {
 
     fn apply(&mut self, event: &Event) {
         match event {
+            // A key of before the registration does not count any more.
+            Event::WorkerRegistered { encryption_key, .. } => self.encryption_key = *encryption_key,
+            Event::EncryptionKeySet { key, .. } => self.encryption_key = *key,
             Event::WorkerUpdated { payout, classes, kinds, .. } => {
                 self.payout = *payout;
                 self.class_bits = *classes;
@@ -158,7 +161,7 @@ mod tests {
             payout: who(2),
             classes: 1,
             kinds: 1,
-            encryption_key: B256::ZERO,
+            encryption_key: B256::repeat_byte(1),
             transport_key: B256::ZERO,
         };
         let lock = |n, amount| Event::StakeLocked { worker, agreement: who(n), device: who(9), amount: Amount(amount) };
@@ -168,7 +171,9 @@ mod tests {
             released: Amount(released),
             slashed: Amount(slashed),
         };
+        let key = |n| Event::EncryptionKeySet { account: worker, key: B256::repeat_byte(n) };
         let events: Vec<PlacedEvent> = [
+            key(8),
             registered,
             Event::Staked { worker, amount: Amount(100), active_from_epoch: 1 },
             Event::DeviceSet { worker, device: who(9), limit: Amount(50), since_epoch: 1 },
@@ -188,6 +193,7 @@ mod tests {
             address: who(7),
             agreement: None,
             worker: Some(worker),
+            client: None,
             event,
         })
         .collect();
@@ -195,7 +201,10 @@ mod tests {
         assert_eq!((row.bonded, row.locked, row.slashed), (Amount(70), Amount(30), Amount(5)));
         assert_eq!((row.unbonding, row.unbonding_until), (Amount(25), 77));
         assert_eq!(row.devices, [DeviceRow { device: who(9), limit: Amount(0), since_epoch: 2 }]);
-        let (first, second) = events.split_at(5);
+        assert_eq!(row.encryption_key, B256::repeat_byte(1), "the key of the registration replaces an earlier one");
+        let later = PlacedEvent { event: key(9), ..events[0].clone() };
+        assert_eq!(WorkerRow::fold(Some(row.clone()), &[later]).unwrap().encryption_key, B256::repeat_byte(9));
+        let (first, second) = events.split_at(6);
         let stored = serde_json::to_string(&WorkerRow::fold(None, first)).unwrap();
         assert_eq!(WorkerRow::fold(serde_json::from_str(&stored).unwrap(), second), Some(row));
         assert_eq!(WorkerRow::fold(None, second), None);

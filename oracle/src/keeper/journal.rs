@@ -183,6 +183,7 @@ mod tests {
             nonce,
             hash: B256::repeat_byte(n),
             raw: Bytes::from(vec![n; 3]),
+            intent: None,
         }
     }
 

@@ -244,11 +244,11 @@ async fn send(
             counters.lost.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(%agreement, poke = label, %error, "not needed any more");
         }
-        Err(error @ TxError::Temporary { .. }) => {
+        Err(error) if error.is_temporary() => {
             counters.failed.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(%agreement, poke = label, %error, "the keeper tries again later");
         }
-        Err(error @ TxError::Stop { .. }) => {
+        Err(error) => {
             counters.failed.fetch_add(1, Ordering::Relaxed);
             tracing::error!(%agreement, poke = label, %error, "the keeper needs help");
         }

@@ -8,7 +8,7 @@ use super::{Doing as _, Store, StoreError, corrupt, number, sql_int};
 use crate::{
     chain::Header,
     events::{Event, PlacedEvent},
-    fold::{AgreementRow, WorkerRow},
+    fold::{AgreementRow, ClientRow, WorkerRow},
     json::Account,
 };
 
@@ -103,6 +103,11 @@ impl Store {
             let row = read_view(&mut tx, WORKER_VIEW, "workers", worker).await?;
             write_worker(&mut tx, worker, WorkerRow::fold(row, &events)).await?;
         }
+        for client in distinct(batch.events.iter().filter_map(|e| e.client)) {
+            let events: Vec<_> = batch.events.iter().filter(|e| e.client == Some(client)).cloned().collect();
+            let row = read_view(&mut tx, CLIENT_VIEW, "clients", client).await?;
+            write_client(&mut tx, client, ClientRow::fold(row, &events)).await?;
+        }
         tx.commit().await.doing(doing)
     }
 
@@ -112,15 +117,16 @@ impl Store {
         let keep_below = ancestor.map_or(0, |number| number.saturating_add(1));
         let _turn = self.write().await;
         let mut tx = self.pool.begin().await.doing(doing)?;
-        let rows = sqlx::query("SELECT DISTINCT agreement, worker FROM events WHERE block >= $1")
+        let rows = sqlx::query("SELECT DISTINCT agreement, worker, client FROM events WHERE block >= $1")
             .bind(sql_int(keep_below))
             .fetch_all(&mut *tx)
             .await
             .doing(doing)?;
-        let (mut agreements, mut workers) = (BTreeSet::new(), BTreeSet::new());
+        let (mut agreements, mut workers, mut clients) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for row in rows {
             agreements.insert(row.try_get::<String, _>(0).doing(doing)?);
             workers.insert(row.try_get::<String, _>(1).doing(doing)?);
+            clients.insert(row.try_get::<String, _>(2).doing(doing)?);
         }
         for delete in ["DELETE FROM events WHERE block >= $1", "DELETE FROM blocks WHERE number >= $1"] {
             sqlx::query(delete).bind(sql_int(keep_below)).execute(&mut *tx).await.doing(doing)?;
@@ -133,16 +139,23 @@ impl Store {
             let events = read_events(&mut tx, EVENTS_OF_WORKER, worker).await?;
             write_worker(&mut tx, worker, WorkerRow::fold(None, &events)).await?;
         }
+        for client in accounts(clients)? {
+            let events = read_events(&mut tx, EVENTS_OF_CLIENT, client).await?;
+            write_client(&mut tx, client, ClientRow::fold(None, &events)).await?;
+        }
         tx.commit().await.doing(doing)
     }
 }
 
 const AGREEMENT_VIEW: &str = "SELECT view FROM agreements WHERE address = $1";
 const WORKER_VIEW: &str = "SELECT view FROM workers WHERE address = $1";
+const CLIENT_VIEW: &str = "SELECT view FROM clients WHERE address = $1";
 const EVENTS_OF_AGREEMENT: &str = "SELECT block, log_index, time, tx, address, block_hash, event FROM events \
      WHERE agreement = $1 ORDER BY block, log_index";
 const EVENTS_OF_WORKER: &str = "SELECT block, log_index, time, tx, address, block_hash, event FROM events \
      WHERE worker = $1 ORDER BY block, log_index";
+const EVENTS_OF_CLIENT: &str = "SELECT block, log_index, time, tx, address, block_hash, event FROM events \
+     WHERE client = $1 ORDER BY block, log_index";
 
 type Tx = Transaction<'static, Any>;
 
@@ -163,8 +176,8 @@ fn db(account: Option<Account>) -> String {
 async fn insert_event(tx: &mut Tx, placed: &PlacedEvent) -> Result<(), StoreError> {
     let event = serde_json::to_string(&placed.event).map_err(|e| corrupt("events", &e))?;
     sqlx::query(
-        "INSERT INTO events (block, log_index, block_hash, time, tx, address, agreement, worker, event) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO events (block, log_index, block_hash, time, tx, address, agreement, worker, client, event) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(sql_int(placed.block))
     .bind(sql_int(placed.log_index))
@@ -174,6 +187,7 @@ async fn insert_event(tx: &mut Tx, placed: &PlacedEvent) -> Result<(), StoreErro
     .bind(placed.address.to_db())
     .bind(db(placed.agreement))
     .bind(db(placed.worker))
+    .bind(db(placed.client))
     .bind(event)
     .execute(&mut **tx)
     .await
@@ -198,6 +212,7 @@ async fn read_events(tx: &mut Tx, sql: &'static str, of: Account) -> Result<Vec<
             // The folds look at the event alone.
             agreement: None,
             worker: None,
+            client: None,
             event,
         });
     }
@@ -261,6 +276,21 @@ async fn write_worker(tx: &mut Tx, address: Account, row: Option<WorkerRow>) -> 
     .execute(&mut **tx)
     .await
     .doing(doing)?;
+    Ok(())
+}
+
+async fn write_client(tx: &mut Tx, address: Account, row: Option<ClientRow>) -> Result<(), StoreError> {
+    let Some(row) = row else {
+        return delete(tx, "DELETE FROM clients WHERE address = $1", address).await;
+    };
+    sqlx::query(
+        "INSERT INTO clients (address, view) VALUES ($1, $2) ON CONFLICT (address) DO UPDATE SET view = excluded.view",
+    )
+    .bind(address.to_db())
+    .bind(serde_json::to_string(&row).map_err(|e| corrupt("clients", &e))?)
+    .execute(&mut **tx)
+    .await
+    .doing("writing a client's row")?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The read side: what the API shows and the keeper looks at.
 use std::{fmt, str::FromStr};
 
+use alloy::primitives::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use sqlx::{Row as _, any::AnyRow};
@@ -8,7 +9,8 @@ use sunwork_protocol::status::Status;
 
 use super::{Doing as _, Store, StoreError, corrupt, number, sql_int};
 use crate::{
-    fold::{AgreementRow, WorkerRow},
+    events::Event,
+    fold::{AgreementRow, ClientRow, WorkerRow},
     json::Account,
 };
 
@@ -109,6 +111,43 @@ impl Store {
             .await
             .doing("reading an agreement")?;
         row.map(|row| view(&row, "agreements")).transpose()
+    }
+
+    /// One worker.
+    pub async fn worker(&self, address: Account) -> Result<Option<WorkerRow>, StoreError> {
+        let row = sqlx::query("SELECT view FROM workers WHERE address = $1")
+            .bind(address.to_db())
+            .fetch_optional(&self.pool)
+            .await
+            .doing("reading a worker")?;
+        row.map(|row| view(&row, "workers")).transpose()
+    }
+
+    /// What a client said of itself, if it did.
+    pub async fn client(&self, address: Account) -> Result<Option<ClientRow>, StoreError> {
+        let row = sqlx::query("SELECT view FROM clients WHERE address = $1")
+            .bind(address.to_db())
+            .fetch_optional(&self.pool)
+            .await
+            .doing("reading a client")?;
+        row.map(|row| view(&row, "clients")).transpose()
+    }
+
+    /// The specification that an agreement was bought with, in the kind's format.
+    pub async fn spec_of(&self, row: &AgreementRow) -> Result<Option<Bytes>, StoreError> {
+        let doing = "reading a purchase";
+        let event = sqlx::query("SELECT event FROM events WHERE block = $1 AND log_index = $2")
+            .bind(sql_int(row.bought_block))
+            .bind(sql_int(row.bought_log))
+            .fetch_optional(&self.pool)
+            .await
+            .doing(doing)?;
+        let Some(event) = event else { return Ok(None) };
+        let text: String = event.try_get(0).doing(doing)?;
+        match serde_json::from_str(&text).map_err(|e| corrupt("events", &e))? {
+            Event::AgreementBought { agreement, spec, .. } if agreement == row.address => Ok(Some(spec)),
+            _ => Ok(None),
+        }
     }
 
     /// All events of an agreement, in chain order.

@@ -146,6 +146,13 @@ fn happenings(header: Header, fork: u64) -> Vec<ChainLog> {
     let staked = IWorkerDispatcher::Staked { worker, amount: U256::from(number + fork), activeFromEpoch: U256::ONE };
     emit(DISPATCHER, staked.encode_log_data());
 
+    if number.is_multiple_of(4) {
+        let key = B256::left_padding_from(&(number + fork).to_be_bytes());
+        emit(DISPATCHER, IWorkerDispatcher::EncryptionKeySet { account: worker, key }.encode_log_data());
+        let client = Address::with_last_byte(0xc0 + (number % 3) as u8);
+        let agent = Address::with_last_byte((number % 7 * fork) as u8);
+        emit(DISPATCHER, IWorkerDispatcher::KeyAgentSet { client, agent }.encode_log_data());
+    }
     let agreement = agreement_of(number - number % 3);
     match number % 3 {
         0 => {

@@ -22,7 +22,7 @@ pub async fn dump(url: &str) -> String {
         ("blocks", "SELECT number, hash, parent, time FROM blocks ORDER BY number"),
         (
             "events",
-            "SELECT block, log_index, time, block_hash, tx, address, agreement, worker, event FROM events \
+            "SELECT block, log_index, time, block_hash, tx, address, agreement, worker, client, event FROM events \
              ORDER BY block, log_index",
         ),
         (
@@ -30,6 +30,7 @@ pub async fn dump(url: &str) -> String {
             "SELECT status, deadline, bought_block, bought_log, address, client, worker, view FROM agreements \
              ORDER BY address",
         ),
+        ("clients", "SELECT address, view FROM clients ORDER BY address"),
         ("workers", "SELECT registered_block, registered_log, address, view FROM workers ORDER BY address"),
     ];
     let mut text = String::new();

@@ -1,5 +1,12 @@
 //! The API on a port of its own, without a chain.
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use sha2::{Digest as _, Sha256};
 use sunwork_oracle::{
@@ -10,17 +17,25 @@ use sunwork_oracle::{
     },
     follow::Progress,
     keeper::KeeperCounters,
+    key_agent::AgentReport,
+    mail::{Clock, MailLimits, Mailbox, http::MailService},
     store::Store,
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use super::{chain::DISPATCHER, db};
 
+/// When tests begin, Unix milliseconds.
+pub const NOW_MS: u64 = 1_800_000_000_000;
+
 pub struct TestApi {
     pub address: SocketAddr,
     pub blobs: BlobStore,
     pub store: Arc<Store>,
     pub progress: watch::Sender<Progress>,
+    pub mailbox: Mailbox,
+    /// Unix time by which mail is kept, milliseconds.
+    pub now_ms: Arc<AtomicU64>,
     pub http: reqwest::Client,
     server: JoinHandle<()>,
 }
@@ -30,6 +45,7 @@ pub struct Limits {
     pub blobs: BlobLimits,
     pub transfers: TransferLimits,
     pub connections: ConnectionLimits,
+    pub mail: MailLimits,
 }
 
 impl Default for Limits {
@@ -38,6 +54,7 @@ impl Default for Limits {
             blobs: BlobLimits { max_bytes: 64 << 20, quota_bytes: 128 << 20 },
             transfers: TransferLimits::default(),
             connections: ConnectionLimits::default(),
+            mail: MailLimits::default(),
         }
     }
 }
@@ -53,18 +70,26 @@ impl TestApi {
             "chainId": 31337, "deployedBlock": 3, "token": DISPATCHER, "dispatcher": DISPATCHER, "beacon": DISPATCHER,
             "computeImplementation": DISPATCHER, "classes": ["linux/amd64+docker", "linux/arm64+docker"],
         });
+        let now_ms = Arc::new(AtomicU64::new(NOW_MS));
+        let clock = Clock(Arc::new({
+            let now_ms = now_ms.clone();
+            move || now_ms.load(Ordering::SeqCst)
+        }));
+        let mailbox = Mailbox::open(store.clone(), 31337, limits.mail, clock).await.unwrap();
         let api = Api {
             deployment: Arc::new(serde_json::from_value(deployment).unwrap()),
             store: store.clone(),
-            progress: watcher,
+            progress: watcher.clone(),
             blobs: BlobService::new(blobs.clone(), limits.transfers),
             keeper: Arc::new(KeeperCounters::default()),
+            mail: MailService::new(mailbox.clone(), watcher),
+            agent: Arc::new(AgentReport::default()),
         };
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = tcp.local_addr().unwrap();
         let listener = LimitedListener::new(tcp, limits.connections);
         let server = tokio::spawn(async move { axum::serve(listener, api.router()).await.unwrap() });
-        Self { address, blobs, store, progress, http: reqwest::Client::new(), server }
+        Self { address, blobs, store, progress, mailbox, now_ms, http: reqwest::Client::new(), server }
     }
 
     pub fn url(&self, path: &str) -> String {

@@ -1,4 +1,4 @@
-//! `init`: data folder, password, both keys.
+//! `init`: data folder, password, all three keys.
 use eyre::WrapErr;
 use sunwork_edge::keystore;
 
@@ -20,6 +20,7 @@ pub fn init(settings: &Layer) -> eyre::Result<Report> {
     let owner_password = settings.owner_password_file.clone().unwrap_or_else(|| device_password.clone());
     let mut report = Report::new("init");
     report.add("dataDir", "Data folder", folder.root().display(), folder.root().display().to_string());
+    encryption(settings, &folder, &device_password)?;
     let keys = [
         ("owner", "Owner account", &settings.owner_keystore, owner_password),
         ("device", "Device key", &settings.keystore, device_password),
@@ -43,6 +44,9 @@ pub fn init(settings: &Layer) -> eyre::Result<Report> {
         let keystore_label = format!("{kind}Keystore");
         report.add(&keystore_label, "  keystore", path.display(), path.display().to_string());
     }
+    if let Some(key) = identity::encryption_key(settings, &folder)? {
+        report.add("encryptionKey", "Encryption key", key.public(), key.public().to_string());
+    }
     report.add(
         "next",
         "Next",
@@ -50,4 +54,12 @@ pub fn init(settings: &Layer) -> eyre::Result<Report> {
         "register",
     );
     Ok(report)
+}
+
+/// The secret that session keys are sealed to. A worker with several devices copies it to all of them.
+fn encryption(settings: &Layer, folder: &Folder, password_file: &std::path::Path) -> eyre::Result<()> {
+    if settings.encryption_keystore.is_none() && identity::stored_key("encryption", folder)?.is_none() {
+        keystore::create(folder.keys("encryption"), &keystore::read_password(password_file)?)?;
+    }
+    Ok(())
 }

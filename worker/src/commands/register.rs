@@ -38,6 +38,9 @@ pub struct Registration {
     /// Address of the device key, when it is on another machine; by default that of this data folder.
     #[arg(long)]
     pub device: Option<Address>,
+    /// X25519 key to publish, when its keystore is on another machine; by default that of this data folder.
+    #[arg(long, value_name = "HEX")]
+    pub encryption_key: Option<B256>,
     /// Wait until stake, classes and device are active (the next epoch).
     #[arg(long)]
     pub wait: bool,
@@ -62,7 +65,11 @@ pub async fn register(settings: &Layer, wanted: &Registration) -> eyre::Result<R
 
     let payout = wanted.payout.unwrap_or(owner);
     let classes = task.classes(settings)?;
-    task.registration(payout, classes).await?;
+    let encryption_key = match wanted.encryption_key {
+        Some(key) => Some(key),
+        None => identity::encryption_key(settings, &folder)?.map(|key| key.public()),
+    };
+    task.registration(payout, classes, encryption_key).await?;
     let staked = match &wanted.stake {
         Some(text) => task.stake(unit.parse(text)?).await?,
         None => chain.worker_info(owner).await?.bonded.to(),
@@ -89,6 +96,9 @@ pub async fn register(settings: &Layer, wanted: &Registration) -> eyre::Result<R
     report.add("stake", "Stake", unit.format(info.bonded.to()), info.bonded.to::<u128>().to_string());
     report.add("device", "Device", device, device.to_string());
     report.add("deviceLimit", "Device limit", unit.format(limit), limit.to_string());
+    let key = chain.encryption_key_of(owner).await?;
+    let text = if key.is_zero() { "none: public work only; run `sunwork-worker init` for one".into() } else { key.to_string() };
+    report.add("encryptionKey", "Encryption key", text, key.to_string());
     report.add("activeFromEpoch", "Active from epoch", active_from, active_from);
     Ok(report)
 }
@@ -154,10 +164,12 @@ impl Task<'_> {
         Ok(found)
     }
 
-    async fn registration(&self, payout: Address, classes: u64) -> eyre::Result<()> {
+    /// Without `encryption_key` the published one is left as it is.
+    async fn registration(&self, payout: Address, classes: u64, encryption_key: Option<B256>) -> eyre::Result<()> {
         let dispatcher = self.chain.deployment.dispatcher;
         let info = self.chain.worker_info(self.owner).await?;
         if !info.payout.is_zero() {
+            self.publish(encryption_key).await?;
             let same = info.payout == payout && info.classes.to::<u64>() == classes && info.kinds.to::<u64>() & 1 == 1;
             if same {
                 return Ok(());
@@ -165,18 +177,31 @@ impl Task<'_> {
         }
         let (classes, kind_hashes) = (U48::from(classes), vec![self.compute_code_hash().await?]);
         if info.payout.is_zero() {
-            // Sealed messages and peer connections come with later versions; until then there is no key to name.
+            // Peer connections come with later versions; until then there is no key to name for them.
             let call = IWorkerDispatcher::registerWorkerCall {
                 payout,
                 classes,
                 kindHashes: kind_hashes,
-                encryptionKey: B256::ZERO,
+                encryptionKey: encryption_key.unwrap_or_default(),
                 transportKey: B256::ZERO,
             };
             return self.send("register", dispatcher, call).await;
         }
         let call = IWorkerDispatcher::updateWorkerCall { payout, classes, kindHashes: kind_hashes };
         self.send("update", dispatcher, call).await
+    }
+
+    async fn publish(&self, encryption_key: Option<B256>) -> eyre::Result<()> {
+        let Some(key) = encryption_key else { return Ok(()) };
+        let published = self.chain.encryption_key_of(self.owner).await?;
+        if published == key {
+            return Ok(());
+        }
+        if !published.is_zero() {
+            tracing::warn!(%published, %key, "another encryption key was published; what is sealed to it needs it still");
+        }
+        let call = IWorkerDispatcher::setEncryptionKeyCall { key };
+        self.send("set-encryption-key", self.chain.deployment.dispatcher, call).await
     }
 
     /// Brings the stake up to `wanted`; never down.

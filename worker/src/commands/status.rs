@@ -9,6 +9,7 @@ use crate::{
     folder::Folder,
     identity,
     journal::{Agreement, Journal},
+    refusal::Refusal,
 };
 
 /// Shows identity, stake, earnings, and what is under way.
@@ -44,6 +45,16 @@ pub async fn status(settings: &Layer) -> eyre::Result<Report> {
     report.add("worker", "Worker", worker, worker.to_string());
     report.add("payout", "Payout", info.payout, info.payout.to_string());
     report.add("score", "Score", info.score, info.score);
+    let published = chain.encryption_key_of(worker).await?;
+    report.add("encryptionKey", "Encryption key", published, published.to_string());
+    let confidential = match identity::encryption_key(settings, &folder) {
+        Ok(Some(own)) if own.public() == published => "yes".to_owned(),
+        Ok(Some(own)) => Refusal::EncryptionKey { own: own.public(), published }.to_string(),
+        Ok(None) => Refusal::NoEncryptionKey.to_string(),
+        Err(error) => format!("unknown: {error:#}"),
+    };
+    let yes = confidential == "yes";
+    report.add("confidentialWork", "  confidential work", confidential, yes);
     let amounts = [
         ("stake", "Stake", info.bonded.to::<u128>()),
         ("locked", "  locked", info.locked.to()),

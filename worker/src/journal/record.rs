@@ -73,6 +73,24 @@ pub enum Record {
         /// The salt.
         salt: B256,
     },
+    /// The work is ours, as worker of this attempt.
+    Holding {
+        /// The agreement.
+        agreement: Address,
+        /// The attempt.
+        attempt: u8,
+    },
+    /// The session key is here and is the one that the terms commit to. It stands here as it came: sealed to us.
+    Key {
+        /// The agreement.
+        agreement: Address,
+        /// The attempt that it is sealed for.
+        attempt: u8,
+        /// Who sealed it.
+        from: KeyFrom,
+        /// The envelope.
+        envelope: Bytes,
+    },
     /// A leaf was computed; its files are in place.
     Leaf {
         /// The agreement.
@@ -96,6 +114,24 @@ pub enum Record {
         ciphertext_root: B256,
         /// SHA-256 of the bundle.
         blob: B256,
+    },
+    /// The session key lies in the mailbox of a verifier.
+    KeySent {
+        /// The agreement.
+        agreement: Address,
+        /// The attempt.
+        attempt: u8,
+        /// The verifier.
+        verifier: Address,
+    },
+    /// The client has got the logs, or will not get them any more.
+    LogsSent {
+        /// The agreement.
+        agreement: Address,
+        /// The attempt.
+        attempt: u8,
+        /// SHA-256 of the blob; `None` when they were given up.
+        blob: Option<B256>,
     },
     /// We are about to claim a slot; with this salt the verdict will be sealed.
     Claiming {
@@ -154,6 +190,16 @@ pub enum Record {
     },
 }
 
+/// Who sealed a session key to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyFrom {
+    /// The client or its key agent, on chain.
+    Client,
+    /// The worker, by mail.
+    Worker,
+}
+
 /// What the chain keeps us from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -173,8 +219,12 @@ impl Record {
             Self::Prepared { .. } => ["journal.prepared.before", "journal.prepared.after"],
             Self::Refused { .. } => ["journal.refused.before", "journal.refused.after"],
             Self::Working { .. } => ["journal.working.before", "journal.working.after"],
+            Self::Holding { .. } => ["journal.holding.before", "journal.holding.after"],
+            Self::Key { .. } => ["journal.key.before", "journal.key.after"],
             Self::Leaf { .. } => ["journal.leaf.before", "journal.leaf.after"],
             Self::Bundle { .. } => ["journal.bundle.before", "journal.bundle.after"],
+            Self::KeySent { .. } => ["journal.key_sent.before", "journal.key_sent.after"],
+            Self::LogsSent { .. } => ["journal.logs_sent.before", "journal.logs_sent.after"],
             Self::Claiming { .. } => ["journal.claiming.before", "journal.claiming.after"],
             Self::Verdict { .. } => ["journal.verdict.before", "journal.verdict.after"],
             Self::Checked { .. } => ["journal.checked.before", "journal.checked.after"],

@@ -1,11 +1,11 @@
 //! What the records say together. Pure: the state is a fold over them, and it can be written as records again.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::{Address, B256, Bytes};
 use sunwork_edge::tx::TxEntry;
 use sunwork_protocol::status::Ending;
 
-use super::record::{BarredFrom, Header, Record};
+use super::record::{BarredFrom, Header, KeyFrom, Record};
 use crate::{machine::DeclineReason, refusal::Refusal};
 
 /// Everything that the journal knows.
@@ -38,6 +38,14 @@ pub struct Agreement {
     pub refusal: Option<Refusal>,
     /// Salt of the worker's seal.
     pub work_salt: Option<B256>,
+    /// The attempt in which the work was ours.
+    pub holding: Option<u8>,
+    /// The session key, sealed to us.
+    pub key: Option<SealedKey>,
+    /// Verifiers that we sent the session key to, with the attempt.
+    pub keys_sent: BTreeSet<(u8, Address)>,
+    /// The attempt whose logs were sent (with their blob) or given up.
+    pub logs_sent: Option<(u8, Option<B256>)>,
     /// Leaves that are done, with digest and hash of the encrypted body.
     pub leaves: BTreeMap<u32, (B256, Option<B256>)>,
     /// What the worker's seal commits to.
@@ -71,6 +79,17 @@ pub struct Bundle {
     pub blob: B256,
 }
 
+/// A session key as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedKey {
+    /// The attempt that it is sealed for.
+    pub attempt: u8,
+    /// Who sealed it.
+    pub from: KeyFrom,
+    /// The envelope.
+    pub envelope: Bytes,
+}
+
 impl Agreement {
     /// True when stake of ours may be locked in it.
     pub const fn took_part(&self) -> bool {
@@ -101,6 +120,14 @@ impl State {
             Record::Prepared { agreement } => self.at(agreement).prepared = true,
             Record::Refused { agreement, refusal } => self.at(agreement).refusal = Some(refusal),
             Record::Working { agreement, salt } => self.at(agreement).work_salt = Some(salt),
+            Record::Holding { agreement, attempt } => self.at(agreement).holding = Some(attempt),
+            Record::Key { agreement, attempt, from, envelope } => {
+                self.at(agreement).key = Some(SealedKey { attempt, from, envelope });
+            }
+            Record::KeySent { agreement, attempt, verifier } => {
+                self.at(agreement).keys_sent.insert((attempt, verifier));
+            }
+            Record::LogsSent { agreement, attempt, blob } => self.at(agreement).logs_sent = Some((attempt, blob)),
             Record::Leaf { agreement, leaf, digest, body } => {
                 self.at(agreement).leaves.insert(leaf, (digest, body));
             }
@@ -159,6 +186,13 @@ impl Agreement {
             records.push(Record::Prepared { agreement });
         }
         records.extend(self.work_salt.map(|salt| Record::Working { agreement, salt }));
+        records.extend(self.holding.map(|attempt| Record::Holding { agreement, attempt }));
+        if let Some(SealedKey { attempt, from, envelope }) = self.key.clone() {
+            records.push(Record::Key { agreement, attempt, from, envelope });
+        }
+        let sent = self.keys_sent.iter();
+        records.extend(sent.map(|&(attempt, verifier)| Record::KeySent { agreement, attempt, verifier }));
+        records.extend(self.logs_sent.map(|(attempt, blob)| Record::LogsSent { agreement, attempt, blob }));
         records.extend(self.leaves.iter().map(|(&leaf, &(digest, body))| Record::Leaf {
             agreement,
             leaf,

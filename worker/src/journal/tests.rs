@@ -2,7 +2,10 @@ use alloy::primitives::U256;
 use proptest::prelude::*;
 use sunwork_protocol::status::Ending;
 
-use super::{record::BarredFrom, *};
+use super::{
+    record::{BarredFrom, KeyFrom},
+    *,
+};
 use crate::{machine::DeclineReason, refusal::Refusal};
 
 fn header() -> Header {
@@ -18,6 +21,7 @@ fn entry(nonce: u64) -> TxEntry {
         nonce,
         hash: B256::with_last_byte(nonce as u8),
         raw: vec![1, 2, 3].into(),
+        intent: None,
     }
 }
 
@@ -37,6 +41,8 @@ fn records() -> Vec<Record> {
         Record::Refused { agreement: other, refusal: Refusal::Memory { asked_mib: 9, limit_mib: 8 } },
         Record::Prepared { agreement },
         Record::Working { agreement, salt: B256::repeat_byte(1) },
+        Record::Holding { agreement, attempt: 1 },
+        Record::Key { agreement, attempt: 1, from: KeyFrom::Client, envelope: vec![1, 2, 3].into() },
         Record::TxSigned(entry(0)),
         Record::TxResolved { nonce: 0, hash: entry(0).hash, outcome: TxOutcome::Mined },
         Record::Leaf { agreement, leaf: 0, digest: B256::repeat_byte(2), body: Some(B256::repeat_byte(3)) },
@@ -48,6 +54,9 @@ fn records() -> Vec<Record> {
             ciphertext_root: B256::repeat_byte(6),
             blob: B256::repeat_byte(7),
         },
+        Record::KeySent { agreement, attempt: 1, verifier: Address::repeat_byte(5) },
+        Record::KeySent { agreement, attempt: 1, verifier: Address::repeat_byte(6) },
+        Record::LogsSent { agreement, attempt: 1, blob: Some(B256::repeat_byte(7)) },
         Record::Claiming { agreement, salt: B256::repeat_byte(8) },
         Record::Verdict { agreement, draw_seed: B256::repeat_byte(9), digests: vec![B256::repeat_byte(1); 2] },
         Record::Checked { agreement, blob: B256::repeat_byte(2) },

@@ -1,7 +1,6 @@
 use sunwork_protocol::status::Ending;
 
 use super::*;
-use crate::view::Slot;
 
 const ME: Address = Address::repeat_byte(1);
 const OTHER: Address = Address::repeat_byte(2);
@@ -32,6 +31,9 @@ fn local() -> Local {
         may_claim: true,
         work: Work::Computing,
         verification: Verification::Computing,
+        key: Key::Here,
+        keys_sent: BTreeSet::new(),
+        logs_of: None,
         ticket: Some((3, U256::from(7))),
         took_part: true,
         payable: false,
@@ -174,6 +176,96 @@ fn a_drawn_verifier_computes_checks_and_seals() {
     let impossible = with(Verification::Impossible(DeclineReason::OwnFailure));
     assert!(waits(&act(&sealed, &impossible, 970)), "a seal cannot be taken back");
     assert_eq!(act(&sealed, &local(), 1_001), Action::Expire);
+}
+
+fn confidential() -> Local {
+    let terms = ComputeTerms { flags: sunwork_protocol::terms::FLAG_CONFIDENTIAL, ..local().terms };
+    Local { terms, key: Key::Unknown, ..local() }
+}
+
+#[test]
+fn the_worker_opens_the_key_before_it_computes() {
+    for key in [Key::Unknown, Key::Missing, Key::Wrong] {
+        let local = Local { key, ..confidential() };
+        assert!(waits(&act(&as_worker(Status::Keying), &local, 10)), "the client has until the deadline");
+        assert_eq!(act(&as_worker(Status::Keying), &local, 1_001), Action::Expire);
+        assert_eq!(act(&as_worker(Status::Working), &local, 10), Action::OpenKey);
+        let impossible = Local { work: Work::Impossible, ..local };
+        assert_eq!(act(&as_worker(Status::Working), &impossible, 10), Action::Abort, "a key that is none");
+    }
+    let local = Local { key: Key::Here, ..confidential() };
+    assert_eq!(act(&as_worker(Status::Working), &local, 10), Action::ComputeLeaves);
+    let bundled = Local { work: Work::Bundled, ..confidential() };
+    assert_eq!(act(&as_worker(Status::Working), &bundled, 10), Action::SealResult, "what is done needs no key");
+}
+
+#[test]
+fn the_worker_sends_the_key_to_whoever_was_drawn_and_has_not_sealed() {
+    let here = Local { key: Key::Here, ..confidential() };
+    let mut view = View { slots: vec![slot(OTHER, 1), slot(CLIENT, 2)], ..as_worker(Status::Verifying) };
+    assert_eq!(act(&view, &here, 10), Action::SendKeys);
+    assert!(waits(&act(&view, &confidential(), 10)), "without a key there is none to send");
+    assert!(waits(&act(&view, &local(), 10)), "public work needs none");
+    let sent = |to: &[Address]| Local { keys_sent: to.iter().copied().collect(), ..here.clone() };
+    assert_eq!(act(&view, &sent(&[OTHER]), 10), Action::SendKeys);
+    assert!(waits(&act(&view, &sent(&[OTHER, CLIENT]), 10)));
+    view.slots[1].seal = B256::repeat_byte(1);
+    assert!(waits(&act(&view, &sent(&[OTHER]), 10)), "who has sealed needs it no more");
+    assert_eq!(act(&view, &here, 1_001), Action::Expire);
+    // Who holds a slot while the window is open may lose it again, and would have read the inputs.
+    assert!(waits(&act(&View { status: Status::Drawing, ..view }, &here, 10)));
+}
+
+#[test]
+fn a_drawn_verifier_waits_for_the_key_for_half_of_the_window() {
+    let view = as_verifier(Status::Verifying);
+    let with = |key| Local { key, ..confidential() };
+    // The window is 300 s and ends at 1000.
+    for (key, late) in [
+        (Key::Unknown, Action::FetchKey),
+        (Key::Missing, Action::Decline(DeclineReason::KeyMissing)),
+        (Key::Wrong, Action::Decline(DeclineReason::KeyInvalid)),
+        (Key::Here, Action::ComputeSamples),
+    ] {
+        let early = if key == Key::Here { Action::ComputeSamples } else { Action::FetchKey };
+        assert_eq!(act(&view, &with(key), 849), early, "{key:?}");
+        assert_eq!(act(&view, &with(key), 850), late, "{key:?}");
+        assert_eq!(act(&view, &with(key), 1_001), Action::Expire, "{key:?}");
+    }
+    let sealed = View { slots: vec![Slot { seal: B256::repeat_byte(1), ..slot(ME, 4) }], ..view.clone() };
+    assert!(waits(&act(&sealed, &with(Key::Missing), 900)));
+    let bad_input =
+        Local { verification: Verification::Impossible(DeclineReason::InputInvalid), ..with(Key::Here) };
+    assert_eq!(act(&view, &bad_input, 710), Action::Decline(DeclineReason::InputInvalid));
+    let computed = Local { verification: Verification::Computed, ..with(Key::Missing) };
+    assert_eq!(act(&view, &computed, 900), Action::CheckBundle, "what is done needs no key");
+    // In the claim window nobody has got one yet, but for the second window of a draw.
+    assert!(waits(&act(&as_verifier(Status::Drawing), &with(Key::Unknown), 970)));
+    assert_eq!(act(&as_verifier(Status::Drawing), &with(Key::Here), 970), Action::ComputeSamples);
+}
+
+#[test]
+fn logs_are_sent_when_our_attempt_is_over_and_nothing_else_is_to_do() {
+    let owing = Local { logs_of: Some(0), ..local() };
+    for status in [Status::Keying, Status::Sealed, Status::Drawing, Status::Verifying, Status::Revealing] {
+        let view = View { round: 200, ..as_worker(status) };
+        assert_ne!(act(&view, &owing, 10), Action::SendLogs, "{status}: the result is not open yet");
+    }
+    assert_eq!(act(&as_worker(Status::Opening), &owing, 10), Action::SendLogs);
+    assert!(waits(&act(&as_worker(Status::Opening), &local(), 10)), "they were sent");
+    assert_eq!(act(&as_worker(Status::Opening), &owing, 1_001), Action::Expire);
+    for status in [Status::Settled, Status::Cancelled] {
+        let view = as_worker(status);
+        assert_eq!(act(&view, &Local { payable: true, ..owing.clone() }, 10), Action::Redeem);
+        assert_eq!(act(&view, &owing, 10), Action::SendLogs);
+        assert_eq!(act(&view, &Local { final_since: Some(1), ..owing.clone() }, 10), Action::SendLogs);
+    }
+    // After our abort others go on.
+    let open = View { attempt: 1, ..view(Status::Open) };
+    assert_eq!(act(&open, &Local { may_accept: false, ..owing.clone() }, 10), Action::SendLogs);
+    assert_eq!(act(&open, &owing, 10), Action::Accept, "the chain says no to that, and then logs are sent");
+    assert_eq!(act(&View { attempt: 1, ..view(Status::Working) }, &owing, 10), Action::SendLogs);
+    assert!(waits(&act(&view(Status::Working), &owing, 10)), "a node that lags shows another worker, or none");
 }
 
 #[test]

@@ -117,6 +117,10 @@ fn ulimit(name: &str, value: i64) -> ResourcesUlimits {
     ResourcesUlimits { name: Some(name.to_owned()), soft: Some(value), hard: Some(value) }
 }
 
+fn no_log() -> HostConfigLogConfig {
+    HostConfigLogConfig { typ: Some("none".into()), config: None }
+}
+
 /// Limits that every container of ours has.
 fn walls() -> HostConfig {
     HostConfig {
@@ -185,11 +189,8 @@ pub fn app(job: &LeafJob, image: &ImageFacts, worker: &str, host_cpus: u64) -> C
             oom_score_adj: Some(500),
             mounts: Some(mounts),
             tmpfs: Some(tmpfs),
-            // Endless output is cut by the engine; the tail is for people, nothing of it enters a digest.
-            log_config: Some(HostConfigLogConfig {
-                typ: Some("json-file".into()),
-                config: Some(HashMap::from([("max-size".into(), "1m".into()), ("max-file".into(), "1".into())])),
-            }),
+            // Output goes to whoever is attached, and to no file: output that never ends fills nothing.
+            log_config: Some(no_log()),
             ..walls()
         }),
         ..Default::default()
@@ -208,7 +209,7 @@ pub fn holder(job_name: &str, image_id: &str, worker: &str) -> ContainerCreateBo
             memory_swap: Some((8 * MIB) as i64),
             pids_limit: Some(4),
             mounts: Some(vec![output_mount(job_name, true)]),
-            log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
+            log_config: Some(no_log()),
             ..walls()
         }),
         ..Default::default()
@@ -270,6 +271,7 @@ mod tests {
             input_dir: "/in".into(),
             out_dir: "/out".into(),
             limits: Limits { milli_cpu: 9000, memory_mib: 32, disk_mib: 16, max_pids: 8, leaf_secs: 1, output_mib: 1 },
+            printing: crate::runtime::Printing::new(64),
             name: "leaf".into(),
         }
     }
@@ -290,6 +292,7 @@ mod tests {
         assert_eq!(host.memory_swap, host.memory);
         assert_eq!(host.nano_cpus, Some(2_000_000_000));
         assert_eq!(host.pids_limit, Some(10));
+        assert_eq!(host.log_config.expect("set").typ.as_deref(), Some("none"));
         assert!(host.privileged == Some(false) && host.cap_add.is_none() && host.devices.is_none());
         // Every declared volume is covered, so that none becomes a folder of the host.
         let mounts = host.mounts.expect("set");

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! prepare:  have it? -> fetch archive, read it, load it without tags | pull by digest -> check platform and ID
-//! run:      sweep the name -> volume -> holder -> app -> wait or kill -> read the output from the holder -> remove all
+//! run:      sweep the name -> volume -> holder -> app, listen -> wait or kill -> read the output from the holder -> remove all
 //! ```
 
 mod images;
 mod leaf;
+mod listen;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

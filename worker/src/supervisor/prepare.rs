@@ -40,6 +40,9 @@ impl Supervisor {
         if let Err(refusal) = self.check_against_chain(&self.known()).await? {
             return Ok(Err(refusal));
         }
+        if let Err(refusal) = self.check_encryption().await? {
+            return Ok(Err(refusal));
+        }
         self.check_free_stake(view).await?;
         let image = ImageRef::of_spec(&self.spec);
         if let Err(error) = self.ctx.runtime.prepare(&image, &OracleBlobs(&self.ctx.blobs)).await {
@@ -48,6 +51,11 @@ impl Supervisor {
                 ErrorClass::Retry => Err(StepError::retry(error)),
             };
         }
+        self.fetch_inputs().await
+    }
+
+    /// All inputs, hash-checked. Those of confidential work are ciphertext, and lie where the app does not see them.
+    pub(super) async fn fetch_inputs(&self) -> Result<Result<(), Refusal>, StepError> {
         self.ctx.folder.agreement(self.address).create().map_err(StepError::io("making the agreement's folder"))?;
         for (index, input) in self.spec.inputs.iter().enumerate() {
             if let Err(refusal) = self.fetch_input(index, input).await? {
@@ -77,7 +85,11 @@ impl Supervisor {
 
     async fn fetch_input(&self, index: usize, input: &Input) -> Result<Result<(), Refusal>, StepError> {
         let folder = self.ctx.folder.agreement(self.address);
-        let (incoming, target) = (folder.incoming(index), folder.inputs().join(&input.name));
+        let incoming = folder.incoming(index);
+        let target = match self.terms.is_confidential() {
+            true => folder.sealed(index),
+            false => folder.inputs().join(&input.name),
+        };
         if tokio::fs::metadata(&target).await.is_ok_and(|meta| meta.len() == input.size_bytes) {
             let hashed = sunwork_edge::blobs::hash_file(&target).await;
             if hashed.is_ok_and(|(sha256, _)| sha256 == input.sha256) {

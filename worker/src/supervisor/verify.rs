@@ -6,18 +6,18 @@ use std::{
 };
 
 use alloy::primitives::B256;
-use sha2::{Digest, Sha256};
 use sunwork_edge::blobs::BlobError;
 use sunwork_protocol::{
     abi::IComputeAgreement::{self, VerifierOpening},
     bundle::{self, BundleError, Index},
     draw,
     leaf::MAX_FILES,
-    seal,
+    seal, segments,
 };
 
-use super::Supervisor;
+use super::{Supervisor, keys::fresh_b256};
 use crate::{
+    folder::sha256_of,
     journal::{Agreement, Record},
     machine::DeclineReason,
     step::StepError,
@@ -26,6 +26,7 @@ use crate::{
 
 impl Supervisor {
     pub(super) async fn claim(&self, known: &Agreement, index: u64) -> Result<(), StepError> {
+        self.require_encryption().await?;
         let call = IComputeAgreement::claimCall { index: alloy::primitives::U256::from(index) };
         let calldata = alloy::sol_types::SolCall::abi_encode(&call).into();
         self.ctx.tx.simulate("claim", self.address, calldata).await?;
@@ -37,7 +38,7 @@ impl Supervisor {
         if let Some(salt) = known.verdict_salt {
             return Ok(salt);
         }
-        let salt = Self::new_salt();
+        let salt = fresh_b256();
         self.ctx.journal.append(Record::Claiming { agreement: self.address, salt })?;
         Ok(salt)
     }
@@ -101,13 +102,8 @@ impl Supervisor {
 
     /// Everything that the limits allow: outputs, archive headers and padding of each file, and the cipher's own bytes.
     fn largest_bundle_bytes(&self) -> u64 {
-        let leaf = (u64::from(self.spec.output_mib) << 20) + MAX_FILES as u64 * 2048 + 65_536;
+        let leaf = segments::sealed_len((u64::from(self.spec.output_mib) << 20) + MAX_FILES as u64 * 2048 + 65_536);
         bundle::head_bytes(self.terms.leaf_count).saturating_add(leaf.saturating_mul(self.terms.leaf_count.into()))
-    }
-
-    fn impossible(&self, reason: DeclineReason, message: impl std::fmt::Display) -> Result<(), StepError> {
-        tracing::warn!(agreement = %self.address, ?reason, "cannot verify: {message}");
-        Ok(self.ctx.journal.append(Record::Impossible { agreement: self.address, reason })?)
     }
 
     pub(super) async fn seal_verdict(&self, view: &View, known: &Agreement) -> Result<(), StepError> {
@@ -158,9 +154,8 @@ fn ciphertext_root(path: &Path, leaf_count: u32) -> Result<B256, BundleError> {
     for leaf in 0..leaf_count {
         let Some(range) = index.range(leaf) else { break };
         file.seek(SeekFrom::Start(range.start)).map_err(io(leaf))?;
-        let mut hasher = Sha256::new();
-        std::io::copy(&mut (&mut file).take(range.end - range.start), &mut hasher).map_err(io(leaf))?;
-        hashes.push(hasher.finalize().into());
+        let (hash, _) = sha256_of((&mut file).take(range.end - range.start)).map_err(io(leaf))?;
+        hashes.push(hash);
     }
     Ok(bundle::ciphertext_root(&hashes))
 }

@@ -5,10 +5,9 @@ use alloy::{
     primitives::{Address, B256, Bytes},
     sol_types::SolCall,
 };
-use sha2::{Digest, Sha256};
 use sunwork_protocol::{
     abi::IComputeAgreement::{self, WorkerOpening},
-    bundle::{self, BundleWriter, PUBLIC_SESSION_KEY},
+    bundle::{self, BundleWriter},
     draw,
     leaf::Outcome,
     merkle::Tree,
@@ -16,11 +15,16 @@ use sunwork_protocol::{
 };
 use tokio::task::JoinSet;
 
-use super::Supervisor;
+use super::{
+    Supervisor,
+    keys::fresh_b256,
+    logs::{LogStore, Watch},
+    unlock::Clear,
+};
 use crate::{
     context::{Context, OracleBlobs},
     crash,
-    folder::{AgreementFolder, write_durably},
+    folder::{AgreementFolder, sha256_of, write_durably},
     journal::{Agreement, Record},
     machine::DeclineReason,
     runtime::{self, ErrorClass, ImageRef, LeafJob, LeafRun, Limits, RuntimeError},
@@ -57,6 +61,7 @@ impl Supervisor {
     }
 
     pub(super) async fn accept(&self, known: &Agreement) -> Result<(), StepError> {
+        self.require_encryption().await?;
         let pause = rand::Rng::random_range(&mut rand::rng(), 0..ACCEPT_JITTER_MS);
         tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
         let call = IComputeAgreement::acceptCall {};
@@ -69,7 +74,7 @@ impl Supervisor {
         if let Some(salt) = known.work_salt {
             return Ok(salt);
         }
-        let salt = Self::new_salt();
+        let salt = fresh_b256();
         self.ctx.journal.append(Record::Working { agreement: self.address, salt })?;
         Ok(salt)
     }
@@ -80,6 +85,7 @@ impl Supervisor {
 
     pub(super) async fn compute_leaves(&self, view: &View, known: &Agreement) -> Result<(), StepError> {
         let salt = self.ensure_work_salt(known)?;
+        self.hold(view, known)?;
         let sealing = Some(Sealing { salt, attempt: view.attempt });
         self.compute(self.leaves_without_body(known), sealing).await
     }
@@ -88,6 +94,9 @@ impl Supervisor {
     pub(super) async fn compute(&self, leaves: Vec<u32>, sealing: Option<Sealing>) -> Result<(), StepError> {
         let folder = self.ctx.folder.agreement(self.address);
         folder.create().map_err(StepError::io("making the agreement's folder"))?;
+        // Without it the work was found impossible.
+        let Some(clear) = self.unlock().await? else { return Ok(()) };
+        let logs = LogStore::new(folder.logs(), self.terms.leaf_count);
         let total = leaves.len();
         let mut running = JoinSet::new();
         let mut leaves = leaves.into_iter();
@@ -96,12 +105,16 @@ impl Supervisor {
             // Only so many tasks as may run exist, however large the bag is.
             while running.len() < self.ctx.limits.parallel_leaves as usize {
                 let Some(leaf) = leaves.next() else { break };
+                let job = self.job(leaf, &folder, &clear, &logs);
                 let task = LeafTask {
                     ctx: self.ctx.clone(),
                     agreement: self.address,
                     leaf,
                     sealing,
-                    job: self.job(leaf, &folder),
+                    clear: clear.clone(),
+                    // Only the worker's logs are of use to the client; verifiers send none.
+                    watch: sealing.map(|_| logs.watch(leaf, job.printing.clone())),
+                    job,
                     folder: folder.clone(),
                 };
                 running.spawn(task.run());
@@ -110,24 +123,23 @@ impl Supervisor {
             match finished.map_err(StepError::retry)? {
                 Ok(()) => {}
                 Err(LeafError::Step(error)) => return Err(error),
-                Err(LeafError::Never { reason, message }) => {
-                    tracing::error!(agreement = %self.address, message, "the work cannot be done here");
-                    return Ok(self.ctx.journal.append(Record::Impossible { agreement: self.address, reason })?);
-                }
+                Err(LeafError::Never { reason, message }) => return self.impossible(reason, message),
             }
             done += 1;
             tracing::debug!(agreement = %self.address, done, total, "leaves done");
         }
     }
 
-    fn job(&self, leaf: u32, folder: &AgreementFolder) -> LeafJob {
+    fn job(&self, leaf: u32, folder: &AgreementFolder, clear: &Clear, logs: &LogStore) -> LeafJob {
+        let spec = &clear.spec;
         LeafJob {
-            image: ImageRef::of_spec(&self.spec),
-            args: self.spec.args.clone(),
-            env: runtime::leaf_env(self.address, &self.spec, self.terms.leaf_count, leaf),
+            image: ImageRef::of_spec(spec),
+            args: spec.args.clone(),
+            env: runtime::leaf_env(self.address, spec, self.terms.leaf_count, leaf),
             input_dir: folder.inputs(),
             out_dir: folder.out(leaf),
-            limits: Limits::of_spec(&self.spec),
+            limits: Limits::of_spec(spec),
+            printing: logs.printing(),
             // Several workers may share one engine.
             name: format!("sunwork-{}-{}-{leaf}", short(self.ctx.me), hex::encode(self.address)),
         }
@@ -260,6 +272,9 @@ struct LeafTask {
     agreement: Address,
     leaf: u32,
     sealing: Option<Sealing>,
+    clear: Arc<Clear>,
+    /// Keeps what the app prints, as worker.
+    watch: Option<Watch>,
     job: LeafJob,
     folder: AgreementFolder,
 }
@@ -305,18 +320,29 @@ impl LeafTask {
         self.run_once().await
     }
 
-    async fn run(self) -> Result<(), LeafError> {
+    async fn run(mut self) -> Result<(), LeafError> {
         let (agreement, leaf) = (self.agreement, self.leaf);
         let permit = self.ctx.leaf_permits.acquire().await.map_err(StepError::retry)?;
-        let run = self.run_surely().await?;
+        let run = self.run_surely().await;
         drop(permit);
+        let run = match (run, self.watch.take()) {
+            (Err(LeafError::Never { reason, message }), Some(watch)) => {
+                watch.failed(&message);
+                return Err(LeafError::Never { reason, message });
+            }
+            (Ok(run), Some(watch)) => {
+                watch.ended(&run);
+                run
+            }
+            (run, _) => run?,
+        };
         tracing::info!(%agreement, leaf, outcome = ?run.record.outcome, "{}", run.message);
-        let digest = run.record.digest();
+        let digest = self.clear.key.blind(agreement, leaf, run.record.digest());
         let out_dir = self.job.out_dir.clone();
         let body = match self.sealing {
             None => None,
             Some(Sealing { salt, attempt }) => {
-                let key = bundle::leaf_key(&PUBLIC_SESSION_KEY, &salt, agreement, attempt, leaf);
+                let key = bundle::leaf_key(self.clear.key.as_bytes(), &salt, agreement, attempt, leaf);
                 let path = self.folder.body(leaf);
                 let write = move || {
                     let plaintext = runtime::leaf_plaintext(&run)?;
@@ -352,7 +378,7 @@ fn build_bundle(folder: &AgreementFolder, bodies: &[[u8; 32]]) -> Result<Vec<u32
     let mut lengths = Vec::with_capacity(bodies.len());
     let mut spoilt = Vec::new();
     for (leaf, expected) in (0_u32..).zip(bodies) {
-        match hash_file(&folder.body(leaf)) {
+        match File::open(folder.body(leaf)).and_then(sha256_of) {
             Ok((found, length)) if found == *expected => lengths.push(length),
             _ => spoilt.push(leaf),
         }
@@ -369,10 +395,4 @@ fn build_bundle(folder: &AgreementFolder, bodies: &[[u8; 32]]) -> Result<Vec<u32
     let file = writer.finish()?.into_inner().map_err(|error| io(0)(error.into_error()))?;
     file.sync_all().map_err(io(0))?;
     Ok(spoilt)
-}
-
-fn hash_file(path: &std::path::Path) -> std::io::Result<([u8; 32], u64)> {
-    let mut hasher = Sha256::new();
-    let length = std::io::copy(&mut File::open(path)?, &mut hasher)?;
-    Ok((hasher.finalize().into(), length))
 }

@@ -10,9 +10,10 @@ use bollard::query_parameters::{ListContainersOptionsBuilder, ListVolumesOptions
 use futures::future::BoxFuture;
 use sha2::{Digest, Sha256};
 use sunwork_protocol::image::archive_from_binary;
+use sunwork_protocol::logs::MAX_LEAF_LOG_BYTES;
 use sunwork_worker::runtime::cage::LABEL;
 use sunwork_worker::runtime::{
-    BlobSource, BlobSourceError, Docker, DockerConfig, ImageRef, LeafJob, LeafRun, Limits, Runtime, RuntimeError,
+    BlobSource, BlobSourceError, Docker, DockerConfig, ImageRef, LeafJob, LeafRun, Limits, Printing, Runtime, RuntimeError,
 };
 
 /// Serves archives from memory.
@@ -110,6 +111,7 @@ impl Bench {
                 leaf_secs: 60,
                 output_mib: 1,
             },
+            printing: Printing::new(MAX_LEAF_LOG_BYTES),
             name: format!("{}-leaf", self.label),
         }
     }

@@ -8,7 +8,7 @@ use bollard::errors::Error as EngineError;
 use bollard::models::ContainerState;
 use bollard::query_parameters::{
     ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder,
-    InspectContainerOptions, KillContainerOptionsBuilder, LogsOptionsBuilder, StartContainerOptions,
+    InspectContainerOptions, KillContainerOptionsBuilder, StartContainerOptions,
     WaitContainerOptionsBuilder,
 };
 use bytes::Bytes;
@@ -21,7 +21,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::super::cage::{self, ImageFacts};
 use super::super::classify::{self, COMPUTED_JSON, Declared, Ended, MAX_COMPUTED_JSON_BYTES, Next};
 use super::super::output::{OutputError, TreeReader, UseReader, kind_name};
-use super::super::{LeafJob, LeafRun, OUTPUT_DIR, RuntimeError};
+use super::super::{LeafJob, LeafRun, OUTPUT_DIR, Printed, RuntimeError};
+use super::listen::Listener;
 use super::{Inner, status, unavailable};
 
 /// Longest time from SIGKILL to the end of a container; one that hangs longer sits in the kernel.
@@ -31,8 +32,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(120);
 /// How often an engine that stopped talking is asked again, and how long between.
 const ASK_AGAIN: u32 = 20;
 const ASK_AGAIN_PAUSE: Duration = Duration::from_millis(250);
-/// Bytes of an app's log that are read for its last words.
-const MAX_LOG_BYTES: usize = 16 * 1024;
+/// Bytes of what an app printed in which its last words are looked for.
+const MAX_LAST_WORDS_BYTES: usize = 16 * 1024;
 /// Bit of a folder in the engine's file modes (Go's `os.ModeDir`).
 const MODE_DIR: u32 = 1 << 31;
 
@@ -90,12 +91,14 @@ async fn run_once(inner: &Inner, job: &LeafJob) -> Result<(LeafRun, bool), Runti
     }
     inner.remove_leaf(&job.name).await?;
     fresh_folders(job).await?;
-    start(inner, job, &image).await?;
+    let listener = start(inner, job, &image).await?;
     let (ended, oom_killed) = wait(inner, job).await?;
+    listener.finish().await;
     still_held(inner, job).await?;
-    let words = last_words(inner, &job.name).await;
+    let log = job.printing.printed();
+    let words = classify::last_words(&log.last_bytes(MAX_LAST_WORDS_BYTES));
     let words = words.map(|words| format!("; its last words: {words:?}")).unwrap_or_default();
-    let run = conclude(inner, job, ended, &words).await?;
+    let run = LeafRun { log, ..conclude(inner, job, ended, &words).await? };
     Ok((run, ended.is_suspicious(oom_killed)))
 }
 
@@ -134,7 +137,7 @@ async fn fresh_folders(job: &LeafJob) -> Result<(), RuntimeError> {
 }
 
 /// Volume, holder, app, in this order: the holder must have the volume before the app can lose it.
-async fn start(inner: &Inner, job: &LeafJob, image: &ImageFacts) -> Result<(), RuntimeError> {
+async fn start(inner: &Inner, job: &LeafJob, image: &ImageFacts) -> Result<Listener, RuntimeError> {
     let engine = &inner.engine;
     let doing = |what: &str| format!("{what} of leaf {}", job.name);
     let label = &inner.config.label;
@@ -164,7 +167,10 @@ async fn start(inner: &Inner, job: &LeafJob, image: &ImageFacts) -> Result<(), R
         }
         created => created.map_err(image_error)?,
     };
-    engine.start_container(&job.name, None::<StartContainerOptions>).await.map_err(image_error)
+    // Before the start, so that nothing is missed.
+    let listener = Listener::start(inner, &job.name, &job.printing).await;
+    engine.start_container(&job.name, None::<StartContainerOptions>).await.map_err(image_error)?;
+    Ok(listener)
 }
 
 /// Waits for the end, or makes it at the limit.
@@ -224,27 +230,11 @@ async fn state(inner: &Inner, name: &str) -> Result<ContainerState, RuntimeError
     }
 }
 
-/// For people only, so nothing that goes wrong here matters.
-async fn last_words(inner: &Inner, name: &str) -> Option<String> {
-    let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail("5").build();
-    let mut lines = std::pin::pin!(inner.engine.logs(name, Some(options)));
-    let mut log = Vec::new();
-    let reading = async {
-        while let Some(Ok(line)) = lines.next().await {
-            log.extend_from_slice(line.as_ref());
-            if log.len() > MAX_LOG_BYTES {
-                break;
-            }
-        }
-    };
-    let _ = timeout(Duration::from_secs(10), reading).await;
-    classify::last_words(&log)
-}
-
-/// From the end of the app to its record.
+/// From the end of the app to its record; the log is added by the caller.
 async fn conclude(inner: &Inner, job: &LeafJob, ended: Ended, words: &str) -> Result<LeafRun, RuntimeError> {
     let limits = &job.limits;
-    let bare = |outcome, message| LeafRun { record: LeafRecord::bare(outcome), message, output: None };
+    let ran = |record, message| LeafRun { record, message, output: None, log: Printed::default() };
+    let bare = |outcome, message| ran(LeafRecord::bare(outcome), message);
     let disk_full = || {
         let message = format!("the app filled its {} MiB of disk{words}", limits.disk_mib);
         bare(Outcome::OutputLimit, message)
@@ -264,11 +254,7 @@ async fn conclude(inner: &Inner, job: &LeafJob, ended: Ended, words: &str) -> Re
             if full {
                 return Ok(disk_full());
             }
-            return Ok(LeafRun {
-                record,
-                message: format!("the app ended with exit status {exit_status}{words}"),
-                output: None,
-            });
+            return Ok(ran(record, format!("the app ended with exit status {exit_status}{words}")));
         }
         Next::ReadOutput => {}
     }
@@ -387,7 +373,8 @@ async fn read_tree(inner: &Inner, job: &LeafJob, declared: &Declared) -> Result<
         (Err(OutputError::Archive(error)), Ok(())) => Err(download.broken(error)),
         (Ok(tree), Ok(())) => {
             let message = format!("the app completed with {} files, {} bytes", tree.files, tree.bytes);
-            Ok(Ok(LeafRun { record: tree.record, message, output: Some(tree.path) }))
+            let log = Printed::default();
+            Ok(Ok(LeafRun { record: tree.record, message, output: Some(tree.path), log }))
         }
     }
 }

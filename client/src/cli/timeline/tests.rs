@@ -1,0 +1,179 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::agreements::Details;
+use crate::events::{Progress, Seen};
+use crate::settlement::TxCost;
+use crate::timeline::Rules;
+use alloy::primitives::B256;
+use jiff::tz::TimeZone;
+use sunwork_protocol::status::{Ending, Status};
+use sunwork_protocol::terms::{ComputeSpec, ComputeTerms};
+
+const CLIENT: Address = Address::repeat_byte(0xc1);
+const WORKER: Address = Address::repeat_byte(0x77);
+const NOW: u64 = 1_772_374_000;
+
+fn situation(status: Status) -> Situation {
+    let purchase = Purchase {
+        address: Address::repeat_byte(0xab),
+        client: CLIENT,
+        class_id: 0,
+        budget: 2_310_000_000,
+        terms: ComputeTerms {
+            reward_min: 1,
+            reward_max: 2_000_000_000,
+            verifier_fee: 100_000_000,
+            class_id: 0,
+            flags: 1,
+            trust_level: 1,
+            trust: 2,
+            leaf_count: 16,
+            samples: 5,
+            verifiers: 3,
+            accept_secs: 600,
+            work_secs: 600,
+            verify_secs: 600,
+        },
+        spec: ComputeSpec {
+            image_digest: B256::repeat_byte(7),
+            image_name: String::new(),
+            platform: "linux/amd64".into(),
+            args: Vec::new(),
+            inputs: Vec::new(),
+            first_index: 0,
+            milli_cpu: 1000,
+            memory_mib: 64,
+            disk_mib: 16,
+            max_pids: 32,
+            leaf_secs: 60,
+            output_mib: 8,
+            key_commitment: B256::ZERO,
+            key_nonce: B256::ZERO,
+            client_key: B256::ZERO,
+        },
+        block: 5,
+        time: NOW - 300,
+        tx: B256::repeat_byte(1),
+    };
+    let standing = Standing {
+        status,
+        ending: Ending::None,
+        attempt: 0,
+        worker: (status != Status::Open).then_some(WORKER),
+        reward: 1_500_000_000,
+        deadline: NOW + 180,
+        closes_at: 0,
+        strikes: 0,
+        verifiers: Vec::new(),
+    };
+    let accepted = Progress::Accepted { worker: WORKER, attempt: 0, reward: 1_500_000_000, locked: 3_000_000_000 };
+    let events = vec![Seen { progress: accepted, block: 6, time: NOW - 240, tx: B256::repeat_byte(2) }];
+    Situation {
+        details: Details { purchase, standing, events: if status == Status::Open { Vec::new() } else { events } },
+        rules: Rules { max_attempts: 3, max_strikes: 4, vanish_bps: 1000, seed_tip: 10_000_000 },
+        key_agent: Some(Address::repeat_byte(0xa9)),
+        viewer: Some(CLIENT),
+        escrow: 2_310_000_000,
+        paid: 0,
+        owed: 0,
+        transactions: vec![TxCost {
+            name: "buyContract".into(),
+            tx: B256::repeat_byte(1),
+            block: 5,
+            time: NOW - 300,
+            sender: CLIENT,
+            gas: 200_000,
+            gas_price_wei: 1_000_000_000,
+            ok: true,
+        }],
+        now: NOW,
+    }
+}
+
+fn page(situation: &Situation, width: usize) -> String {
+    let clock = Clock::new(TimeZone::UTC, situation.now);
+    let class = "linux/amd64+docker".to_owned();
+    Page { situation, settlement: None, class, unit: &Unit::sun(), clock: &clock, width }.render()
+}
+
+#[test]
+fn an_open_agreement_at_80_columns() {
+    let text = page(&situation(Status::Open), 80);
+    assert_eq!(
+        text,
+        "\
+agreement  0xABaBaBaBABabABabAbAbABAbABabababaBaBABaB
+status     Open
+work       16 leaves on linux/amd64+docker, confidential; 3 verifiers check 5
+           each
+image
+  archive for linux/amd64,
+  sha256:0707070707070707070707070707070707070707070707070707070707070707
+client     you, 0xc1c1C1C1c1c1C1C1C1c1c1C1c1C1C1c1C1c1c1c1
+key agent  0xa9A9a9A9a9A9A9A9A9a9a9a9A9A9a9A9A9a9A9a9
+
+Timeline
+  2026-03-01 14:01:40, 5 min ago
+    bought by you for at most 2.31 SUN
+    tx 0x0101010101010101010101010101010101010101010101010101010101010101
+
+Now
+  waits for a worker to accept, until 14:09 (in 3 min); if nobody does,
+  everything is refunded.
+
+Money
+costs at most  2.31 SUN (fixed on chain)
+paid so far    0 SUN
+still held     2.31 SUN
+comes back     0 SUN if verified, 2.31 SUN if it fails
+your gas       0.0002 ETH in 1 transaction
+
+Next
+  withdraw it while nobody has accepted, for the full refund:
+    sunwork cancel 0xABaBaBaB
+  follow it:
+    sunwork status 0xABaBaBaB --follow
+"
+        .replace("0xc1c1C1C1c1c1C1C1C1c1c1C1c1C1C1c1C1c1c1c1", &CLIENT.to_string())
+        .replace("0xa9A9a9A9a9A9A9A9A9a9a9a9A9A9a9A9A9a9A9a9", &Address::repeat_byte(0xa9).to_string())
+        .replace("0xABaBaBaBABabABabAbAbABAbABabababaBaBABaB", &Address::repeat_byte(0xab).to_string())
+        .replace("0xABaBaBaB", &Address::repeat_byte(0xab).to_string()[..10])
+    );
+}
+
+#[test]
+fn at_40_columns_only_ids_are_longer_and_they_stay_whole() {
+    for status in Status::ALL.iter().copied() {
+        let situation = situation(status);
+        let text = page(&situation, 40);
+        for line in text.lines().filter(|line| line.chars().count() > 40) {
+            let word = line.trim();
+            assert!(
+                !word.contains(' ') && (word.starts_with("0x") || word.starts_with("sha256:")),
+                "{status}: {line:?}"
+            );
+        }
+        for id in [situation.details.purchase.address.to_string(), situation.details.purchase.tx.to_string()] {
+            assert!(text.contains(&id), "{status}: {id} is cut");
+        }
+    }
+}
+
+#[test]
+fn the_sentence_about_now_has_time_condition_and_consequence() {
+    let mut situation = situation(Status::Open);
+    let say = |situation: &Situation| now(&situation.outlook(), &Clock::new(TimeZone::UTC, situation.now));
+    assert_eq!(
+        say(&situation),
+        "waits for a worker to accept, until 14:09 (in 3 min); if nobody does, everything is refunded."
+    );
+    situation.now = NOW + 240;
+    assert_eq!(
+        say(&situation),
+        "waits for a worker to accept, but the time for that ended at 14:09 (60 s ago). As soon as somebody moves it on, \
+         everything is refunded."
+    );
+    situation.details.standing.status = Status::Cancelled;
+    situation.details.standing.ending = Ending::NoWorker;
+    assert_eq!(say(&situation), "no worker accepted in time; everything was refunded to you.");
+}

@@ -1,0 +1,366 @@
+//! Who could take a job now, and why the others cannot, counted. A job that waits must not leave its client guessing.
+//!
+//! What decides here is what the contracts check when a worker accepts or claims; a worker's own wishes (price, limits,
+//! energy) are its own and not on chain. [`judge`] is pure; `chain.rs` reads what it needs.
+
+mod chain;
+
+use std::collections::BTreeMap;
+
+use alloy::primitives::Address;
+use serde::Serialize;
+
+use crate::amount::Unit;
+
+/// What the contracts know of a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its identity.
+    pub address: Address,
+    /// Bit c: in class c.
+    pub classes: u64,
+    /// First epoch in which its classes count.
+    pub classes_since: u32,
+    /// Bit i: opted in to kind i.
+    pub kinds: u64,
+    /// Stake that is not unbonding, smallest token unit.
+    pub bonded: u128,
+    /// Part of it locked by agreements.
+    pub locked: u128,
+    /// Tickets in the job's class in this epoch: what it may be drawn with.
+    pub tickets: u128,
+    /// It has published a key that session keys can be sealed to.
+    pub has_key: bool,
+}
+
+/// What a job asks of workers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// Who buys: never works for itself. `None`: nobody yet.
+    pub client: Option<Address>,
+    /// The class.
+    pub class_id: u16,
+    /// Its name.
+    pub class: String,
+    /// The kind of agreement.
+    pub kind_id: u8,
+    /// The epoch now.
+    pub epoch: u32,
+    /// Stake that accepting locks at the present price, smallest unit.
+    pub worker_lock: u128,
+    /// Stake that verifying locks at the present price, smallest unit.
+    pub verifier_lock: u128,
+    /// Verifiers drawn.
+    pub verifiers: u8,
+    /// Whether a session key must be sealed to them.
+    pub confidential: bool,
+}
+
+/// What a worker would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Accept and compute.
+    Work,
+    /// Be drawn and compute a sample again.
+    Verify,
+}
+
+/// Why a worker cannot take a role; in the order in which they are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// It is the client itself.
+    IsTheClient,
+    /// It is for another platform or runtime.
+    OtherClass,
+    /// It is in the class, but only from the next epoch on.
+    ClassNotYetActive,
+    /// It has not agreed to this kind of agreement.
+    KindNotAccepted,
+    /// Confidential work, and it has no key that the session key could be sealed to.
+    NoEncryptionKey,
+    /// Too little stake that is not locked elsewhere.
+    TooLittleFreeStake,
+    /// Its stake draws from the next epoch on only.
+    StakeNotYetActive,
+}
+
+/// A reason with how many workers it holds for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Counted {
+    /// Why they cannot.
+    pub reason: Reason,
+    /// How many of them; each is counted under its first reason.
+    pub count: usize,
+    /// Free stake needed, smallest unit; `None` where the reason is no amount.
+    #[serde(serialize_with = "decimal")]
+    pub need: Option<u128>,
+    /// The most that one of them has.
+    #[serde(serialize_with = "decimal")]
+    pub have: Option<u128>,
+}
+
+/// Who could take a job now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Eligibility {
+    /// Workers that were looked at.
+    pub workers: usize,
+    /// Workers that are registered; more than `workers` if there were too many to look at.
+    pub registered: usize,
+    /// Of them could accept and compute.
+    pub eligible: usize,
+    /// Of them could be drawn as verifiers.
+    pub eligible_verifiers: usize,
+    /// Verifiers that the job draws.
+    pub verifiers: u8,
+    /// There is a worker, and enough verifiers besides it.
+    pub enough: bool,
+    /// Why the others cannot accept.
+    pub reasons: Vec<Counted>,
+    /// Why the others cannot verify.
+    pub verifier_reasons: Vec<Counted>,
+}
+
+#[expect(clippy::ref_option, reason = "the signature that serde calls")]
+fn decimal<S: serde::Serializer>(amount: &Option<u128>, s: S) -> Result<S::Ok, S::Error> {
+    match amount {
+        Some(amount) => s.collect_str(amount),
+        None => s.serialize_none(),
+    }
+}
+
+/// Why `candidate` cannot take `role`, or `Ok`.
+///
+/// # Errors
+/// The first reason.
+pub fn judge(candidate: &Candidate, needs: &Needs, role: Role) -> Result<(), Reason> {
+    let lock = match role {
+        Role::Work => needs.worker_lock,
+        Role::Verify => needs.verifier_lock,
+    };
+    let free = candidate.bonded.saturating_sub(candidate.locked);
+    let has_bit = |bits: u64, bit: u32| bits.checked_shr(bit).unwrap_or(0) & 1 == 1;
+    if needs.client == Some(candidate.address) {
+        return Err(Reason::IsTheClient);
+    }
+    if !has_bit(candidate.classes, needs.class_id.into()) {
+        return Err(Reason::OtherClass);
+    }
+    if candidate.classes_since > needs.epoch {
+        return Err(Reason::ClassNotYetActive);
+    }
+    if !has_bit(candidate.kinds, needs.kind_id.into()) {
+        return Err(Reason::KindNotAccepted);
+    }
+    if needs.confidential && !candidate.has_key {
+        return Err(Reason::NoEncryptionKey);
+    }
+    if free < lock {
+        return Err(Reason::TooLittleFreeStake);
+    }
+    // Accepting needs stake, being drawn needs tickets, which stake gives from the next epoch on.
+    if role == Role::Verify && candidate.tickets == 0 {
+        return Err(Reason::StakeNotYetActive);
+    }
+    Ok(())
+}
+
+/// Judges all of `candidates`, of `registered` workers.
+pub fn count(candidates: &[Candidate], registered: usize, needs: &Needs) -> Eligibility {
+    let able = |role| -> Vec<bool> { candidates.iter().map(|c| judge(c, needs, role).is_ok()).collect() };
+    let (work, verify) = (able(Role::Work), able(Role::Verify));
+    let verifiers = verify.iter().filter(|able| **able).count();
+    let wanted = usize::from(needs.verifiers);
+    // Nobody verifies its own work, so the worker does not count among the verifiers.
+    let enough = work.iter().zip(&verify).any(|(work, verify)| *work && verifiers - usize::from(*verify) >= wanted);
+    Eligibility {
+        workers: candidates.len(),
+        registered,
+        eligible: work.iter().filter(|able| **able).count(),
+        eligible_verifiers: verifiers,
+        verifiers: needs.verifiers,
+        enough,
+        reasons: reasons(candidates, needs, Role::Work),
+        verifier_reasons: reasons(candidates, needs, Role::Verify),
+    }
+}
+
+fn reasons(candidates: &[Candidate], needs: &Needs, role: Role) -> Vec<Counted> {
+    let lock = if role == Role::Work { needs.worker_lock } else { needs.verifier_lock };
+    let mut counted: BTreeMap<Reason, Counted> = BTreeMap::new();
+    for candidate in candidates {
+        let Err(reason) = judge(candidate, needs, role) else { continue };
+        let is_amount = reason == Reason::TooLittleFreeStake;
+        let entry =
+            counted.entry(reason).or_insert(Counted { reason, count: 0, need: is_amount.then_some(lock), have: None });
+        entry.count += 1;
+        if is_amount {
+            entry.have = entry.have.max(Some(candidate.bonded.saturating_sub(candidate.locked)));
+        }
+    }
+    // The most telling first.
+    let mut list: Vec<Counted> = counted.into_values().collect();
+    list.sort_by_key(|c| std::cmp::Reverse(c.count));
+    list
+}
+
+impl Counted {
+    /// What holds these workers off, as a clause.
+    pub fn clause(&self, class: &str, unit: &Unit) -> String {
+        match self.reason {
+            Reason::IsTheClient => "the wallet itself, which cannot work for itself".into(),
+            Reason::OtherClass => format!("not in class {class}"),
+            Reason::ClassNotYetActive => format!("in class {class} only from the next epoch on"),
+            Reason::KindNotAccepted => "not opted in to this kind of agreement".into(),
+            Reason::NoEncryptionKey => "no encryption key, which confidential work needs".into(),
+            Reason::TooLittleFreeStake => {
+                let (need, have) = (self.need.unwrap_or_default(), self.have.unwrap_or_default());
+                let best = if self.count == 1 { "it has" } else { "the most that one has is" };
+                format!("too little free stake: it locks {}, {best} {}", unit.show(need), unit.show(have))
+            }
+            Reason::StakeNotYetActive => "stake that draws only from the next epoch on".into(),
+        }
+    }
+}
+
+impl Eligibility {
+    /// The counts and reasons, one line each.
+    pub fn lines(&self, class: &str, unit: &Unit) -> Vec<String> {
+        let all = self.workers;
+        let mut lines = vec![format!("{} of {all} workers could take it now", self.eligible)];
+        let because = |list: &[Counted]| -> Vec<String> {
+            list.iter().map(|c| format!("  {} of {all}: {}", c.count, c.clause(class, unit))).collect()
+        };
+        lines.extend(because(&self.reasons));
+        lines.push(format!("{} of {all} could verify it, {} are drawn", self.eligible_verifiers, self.verifiers));
+        // The same reasons twice tell nothing new.
+        let told = |c: &&Counted| !self.reasons.iter().any(|r| r.reason == c.reason && r.count == c.count);
+        let new: Vec<Counted> = self.verifier_reasons.iter().filter(told).cloned().collect();
+        lines.extend(because(&new));
+        if self.registered > all {
+            lines.push(format!("({} more are registered; the first {all} were looked at)", self.registered - all));
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SUN: u128 = 1_000_000_000;
+
+    fn needs() -> Needs {
+        Needs {
+            client: Some(Address::repeat_byte(0xcc)),
+            class_id: 1,
+            class: "linux/arm64+docker".into(),
+            kind_id: 0,
+            epoch: 7,
+            worker_lock: 5 * SUN,
+            verifier_lock: 2 * SUN,
+            verifiers: 2,
+            confidential: true,
+        }
+    }
+
+    fn able(byte: u8) -> Candidate {
+        Candidate {
+            address: Address::repeat_byte(byte),
+            classes: 0b10,
+            classes_since: 7,
+            kinds: 1,
+            bonded: 10 * SUN,
+            locked: 0,
+            tickets: 10,
+            has_key: true,
+        }
+    }
+
+    #[test]
+    fn each_worker_is_judged_by_its_first_obstacle() {
+        type Change = fn(&mut Candidate);
+        let table: [(Change, Result<(), Reason>, Result<(), Reason>); 12] = [
+            (|_| {}, Ok(()), Ok(())),
+            (|c| c.address = Address::repeat_byte(0xcc), Err(Reason::IsTheClient), Err(Reason::IsTheClient)),
+            (|c| c.classes = 0b01, Err(Reason::OtherClass), Err(Reason::OtherClass)),
+            (|c| c.classes = 0, Err(Reason::OtherClass), Err(Reason::OtherClass)),
+            (|c| c.classes_since = 8, Err(Reason::ClassNotYetActive), Err(Reason::ClassNotYetActive)),
+            (|c| c.kinds = 0b10, Err(Reason::KindNotAccepted), Err(Reason::KindNotAccepted)),
+            (|c| c.has_key = false, Err(Reason::NoEncryptionKey), Err(Reason::NoEncryptionKey)),
+            (|c| c.locked = 5 * SUN, Ok(()), Ok(())),
+            (|c| c.locked = 5 * SUN + 1, Err(Reason::TooLittleFreeStake), Ok(())),
+            (|c| c.bonded = SUN, Err(Reason::TooLittleFreeStake), Err(Reason::TooLittleFreeStake)),
+            (|c| c.tickets = 0, Ok(()), Err(Reason::StakeNotYetActive)),
+            // The first of several reasons.
+            (
+                |c| (c.kinds, c.bonded, c.has_key) = (0, 0, false),
+                Err(Reason::KindNotAccepted),
+                Err(Reason::KindNotAccepted),
+            ),
+        ];
+        for (row, (change, work, verify)) in table.into_iter().enumerate() {
+            let mut candidate = able(1);
+            change(&mut candidate);
+            assert_eq!(judge(&candidate, &needs(), Role::Work), work, "row {row}");
+            assert_eq!(judge(&candidate, &needs(), Role::Verify), verify, "row {row}");
+        }
+        let public = Needs { confidential: false, client: None, ..needs() };
+        assert_eq!(judge(&Candidate { has_key: false, ..able(0xcc) }, &public, Role::Work), Ok(()));
+    }
+
+    #[test]
+    fn a_worker_is_not_its_own_verifier() {
+        let enough = |candidates: &[Candidate]| count(candidates, candidates.len(), &needs()).enough;
+        let (three, two) = ([able(1), able(2), able(3)], [able(1), able(2)]);
+        assert!(enough(&three));
+        assert!(!enough(&two), "two verifiers and a worker are three");
+        // A third that can work and not verify is enough; one that can verify and not work is, too.
+        assert!(enough(&[able(1), able(2), Candidate { tickets: 0, ..able(3) }]));
+        assert!(enough(&[able(1), able(2), Candidate { locked: 7 * SUN, ..able(3) }]));
+        let poor = |byte| Candidate { locked: 7 * SUN, ..able(byte) };
+        assert!(!enough(&[poor(1), poor(2), poor(3)]), "nobody can work");
+        assert!(!enough(&[]));
+    }
+
+    #[test]
+    fn the_reasons_are_counted_and_told_with_amounts() {
+        let other = |byte| Candidate { classes: 1, ..able(byte) };
+        let candidates = [
+            able(1),
+            other(2),
+            other(3),
+            other(4),
+            Candidate { bonded: 3 * SUN, ..able(5) },
+            Candidate { bonded: SUN, locked: SUN, ..able(6) },
+            Candidate { has_key: false, ..able(7) },
+            Candidate { tickets: 0, ..able(8) },
+        ];
+        let found = count(&candidates, 9, &needs());
+        assert_eq!((found.workers, found.eligible, found.eligible_verifiers, found.enough), (8, 2, 2, true));
+        let sum: usize = found.reasons.iter().map(|c| c.count).sum();
+        assert_eq!(sum + found.eligible, 8);
+        assert_eq!(
+            found.lines("linux/arm64+docker", &Unit::sun()),
+            [
+                "2 of 8 workers could take it now",
+                "  3 of 8: not in class linux/arm64+docker",
+                "  2 of 8: too little free stake: it locks 5 SUN, the most that one has is 3 SUN",
+                "  1 of 8: no encryption key, which confidential work needs",
+                "2 of 8 could verify it, 2 are drawn",
+                "  1 of 8: too little free stake: it locks 2 SUN, it has 0 SUN",
+                "  1 of 8: stake that draws only from the next epoch on",
+                "(1 more are registered; the first 8 were looked at)",
+            ]
+        );
+        let json = serde_json::to_value(&found).unwrap();
+        assert_eq!(
+            json["reasons"][1],
+            serde_json::json!({
+                "reason": "too_little_free_stake", "count": 2, "need": "5000000000", "have": "3000000000"
+            })
+        );
+        assert_eq!(json["reasons"][0]["need"], serde_json::Value::Null);
+    }
+}

@@ -1,0 +1,83 @@
+//! Reads what the contracts know of all workers.
+
+use alloy::primitives::Address;
+use futures::{StreamExt, TryStreamExt};
+use sunwork_protocol::settlement::{verifier_lock, worker_lock};
+
+use super::{Candidate, Eligibility, Needs, count};
+use crate::chain::{Doing, ReadError, amount};
+use crate::client::Client;
+use crate::plan::Plan;
+use crate::preflight::KIND_COMPUTE;
+
+/// Most workers looked at; each takes up to three questions.
+const MAX_WORKERS: usize = 2000;
+/// Questions under way at once.
+const PARALLEL: usize = 16;
+
+impl Client {
+    /// Who could take `plan` now if `account` bought it. Reads the chain only.
+    ///
+    /// # Errors
+    /// When the chain cannot be read.
+    pub async fn eligibility(&self, plan: &Plan, account: Option<Address>) -> Result<Eligibility, ReadError> {
+        let epoch = self.dispatcher().epoch().call().await.doing(|| "reading the epoch".into())?;
+        let terms = &plan.terms;
+        // At the price of the first moment: what can be accepted then can be accepted now.
+        let reward = terms.reward_min;
+        // Terms that the contract refuses have no locks, and dividing by their zeros would end us.
+        let sensible = terms.samples > 0 && (1..=8).contains(&terms.verifiers) && reward < 1 << 80;
+        let needs = Needs {
+            client: account,
+            class_id: terms.class_id,
+            class: self.deployment().class_name(terms.class_id),
+            kind_id: KIND_COMPUTE,
+            epoch,
+            worker_lock: if sensible {
+                worker_lock(reward, terms.verifier_fee, terms.samples, terms.verifiers)
+            } else {
+                u128::MAX
+            },
+            verifier_lock: if sensible {
+                verifier_lock(reward, terms.verifier_fee, terms.verifiers)
+            } else {
+                u128::MAX
+            },
+            verifiers: terms.verifiers,
+            confidential: plan.confidential || terms.is_confidential(),
+        };
+        let addresses = self.registered_workers().await?;
+        let registered = addresses.len();
+        let candidates: Vec<Candidate> = futures::stream::iter(addresses.into_iter().take(MAX_WORKERS))
+            .map(|address| self.candidate(address, &needs))
+            .buffered(PARALLEL)
+            .try_collect()
+            .await?;
+        Ok(count(&candidates, registered, &needs))
+    }
+
+    async fn candidate(&self, address: Address, needs: &Needs) -> Result<Candidate, ReadError> {
+        let dispatcher = self.dispatcher();
+        let info = dispatcher.workerInfo(address).call().await.doing(|| format!("reading worker {address}"))?;
+        let mut candidate = Candidate {
+            address,
+            classes: info.classes.to(),
+            classes_since: info.classesSince,
+            kinds: info.kinds.to(),
+            bonded: info.bonded.to(),
+            locked: info.locked.to(),
+            tickets: 0,
+            has_key: false,
+        };
+        // Of those in other classes nothing more is asked.
+        if candidate.classes.checked_shr(needs.class_id.into()).unwrap_or(0) & 1 == 1 {
+            let tickets = dispatcher.ticketsOf(address, needs.class_id, needs.epoch).call().await;
+            candidate.tickets = amount(tickets.doing(|| format!("reading the tickets of worker {address}"))?);
+            if needs.confidential {
+                let key = dispatcher.encryptionKeyOf(address).call().await;
+                candidate.has_key = !key.doing(|| format!("reading the encryption key of worker {address}"))?.is_zero();
+            }
+        }
+        Ok(candidate)
+    }
+}

@@ -1,0 +1,94 @@
+//! Flags over file over defaults.
+
+use super::types::{JobFile, ResourcesEntry, VERSION, WindowsEntry};
+use super::values::{Amount, Cores, Reward, Seconds, Size};
+use crate::job::{Resources, Windows};
+
+impl JobFile {
+    /// What `self` says, and what `below` says where `self` is silent. Lists are replaced, not joined.
+    #[must_use]
+    pub fn over(self, below: Self) -> Self {
+        let (r, s) = (self.resources, below.resources);
+        let (w, x) = (self.windows, below.windows);
+        Self {
+            version: VERSION,
+            image: self.image.or(below.image),
+            platform: self.platform.or(below.platform),
+            args: self.args.or(below.args),
+            leaves: self.leaves.or(below.leaves),
+            first_index: self.first_index.or(below.first_index),
+            inputs: self.inputs.or(below.inputs),
+            verifiers: self.verifiers.or(below.verifiers),
+            samples: self.samples.or(below.samples),
+            trust: self.trust.or(below.trust),
+            reward: self.reward.or(below.reward),
+            fee: self.fee.or(below.fee),
+            resources: ResourcesEntry {
+                cpus: r.cpus.or(s.cpus),
+                memory: r.memory.or(s.memory),
+                disk: r.disk.or(s.disk),
+                pids: r.pids.or(s.pids),
+                leaf_time: r.leaf_time.or(s.leaf_time),
+                output_size: r.output_size.or(s.output_size),
+            },
+            windows: WindowsEntry {
+                accept: w.accept.or(x.accept),
+                work: w.work.or(x.work),
+                verify: w.verify.or(x.verify),
+            },
+            public: self.public.or(below.public),
+            out: self.out.or(below.out),
+        }
+    }
+
+    /// With the defaults written out; what depends on other keys (samples, windows of work) stays open.
+    #[must_use]
+    pub fn complete(self) -> Self {
+        self.over(Self::defaults())
+    }
+
+    fn defaults() -> Self {
+        let (resources, windows) = (Resources::default(), Windows::default());
+        Self {
+            version: VERSION,
+            leaves: Some(1),
+            first_index: Some(0),
+            verifiers: Some(2),
+            trust: Some(2),
+            reward: Some(Reward { min: Amount("0.5".into()), max: Amount("1".into()) }),
+            fee: Some(Amount("0.1".into())),
+            resources: ResourcesEntry {
+                cpus: Some(Cores(resources.milli_cpu)),
+                memory: Some(Size(resources.memory_mib)),
+                disk: Some(Size(resources.disk_mib)),
+                pids: Some(resources.max_pids),
+                leaf_time: Some(Seconds(resources.leaf_secs)),
+                output_size: Some(Size(resources.output_mib)),
+            },
+            windows: WindowsEntry { accept: Some(Seconds(windows.accept_secs)), work: None, verify: None },
+            public: Some(false),
+            ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_wins_and_the_rest_is_the_default() {
+        let file =
+            JobFile::parse("version: 1\nleaves: 4\nsamples: 2\nresources: {memory: 1G, pids: 8}\n", "f").unwrap();
+        let flags = JobFile {
+            leaves: Some(9),
+            resources: ResourcesEntry { memory: Some(Size(64)), ..ResourcesEntry::default() },
+            ..JobFile::default()
+        };
+        let job = flags.over(file).complete();
+        assert_eq!((job.leaves, job.samples, job.verifiers), (Some(9), Some(2), Some(2)));
+        assert_eq!((job.resources.memory, job.resources.pids), (Some(Size(64)), Some(8)));
+        assert_eq!(job.resources.cpus, Some(Cores(1000)));
+        assert_eq!((job.version, job.public), (VERSION, Some(false)));
+    }
+}

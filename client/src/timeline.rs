@@ -1,0 +1,549 @@
+//! An agreement in words: what happened, what it waits for, until when, and what happens then. Pure: what the chain says
+//! goes in, sentences come out. No oracle is asked.
+
+use alloy::primitives::Address;
+use serde::Serialize;
+use sunwork_protocol::status::{Ending, Status};
+
+use crate::agreements::{Purchase, Standing};
+use crate::amount::Unit;
+use crate::events::{Progress, Seen};
+use crate::settlement::TxCost;
+
+/// Deployment parameters that decide what happens after a deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Distinct workers that may try one agreement.
+    pub max_attempts: u8,
+    /// Verifiers that may leave before it is a dead end.
+    pub max_strikes: u8,
+    /// Part of its lock that vanishing costs, basis points.
+    pub vanish_bps: u16,
+    /// Paid for opening the draw, smallest token unit.
+    pub seed_tip: u128,
+}
+
+/// What the reader is to the agreement: decides who is called "you".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Bought it.
+    Client,
+    /// Works on it.
+    Worker,
+    /// Holds a verifier's slot.
+    Verifier,
+    /// May post the client's session keys.
+    KeyAgent,
+    /// None of these.
+    Stranger,
+}
+
+impl Role {
+    /// The role of `account` in an agreement.
+    pub fn of(account: Option<Address>, client: Address, standing: &Standing, key_agent: Option<Address>) -> Self {
+        let Some(account) = account else { return Self::Stranger };
+        if account == client {
+            Self::Client
+        } else if standing.worker == Some(account) {
+            Self::Worker
+        } else if standing.verifiers.iter().any(|slot| slot.verifier == account) {
+            Self::Verifier
+        } else if key_agent == Some(account) {
+            Self::KeyAgent
+        } else {
+            Self::Stranger
+        }
+    }
+}
+
+/// A command that leads on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// What it is good for.
+    pub what: &'static str,
+    /// What to type.
+    pub command: String,
+}
+
+/// Where an agreement stands, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outlook {
+    /// What it waits for; of an ended one, how it ended.
+    pub waits_for: String,
+    /// Until when, Unix seconds; `None` when it has ended.
+    pub until: Option<u64>,
+    /// That time is over, and anybody may move the agreement on.
+    pub overdue: bool,
+    /// "if nobody does"; empty where time alone decides, and when it has ended.
+    pub condition: String,
+    /// What happens after that time; empty when it has ended.
+    pub consequence: String,
+    /// What one can do.
+    pub next: Vec<Step>,
+}
+
+/// What [`outlook`] looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The purchase.
+    pub purchase: &'a Purchase,
+    /// Where it stands.
+    pub standing: &'a Standing,
+    /// Deployment parameters.
+    pub rules: &'a Rules,
+    /// The client's key agent.
+    pub key_agent: Option<Address>,
+    /// Who reads.
+    pub viewer: Option<Address>,
+    /// What the dispatcher owes the reader, smallest token unit.
+    pub owed: u128,
+    /// Time of the newest block, Unix seconds.
+    pub now: u64,
+}
+
+/// What an agreement waits for, until when, and what happens then.
+pub fn outlook(view: &View<'_>) -> Outlook {
+    let standing = view.standing;
+    if standing.status.is_final() {
+        return ended(view);
+    }
+    let (waits_for, condition, consequence) = match standing.status {
+        Status::Open => open(view),
+        Status::Keying => keying(view),
+        Status::Working => working(view),
+        Status::Sealed => (
+            "waits for the chain to draw the verifiers".to_owned(),
+            "if nobody opens the draw".to_owned(),
+            "everything is refunded".to_owned(),
+        ),
+        Status::Drawing => drawing(view),
+        Status::Verifying => verifying(view),
+        Status::Revealing => (
+            format!("waits for {} to open {} seal", view.the_worker(), view.its()),
+            if view.role() == Role::Worker { "if you do not" } else { "if it does not" }.to_owned(),
+            format!("{} the whole locked stake and {}", view.loses(), view.refund()),
+        ),
+        Status::Opening => opening(view),
+        // Answered above.
+        Status::Settled | Status::Cancelled => Default::default(),
+    };
+    let closing = standing.status == Status::Drawing && standing.closes_at != 0;
+    let until = if closing { standing.closes_at } else { standing.deadline };
+    // A claim window closes by time alone: nobody needs to move it on.
+    let overdue = !closing && until != 0 && view.now > until;
+    Outlook {
+        waits_for,
+        until: (until != 0).then_some(until),
+        overdue,
+        condition,
+        consequence,
+        next: view.next_steps(overdue),
+    }
+}
+
+fn open(view: &View<'_>) -> (String, String, String) {
+    let standing = view.standing;
+    let waits = if standing.attempt == 0 {
+        "waits for a worker to accept".to_owned()
+    } else {
+        format!(
+            "waits for another worker to accept (attempt {} of at most {})",
+            u32::from(standing.attempt) + 1,
+            view.rules.max_attempts
+        )
+    };
+    (waits, "if nobody does".into(), "everything is refunded".into())
+}
+
+fn keying(view: &View<'_>) -> (String, String, String) {
+    let waits = match (view.role(), view.key_agent) {
+        (Role::Client, Some(agent)) => {
+            format!("waits for the session key, from this wallet or from your key agent {agent}")
+        }
+        (Role::Client, None) => "waits for the session key from this wallet (you have set no key agent)".to_owned(),
+        (Role::KeyAgent, _) => "waits for the session key, from the client or from you, its key agent".to_owned(),
+        (_, Some(agent)) => format!("waits for the session key, from the client or its key agent {agent}"),
+        (_, None) => "waits for the session key from the client (it has set no key agent)".to_owned(),
+    };
+    (waits, "if no key comes".into(), "everything is refunded and the worker is free again".into())
+}
+
+fn working(view: &View<'_>) -> (String, String, String) {
+    let leaves = count(view.purchase.terms.leaf_count.into(), "leaf", "leaves");
+    let waits = format!("waits for {} to compute {leaves} and seal the result", view.the_worker());
+    let condition = if view.role() == Role::Worker { "if you do not" } else { "if it does not" };
+    let attempt = u32::from(view.standing.attempt) + 1;
+    let then = if attempt < u32::from(view.rules.max_attempts) {
+        format!("the work is offered again (attempt {} of at most {})", attempt + 1, view.rules.max_attempts)
+    } else {
+        "everything is refunded, since no attempt is left".to_owned()
+    };
+    let consequence = format!("{} {} of the locked stake and {then}", view.loses(), percent(view.rules.vanish_bps));
+    (waits, condition.into(), consequence)
+}
+
+fn drawing(view: &View<'_>) -> (String, String, String) {
+    let (have, need) = (view.standing.verifiers.len(), usize::from(view.purchase.terms.verifiers));
+    if view.standing.closes_at != 0 {
+        let waits = format!(
+            "waits for the claim window to close: {} claimed, a lower ticket may still take one",
+            if need == 1 { "the slot is".to_owned() } else { format!("all {need} slots are") }
+        );
+        return (waits, String::new(), "the drawn verifiers compute".into());
+    }
+    (
+        format!("waits for verifiers to claim their slots ({have} of {need} so far)"),
+        "if too few do".into(),
+        view.refund().into(),
+    )
+}
+
+fn verifying(view: &View<'_>) -> (String, String, String) {
+    let slots = &view.standing.verifiers;
+    let sealed = slots.iter().filter(|slot| slot.sealed).count();
+    let mine = slots.iter().any(|slot| Some(slot.verifier) == view.viewer && !slot.sealed);
+    let who = if mine {
+        "your seal and those of the other drawn verifiers"
+    } else {
+        "the drawn verifiers to compute and seal"
+    };
+    let missing = slots.len() - sealed;
+    let dead_end = usize::from(view.standing.strikes) + missing >= usize::from(view.rules.max_strikes);
+    let then = if dead_end { view.refund() } else { "their slots are drawn again" };
+    (
+        format!("waits for {who} ({sealed} of {} have)", slots.len()),
+        "if some do not".into(),
+        format!("they lose {} of their locked stake and {then}", percent(view.rules.vanish_bps)),
+    )
+}
+
+fn opening(view: &View<'_>) -> (String, String, String) {
+    let slots = &view.standing.verifiers;
+    let opened = slots.iter().filter(|slot| slot.opened).count();
+    (
+        format!("waits for the verifiers to open their seals ({opened} of {} have)", slots.len()),
+        "if some do not".into(),
+        "they lose their locked stake and the opened votes decide".into(),
+    )
+}
+
+fn ended(view: &View<'_>) -> Outlook {
+    let client = view.role() == Role::Client;
+    // The tip is paid when the draw is opened; what ends later cannot give it back.
+    let drawn = matches!(view.standing.ending, Ending::TooFewVerifiers | Ending::VerifiersGone | Ending::WorkerSilent);
+    let all = if drawn && view.rules.seed_tip > 0 { "everything but the draw's tip" } else { "everything" };
+    let refunded = format!("{all} was refunded to {}", if client { "you" } else { "the client" });
+    let waits_for = match view.standing.ending {
+        // A final status always has an ending; an unknown one is refused when it is read.
+        Ending::None => "it has ended".to_owned(),
+        Ending::Verified => "the verifiers agree: the result stands and is paid".to_owned(),
+        Ending::Refuted => format!(
+            "the verifiers' dissent won: the result is wrong, the worker lost its stake, {}",
+            if client { "you were refunded" } else { "the client was refunded" }
+        ),
+        Ending::Undecided => {
+            "the verifiers disagree and nobody won: the worker got half of its reward, the result is not verified"
+                .to_owned()
+        }
+        Ending::NoWorker => format!("no worker accepted in time; {refunded}"),
+        Ending::ByClient => {
+            format!(
+                "{} it before anybody accepted; {refunded}",
+                if client { "you cancelled" } else { "the client cancelled" }
+            )
+        }
+        Ending::NoKey => format!("no session key was posted in time; {refunded}"),
+        Ending::Aborted => format!("the last of the allowed workers gave up; {refunded}"),
+        Ending::WorkerVanished => format!("the last of the allowed workers vanished before its seal; {refunded}"),
+        Ending::NoBeacon => format!("nobody opened the draw of the verifiers in time; {refunded}"),
+        Ending::TooFewVerifiers => format!("too few verifiers claimed a slot; {refunded}"),
+        Ending::VerifiersGone => format!("too many of the drawn verifiers declined or vanished; {refunded}"),
+        Ending::WorkerSilent => {
+            format!("the worker sealed and never opened its seal: it lost its locked stake; {refunded}")
+        }
+    };
+    Outlook {
+        waits_for,
+        until: None,
+        overdue: false,
+        condition: String::new(),
+        consequence: String::new(),
+        next: view.next_steps(false),
+    }
+}
+
+impl View<'_> {
+    /// What the reader is to the agreement.
+    pub fn role(&self) -> Role {
+        Role::of(self.viewer, self.purchase.client, self.standing, self.key_agent)
+    }
+
+    fn the_worker(&self) -> String {
+        match (self.role(), self.standing.worker) {
+            (Role::Worker, _) => "you, the worker,".to_owned(),
+            (_, Some(worker)) => format!("the worker {worker}"),
+            (_, None) => "the worker".to_owned(),
+        }
+    }
+
+    /// What comes back after a draw that was opened, whose tip is paid.
+    fn refund(&self) -> &'static str {
+        if self.rules.seed_tip > 0 { "everything but the draw's tip is refunded" } else { "everything is refunded" }
+    }
+
+    fn its(&self) -> &'static str {
+        if self.role() == Role::Worker { "your" } else { "its" }
+    }
+
+    fn loses(&self) -> &'static str {
+        if self.role() == Role::Worker { "you lose" } else { "it loses" }
+    }
+
+    fn next_steps(&self, overdue: bool) -> Vec<Step> {
+        let id = self.purchase.address;
+        let client = self.role() == Role::Client;
+        let mut steps = Vec::new();
+        let mut step = |what, command: String| steps.push(Step { what, command });
+        match self.standing.status {
+            Status::Settled => {
+                step("fetch the results", format!("sunwork results {id}"));
+                if client && self.owed > 0 {
+                    step("get back what was not spent", "sunwork wallet withdraw".into());
+                }
+            }
+            Status::Cancelled => {
+                if client && self.owed > 0 {
+                    step("get the refund", "sunwork wallet withdraw".into());
+                }
+                if matches!(self.standing.ending, Ending::NoWorker | Ending::TooFewVerifiers) {
+                    step("see who could take it, before you try again", "sunwork workers".into());
+                }
+            }
+            status => {
+                if overdue {
+                    step("move it on (anybody may)", format!("sunwork expire {id}"));
+                }
+                if client && status == Status::Open {
+                    step("withdraw it while nobody has accepted, for the full refund", format!("sunwork cancel {id}"));
+                }
+                if status == Status::Opening {
+                    step("see what the worker claims, before it is verified", format!("sunwork results {id}"));
+                }
+                let keys = client && status == Status::Keying;
+                let what = if keys { "follow it; that posts the session key" } else { "follow it" };
+                step(what, format!("sunwork status {id} --follow"));
+            }
+        }
+        steps
+    }
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// When, Unix seconds.
+    pub time: u64,
+    /// In which block.
+    pub block: u64,
+    /// In which transaction.
+    pub tx: alloy::primitives::B256,
+    /// Who sent that transaction, where it is known.
+    pub by: Option<Address>,
+    /// What happened.
+    pub what: String,
+    /// Whether that is good.
+    pub mood: Mood,
+}
+
+/// Whether an event is good news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mood {
+    /// As planned.
+    Plain,
+    /// Good news.
+    Good,
+    /// Bad news.
+    Bad,
+}
+
+/// All that happened, oldest first. `name` says what an address is called.
+pub fn history(
+    purchase: &Purchase,
+    events: &[Seen],
+    transactions: &[TxCost],
+    unit: &Unit,
+    name: &dyn Fn(Address) -> String,
+) -> Vec<Entry> {
+    let of = |tx| transactions.iter().find(|cost| cost.tx == tx);
+    let bought = Entry {
+        time: purchase.time,
+        block: purchase.block,
+        tx: purchase.tx,
+        by: Some(purchase.client),
+        what: format!("bought by {} for at most {}", name(purchase.client), unit.show(purchase.budget)),
+        mood: Mood::Plain,
+    };
+    let told = events.iter().filter_map(|seen| {
+        let cost = of(seen.tx);
+        let (mood, what) = describe(seen, unit, cost, name);
+        let by = cost.map(|cost| cost.sender);
+        (!what.is_empty()).then_some(Entry { time: seen.time, block: seen.block, tx: seen.tx, by, what, mood })
+    });
+    std::iter::once(bought).chain(told).collect()
+}
+
+/// One line about an event; empty for what another event of the same transaction tells better. `cost` is its transaction, where
+/// that is known: it says who was at work.
+pub fn describe(seen: &Seen, unit: &Unit, cost: Option<&TxCost>, name: &dyn Fn(Address) -> String) -> (Mood, String) {
+    let lost = |amount: u128| if amount == 0 { String::new() } else { format!(", loses {}", unit.show(amount)) };
+    let moved_on = cost.filter(|cost| cost.name == "expire" || cost.name == "redeemPayment");
+    let moved_on = moved_on.map(|cost| format!("; moved on by {}", name(cost.sender))).unwrap_or_default();
+    match &seen.progress {
+        Progress::Accepted { worker, attempt, reward, locked } => (
+            Mood::Plain,
+            format!(
+                "accepted by worker {} (attempt {}) for {}, {} of its stake locked",
+                name(*worker),
+                // On chain the first attempt is number 0.
+                u32::from(*attempt) + 1,
+                unit.show(*reward),
+                unit.show(*locked)
+            ),
+        ),
+        Progress::KeyPosted { .. } => {
+            let by = cost.map(|cost| format!(" by {}", name(cost.sender))).unwrap_or_default();
+            (Mood::Plain, format!("session key posted{by}"))
+        }
+        Progress::WorkerLeft { worker, slashed, .. } => {
+            let how = match cost.map(|cost| cost.name.as_str()) {
+                Some("abort") => "gave up",
+                Some("expire" | "redeemPayment") => "missed its deadline",
+                _ => "left",
+            };
+            (Mood::Bad, format!("worker {} {how}{}{moved_on}", name(*worker), lost(*slashed)))
+        }
+        Progress::Sealed { worker, .. } => (
+            Mood::Plain,
+            format!("computed and sealed by worker {}; a block to come draws the verifiers", name(*worker)),
+        ),
+        Progress::DrawOpened { .. } => {
+            let by = cost.map(|cost| format!(" (draw opened by {})", name(cost.sender))).unwrap_or_default();
+            (Mood::Plain, format!("verifiers are drawn{by}"))
+        }
+        Progress::Claimed { verifier, displaced } => {
+            let instead = displaced.map(|other| format!(" instead of {}", name(other))).unwrap_or_default();
+            (Mood::Plain, format!("slot claimed by verifier {}{instead}", name(*verifier)))
+        }
+        Progress::VerifierSealed { verifier } => {
+            (Mood::Plain, format!("checked and sealed by verifier {}", name(*verifier)))
+        }
+        Progress::VerifierLeft { verifier, reason, slashed } => (
+            Mood::Bad,
+            format!("verifier {} left: {}{}{moved_on}", name(*verifier), reason_of(*reason), lost(*slashed)),
+        ),
+        Progress::Revealed { leaves, .. } => (
+            Mood::Plain,
+            format!(
+                "result revealed, {} checked against its root",
+                count(leaves.len() as u64, "sampled leaf", "sampled leaves")
+            ),
+        ),
+        Progress::Opened { verifier, dissent: 0 } => (Mood::Good, format!("verifier {} agrees", name(*verifier))),
+        Progress::Opened { verifier, dissent } => {
+            (Mood::Bad, format!("verifier {} differs on {} of its leaves", name(*verifier), dissent.count_ones()))
+        }
+        Progress::Ended { ending } => {
+            let mood = if *ending == Ending::Verified { Mood::Good } else { Mood::Bad };
+            (mood, format!("{}{moved_on}", ending.meaning()))
+        }
+        // The other events say it better.
+        Progress::StatusChanged { status: Status::Open, attempt, .. } if *attempt > 0 => {
+            (Mood::Plain, format!("offered again (attempt {})", u32::from(*attempt) + 1))
+        }
+        Progress::StatusChanged { .. } => (Mood::Plain, String::new()),
+    }
+}
+
+/// Why a verifier left (docs/PROTOCOL.md, Dead ends).
+fn reason_of(reason: u16) -> String {
+    match reason {
+        0 => "it missed its deadline".into(),
+        1 => "it found no result blob".into(),
+        2 => "the result blob is not what was announced".into(),
+        3 => "an input is missing".into(),
+        4 => "the image cannot be had or run".into(),
+        5 => "its own machine failed".into(),
+        6 => "it got no session key".into(),
+        7 => "the session key it got is not the one of the terms".into(),
+        other => format!("reason {other}"),
+    }
+}
+
+/// Money of an agreement that may still be under way. Amounts in the smallest token unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CostSoFar {
+    /// What the client put in: it cannot cost more.
+    #[serde(serialize_with = "decimal")]
+    pub cap: u128,
+    /// Paid to others so far.
+    #[serde(serialize_with = "decimal")]
+    pub paid: u128,
+    /// Still held by the contract.
+    #[serde(serialize_with = "decimal")]
+    pub escrow: u128,
+    /// Of that, what comes back at least if the result is verified.
+    #[serde(serialize_with = "decimal")]
+    pub back_if_verified: u128,
+    /// What comes back if it comes to nothing.
+    #[serde(serialize_with = "decimal")]
+    pub back_if_cancelled: u128,
+    /// Gas that the reader's wallet has paid for it, wei.
+    #[serde(serialize_with = "decimal")]
+    pub own_gas_wei: u128,
+    /// In how many transactions.
+    pub own_transactions: usize,
+}
+
+fn decimal<S: serde::Serializer>(amount: &u128, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_str(amount)
+}
+
+/// What it costs so far and what can still come back. `escrow` is what the contract holds, `paid` what others got.
+pub fn cost_so_far(view: &View<'_>, escrow: u128, paid: u128, transactions: &[TxCost]) -> CostSoFar {
+    let (terms, standing) = (&view.purchase.terms, view.standing);
+    let reward = if standing.status == Status::Open { terms.reward_max } else { standing.reward };
+    let before_draw = matches!(standing.status, Status::Open | Status::Keying | Status::Working | Status::Sealed);
+    let tip = if before_draw { view.rules.seed_tip } else { 0 };
+    let dues = reward + u128::from(terms.verifiers) * terms.verifier_fee + tip;
+    let own = transactions.iter().filter(|cost| Some(cost.sender) == view.viewer);
+    CostSoFar {
+        cap: view.purchase.budget,
+        paid,
+        escrow,
+        back_if_verified: escrow.saturating_sub(dues),
+        back_if_cancelled: escrow,
+        own_gas_wei: own.clone().map(|cost| u128::from(cost.gas).saturating_mul(cost.gas_price_wei)).sum(),
+        own_transactions: own.count(),
+    }
+}
+
+/// "1 leaf", "16 leaves".
+fn count(number: u64, one: &str, many: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
+}
+
+/// Basis points as per cent: "10 %", "2.5 %".
+fn percent(bps: u16) -> String {
+    let number = format!("{}.{:02}", bps / 100, bps % 100);
+    format!("{} %", number.trim_end_matches('0').trim_end_matches('.'))
+}
+
+#[cfg(test)]
+#[path = "timeline/tests.rs"]
+mod tests;

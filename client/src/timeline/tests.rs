@@ -1,0 +1,319 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::agreements::SlotStanding;
+use alloy::primitives::B256;
+use sunwork_protocol::terms::{ComputeSpec, ComputeTerms};
+
+const CLIENT: Address = Address::repeat_byte(0xc1);
+const WORKER: Address = Address::repeat_byte(0x77);
+const AGENT: Address = Address::repeat_byte(0xa9);
+const RULES: Rules = Rules { max_attempts: 3, max_strikes: 4, vanish_bps: 1000, seed_tip: 10_000_000 };
+
+fn purchase() -> Purchase {
+    Purchase {
+        address: Address::repeat_byte(0xaa),
+        client: CLIENT,
+        class_id: 0,
+        budget: 1_310_000_000,
+        terms: ComputeTerms {
+            reward_min: 500_000_000,
+            reward_max: 1_000_000_000,
+            verifier_fee: 100_000_000,
+            class_id: 0,
+            flags: 0,
+            trust_level: 1,
+            trust: 2,
+            leaf_count: 16,
+            samples: 5,
+            verifiers: 3,
+            accept_secs: 600,
+            work_secs: 600,
+            verify_secs: 600,
+        },
+        spec: ComputeSpec {
+            image_digest: B256::repeat_byte(7),
+            image_name: String::new(),
+            platform: "linux/amd64".into(),
+            args: Vec::new(),
+            inputs: Vec::new(),
+            first_index: 0,
+            milli_cpu: 1000,
+            memory_mib: 64,
+            disk_mib: 16,
+            max_pids: 32,
+            leaf_secs: 60,
+            output_mib: 8,
+            key_commitment: B256::ZERO,
+            key_nonce: B256::ZERO,
+            client_key: B256::ZERO,
+        },
+        block: 5,
+        time: 1000,
+        tx: B256::repeat_byte(1),
+    }
+}
+
+fn standing(status: Status, ending: Ending) -> Standing {
+    Standing {
+        status,
+        ending,
+        attempt: 0,
+        worker: (status != Status::Open).then_some(WORKER),
+        reward: 700_000_000,
+        deadline: if status.is_final() { 0 } else { 2000 },
+        closes_at: 0,
+        strikes: 0,
+        verifiers: Vec::new(),
+    }
+}
+
+fn slots(sealed: usize, opened: usize, all: usize) -> Vec<SlotStanding> {
+    let slot = |i: usize| SlotStanding {
+        verifier: Address::repeat_byte(0x30 + i as u8),
+        sealed: i < sealed,
+        opened: i < opened,
+        dissent: 0,
+    };
+    (0..all).map(slot).collect()
+}
+
+fn look(standing: &Standing, viewer: Option<Address>, key_agent: Option<Address>, now: u64) -> Outlook {
+    let purchase = purchase();
+    outlook(&View { purchase: &purchase, standing, rules: &RULES, key_agent, viewer, owed: 5, now })
+}
+
+/// "waits for …|if nobody does|everything is refunded"
+fn said(standing: &Standing, viewer: Option<Address>) -> String {
+    let seen = look(standing, viewer, None, 1500);
+    format!("{}|{}|{}", seen.waits_for, seen.condition, seen.consequence)
+}
+
+#[test]
+fn every_status_says_what_it_waits_for_and_what_happens_then() {
+    let of = |status| standing(status, Ending::None);
+    let with = |status, verifiers| Standing { verifiers, ..of(status) };
+    let table = [
+        (of(Status::Open), "waits for a worker to accept|if nobody does|everything is refunded".to_owned()),
+        (
+            Standing { attempt: 1, worker: None, ..of(Status::Open) },
+            "waits for another worker to accept (attempt 2 of at most 3)|if nobody does|everything is refunded".to_owned(),
+        ),
+        (
+            of(Status::Keying),
+            "waits for the session key from this wallet (you have set no key agent)|if no key comes|everything is refunded \
+             and the worker is free again"
+                .to_owned(),
+        ),
+        (
+            of(Status::Working),
+            format!(
+                "waits for the worker {WORKER} to compute 16 leaves and seal the result|if it does not|it loses 10 % of the \
+                 locked stake and the work is offered again (attempt 2 of at most 3)"
+            ),
+        ),
+        (
+            Standing { attempt: 2, ..of(Status::Working) },
+            format!(
+                "waits for the worker {WORKER} to compute 16 leaves and seal the result|if it does not|it loses 10 % of the \
+                 locked stake and everything is refunded, since no attempt is left"
+            ),
+        ),
+        (
+            of(Status::Sealed),
+            "waits for the chain to draw the verifiers|if nobody opens the draw|everything is refunded".to_owned(),
+        ),
+        (
+            with(Status::Drawing, slots(0, 0, 1)),
+            "waits for verifiers to claim their slots (1 of 3 so far)|if too few do|everything but the draw's tip is refunded"
+                .to_owned(),
+        ),
+        (
+            Standing { closes_at: 1600, ..with(Status::Drawing, slots(0, 0, 3)) },
+            "waits for the claim window to close: all 3 slots are claimed, a lower ticket may still take one||the drawn \
+             verifiers compute"
+                .to_owned(),
+        ),
+        (
+            with(Status::Verifying, slots(1, 0, 3)),
+            "waits for the drawn verifiers to compute and seal (1 of 3 have)|if some do not|they lose 10 % of their locked \
+             stake and their slots are drawn again"
+                .to_owned(),
+        ),
+        (
+            Standing { strikes: 2, ..with(Status::Verifying, slots(1, 0, 3)) },
+            "waits for the drawn verifiers to compute and seal (1 of 3 have)|if some do not|they lose 10 % of their locked \
+             stake and everything but the draw's tip is refunded"
+                .to_owned(),
+        ),
+        (
+            with(Status::Revealing, slots(3, 0, 3)),
+            format!(
+                "waits for the worker {WORKER} to open its seal|if it does not|it loses the whole locked stake and \
+                 everything but the draw's tip is refunded"
+            ),
+        ),
+        (
+            with(Status::Opening, slots(3, 2, 3)),
+            "waits for the verifiers to open their seals (2 of 3 have)|if some do not|they lose their locked stake and the \
+             opened votes decide"
+                .to_owned(),
+        ),
+    ];
+    for (standing, expected) in &table {
+        assert_eq!(&said(standing, Some(CLIENT)), expected);
+        let seen = look(standing, Some(CLIENT), None, 1500);
+        let until = if standing.closes_at == 0 { standing.deadline } else { standing.closes_at };
+        assert_eq!((seen.until, seen.overdue), (Some(until), false), "{expected}");
+        assert!(seen.next.iter().any(|step| step.command.contains("--follow")), "{expected}");
+    }
+    for status in Status::ALL.iter().filter(|status| !status.is_final()) {
+        assert!(table.iter().any(|(standing, _)| standing.status == *status), "{status} has no line in the table");
+    }
+}
+
+#[test]
+fn every_ending_says_why_and_what_came_back() {
+    for ending in Ending::ALL.iter().copied().filter(|ending| *ending != Ending::None) {
+        let settled = matches!(ending, Ending::Verified | Ending::Refuted | Ending::Undecided);
+        let status = if settled { Status::Settled } else { Status::Cancelled };
+        let standing = standing(status, ending);
+        let mine = look(&standing, Some(CLIENT), None, 9000);
+        assert_eq!((mine.until, mine.overdue, mine.condition.as_str()), (None, false, ""), "{ending}");
+        assert_eq!(mine.waits_for.contains("refunded to you"), !settled, "{ending}: {}", mine.waits_for);
+        assert_eq!(mine.next.iter().any(|step| step.command.starts_with("sunwork results")), settled, "{ending}");
+        assert!(mine.next.iter().any(|step| step.command == "sunwork wallet withdraw"), "{ending}");
+        let theirs = look(&standing, None, None, 9000);
+        assert!(!theirs.waits_for.contains("you"), "{ending}: {}", theirs.waits_for);
+        assert!(!theirs.next.iter().any(|step| step.command.contains("withdraw")), "{ending}");
+    }
+    let paid_out = standing(Status::Cancelled, Ending::NoWorker);
+    let purchase = purchase();
+    let view = View {
+        purchase: &purchase,
+        standing: &paid_out,
+        rules: &RULES,
+        key_agent: None,
+        viewer: Some(CLIENT),
+        owed: 0,
+        now: 1,
+    };
+    assert!(!outlook(&view).next.iter().any(|step| step.command.contains("withdraw")), "nothing is owed any more");
+    let said = |ending| look(&standing(Status::Cancelled, ending), Some(CLIENT), None, 9000).waits_for;
+    assert_eq!(said(Ending::NoWorker), "no worker accepted in time; everything was refunded to you");
+    assert_eq!(
+        said(Ending::TooFewVerifiers),
+        "too few verifiers claimed a slot; everything but the draw's tip was refunded to you"
+    );
+}
+
+#[test]
+fn the_key_agent_is_named_and_readers_are_called_you() {
+    let keying = standing(Status::Keying, Ending::None);
+    let waits = |viewer, agent| look(&keying, viewer, agent, 1500).waits_for;
+    assert_eq!(
+        waits(Some(CLIENT), Some(AGENT)),
+        format!("waits for the session key, from this wallet or from your key agent {AGENT}")
+    );
+    assert_eq!(
+        waits(Some(AGENT), Some(AGENT)),
+        "waits for the session key, from the client or from you, its key agent"
+    );
+    assert_eq!(
+        waits(None, Some(AGENT)),
+        format!("waits for the session key, from the client or its key agent {AGENT}")
+    );
+    assert_eq!(waits(None, None), "waits for the session key from the client (it has set no key agent)");
+    let working = said(&standing(Status::Working, Ending::None), Some(WORKER));
+    assert!(
+        working.starts_with("waits for you, the worker, to compute 16 leaves")
+            && working.contains("|if you do not|you lose")
+    );
+    let verifying = Standing { verifiers: slots(1, 0, 3), ..standing(Status::Verifying, Ending::None) };
+    assert!(said(&verifying, Some(Address::repeat_byte(0x31))).starts_with("waits for your seal and those"));
+}
+
+#[test]
+fn after_its_deadline_anybody_may_move_it_on() {
+    for status in Status::ALL.iter().copied().filter(|status| !status.is_final()) {
+        let late = Standing { verifiers: slots(1, 1, 3), ..standing(status, Ending::None) };
+        assert!(!look(&late, None, None, 2000).overdue, "{status}: the last second still counts");
+        let seen = look(&late, None, None, 2001);
+        assert!(seen.overdue && seen.next[0].command.starts_with("sunwork expire 0x"), "{status}");
+    }
+    let closing = Standing { closes_at: 1600, ..standing(Status::Drawing, Ending::None) };
+    assert!(!look(&closing, None, None, 1700).overdue, "a claim window closes by itself");
+}
+
+#[test]
+fn costs_say_what_can_still_come_back() {
+    let purchase = purchase();
+    let cost = |gas, sender, tx| TxCost {
+        name: "buyContract".into(),
+        tx,
+        block: 1,
+        time: 1,
+        sender,
+        gas,
+        gas_price_wei: 10,
+        ok: true,
+    };
+    let costs = [cost(5, CLIENT, B256::repeat_byte(1)), cost(100, WORKER, B256::repeat_byte(2))];
+    let so_far = |standing: &Standing, escrow, paid| {
+        let view = View {
+            purchase: &purchase,
+            standing,
+            rules: &RULES,
+            key_agent: None,
+            viewer: Some(CLIENT),
+            owed: 0,
+            now: 0,
+        };
+        cost_so_far(&view, escrow, paid, &costs)
+    };
+    let open = so_far(&standing(Status::Open, Ending::None), 1_310_000_000, 0);
+    assert_eq!((open.cap, open.back_if_verified, open.back_if_cancelled), (1_310_000_000, 0, 1_310_000_000));
+    assert_eq!((open.own_gas_wei, open.own_transactions), (50, 1));
+    let verifying = so_far(&standing(Status::Verifying, Ending::None), 1_300_000_000, 10_000_000);
+    assert_eq!((verifying.paid, verifying.back_if_verified), (10_000_000, 300_000_000));
+}
+
+#[test]
+fn history_names_who_did_what() {
+    let purchase = purchase();
+    let tx = |i: u8| B256::repeat_byte(i);
+    let seen = |progress, i: u8| Seen { progress, block: u64::from(i), time: 1000 + u64::from(i), tx: tx(i) };
+    let cost = |name: &str, i, sender| TxCost {
+        name: name.into(),
+        tx: tx(i),
+        block: 1,
+        time: 1,
+        sender,
+        gas: 1,
+        gas_price_wei: 1,
+        ok: true,
+    };
+    let events = [
+        seen(Progress::StatusChanged { status: Status::Working, attempt: 0, deadline: 9 }, 2),
+        seen(Progress::KeyPosted { attempt: 0 }, 3),
+        seen(Progress::WorkerLeft { worker: WORKER, attempt: 0, slashed: 5_000_000_000 }, 4),
+        seen(Progress::VerifierLeft { verifier: WORKER, reason: 6, slashed: 0 }, 5),
+    ];
+    let costs = [cost("postKey", 3, AGENT), cost("expire", 4, CLIENT)];
+    let name = |address| match address {
+        CLIENT => "you".to_owned(),
+        AGENT => "the agent".to_owned(),
+        _ => "W".to_owned(),
+    };
+    let told = history(&purchase, &events, &costs, &Unit::sun(), &name);
+    let words: Vec<&str> = told.iter().map(|entry| entry.what.as_str()).collect();
+    assert_eq!(
+        words,
+        [
+            "bought by you for at most 1.31 SUN",
+            "session key posted by the agent",
+            "worker W missed its deadline, loses 5 SUN; moved on by you",
+            "verifier W left: it got no session key",
+        ]
+    );
+    assert_eq!((told[1].by, told[1].tx, told[2].mood), (Some(AGENT), tx(3), Mood::Bad));
+}
