@@ -16,6 +16,9 @@ use crate::class::{Classified, ErrorClass};
 use crate::client::Client;
 use crate::confidential::ConfidentialError;
 
+/// Longest sentence of a worker that is kept.
+const MAX_SENTENCE_CHARS: usize = 1000;
+
 /// Logs that could not be had.
 #[derive(Debug, Error)]
 pub enum AppLogsError {
@@ -130,15 +133,20 @@ impl Client {
                 if found.iter().any(|known| known.logs.attempt == *attempt) {
                     continue;
                 }
-                let context =
-                    Context { purpose: Purpose::Logs, chain_id: self.deployment().chain_id, agreement, attempt: *attempt };
+                let context = Context {
+                    purpose: Purpose::Logs,
+                    chain_id: self.deployment().chain_id,
+                    agreement,
+                    attempt: *attempt,
+                };
                 let Ok(note) = envelope::open(&secret, &context, &message.body) else { continue };
                 match self.opened(agreement, *attempt, &note).await {
                     Ok(logs) => found.push(AttemptLogs { worker, logs }),
                     Err(AppLogsError::Unusable { reason, .. }) => {
                         unusable = Some(AppLogsError::Unusable { agreement, worker, reason });
                     }
-                    Err(error) => return Err(error),
+                    // A worker whose blob is nowhere must not hide the logs of the others.
+                    Err(error) => unusable = Some(error),
                 }
             }
         }
@@ -154,15 +162,30 @@ impl Client {
         let unusable = |reason: String| AppLogsError::Unusable { agreement, worker: Address::ZERO, reason };
         let note: LogNote = serde_json::from_slice(note).map_err(|error| unusable(error.to_string()))?;
         if note.size_bytes > MAX_LOG_BLOB_BYTES {
-            return Err(unusable(format!("they take {} bytes, at most {MAX_LOG_BLOB_BYTES} are read", note.size_bytes)));
+            return Err(unusable(format!(
+                "they take {} bytes, at most {MAX_LOG_BLOB_BYTES} are read",
+                note.size_bytes
+            )));
         }
         let dir = tempfile::tempdir()?;
         let path = dir.path().join("logs");
         let fetched = self.blobs().get_to_file(note.blob, note.size_bytes, &path).await;
         fetched.map_err(|source| AppLogsError::Blob { agreement, source })?;
         let blob = tokio::fs::read(&path).await?;
-        Logs::open(note.key, agreement, attempt, &blob).map_err(|error: LogsError| unusable(error.to_string()))
+        let logs = Logs::open(note.key, agreement, attempt, &blob);
+        logs.map(printable).map_err(|error: LogsError| unusable(error.to_string()))
     }
+}
+
+/// The worker's own words as they may be printed anywhere: its sentences go to terminals, control characters would steer them.
+/// What the app printed stays as it is.
+fn printable(mut logs: Logs) -> Logs {
+    let tidy = |text: &mut String| {
+        *text = text.chars().take(MAX_SENTENCE_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    };
+    tidy(&mut logs.withheld);
+    logs.leaves.iter_mut().for_each(|leaf| tidy(&mut leaf.note));
+    logs
 }
 
 const fn why_none(status: Status, no_worker: bool) -> &'static str {
@@ -171,5 +194,32 @@ const fn why_none(status: Status, no_worker: bool) -> &'static str {
         Status::Settled => "its worker has sent none; workers send them after the reveal, look again in a minute",
         Status::Cancelled => "its worker has sent none; it vanished, or all leaves were complete and none was paid",
         _ => "they come after the worker's reveal, so that no result is readable before it is paid for",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sunwork_protocol::logs::LeafLog;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_cannot_steer_the_terminal_with_its_sentences() {
+        let evil = "done\x1b]0;owned\x07\u{9b}2J\n".to_owned() + &"x".repeat(100_000);
+        let leaf = LeafLog {
+            leaf: 0,
+            outcome: None,
+            exit_status: 0,
+            note: evil.clone(),
+            head: vec![],
+            omitted_bytes: 0,
+            tail: vec![],
+        };
+        let logs = Logs { version: 1, agreement: Address::ZERO, attempt: 0, leaves: vec![leaf], withheld: evil };
+        let logs = printable(logs);
+        for text in [&logs.withheld, &logs.leaves[0].note] {
+            assert!(text.starts_with("done ]0;owned  2J ") && !text.contains(char::is_control), "{text:?}");
+            assert_eq!(text.chars().count(), MAX_SENTENCE_CHARS);
+        }
     }
 }

@@ -29,9 +29,16 @@ pub enum BagError {
         /// Parts asked for.
         parts: u32,
     },
-    /// Files or oracles.
-    #[error(transparent)]
-    Prepare(#[from] PrepareError),
+    /// Files or oracles. The parts before it are bought.
+    #[error("preparing part {part} of the bag ({} parts are bought: {}): {source}", bought.len(), list(bought))]
+    Prepare {
+        /// Which part, from 1.
+        part: u32,
+        /// What is bought already.
+        bought: Vec<Part>,
+        /// Why not.
+        source: Box<PrepareError>,
+    },
     /// A purchase. The parts before it are bought.
     #[error("buying part {part} of the bag ({} parts are bought: {}): {source}", bought.len(), list(bought))]
     Buy {
@@ -42,9 +49,20 @@ pub enum BagError {
         /// Why not.
         source: Box<BuyError>,
     },
-    /// The key agent.
-    #[error(transparent)]
-    Keying(#[from] KeyingError),
+    /// The key agent. This part and those before it are bought; `bag_results` hands out their keys too.
+    #[error(
+        "giving the key of part {part} of the bag to the key agent ({} parts are bought: {}): {source}",
+        bought.len(),
+        list(bought)
+    )]
+    Keying {
+        /// Which part, from 1.
+        part: u32,
+        /// What is bought already.
+        bought: Vec<Part>,
+        /// Why not.
+        source: Box<KeyingError>,
+    },
     /// Following a part.
     #[error("following agreement {agreement}: {source}")]
     Read {
@@ -80,9 +98,9 @@ fn list(parts: &[Part]) -> String {
 impl Classified for BagError {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Prepare(error) => error.class(),
+            Self::Prepare { source, .. } => source.class(),
             Self::Buy { source, .. } => source.class(),
-            Self::Keying(error) => error.class(),
+            Self::Keying { source, .. } => source.class(),
             Self::Read { source, .. } => source.class(),
             Self::Find(error) => error.class(),
             Self::Results(error) => error.class(),
@@ -139,15 +157,20 @@ impl Client {
     /// Buys `job` as `parts` agreements, each at the job's price, and gives their keys to the key agent if there is one.
     ///
     /// # Errors
-    /// See [`BagError`]; `Buy` says which parts were bought before.
+    /// See [`BagError`]; `Prepare`, `Buy` and `Keying` say which parts are bought.
     pub async fn buy_bag(&self, job: &Job, parts: u32, payment: Payment) -> Result<Vec<Part>, BagError> {
         let mut bought = Vec::with_capacity(parts as usize);
         for (part, job) in (1..).zip(split(job, parts)?) {
-            let plan = self.prepare(&job).await?;
-            let agreement: Agreement = self
-                .buy(&plan, payment)
-                .await
-                .map_err(|source| BagError::Buy { part, bought: bought.clone(), source: Box::new(source) })?;
+            let plan = self.prepare(&job).await.map_err(|source| BagError::Prepare {
+                part,
+                bought: bought.clone(),
+                source: Box::new(source),
+            })?;
+            let agreement: Agreement = self.buy(&plan, payment).await.map_err(|source| BagError::Buy {
+                part,
+                bought: bought.clone(),
+                source: Box::new(source),
+            })?;
             bought.push(Part {
                 agreement: agreement.address,
                 block: agreement.block,
@@ -155,11 +178,18 @@ impl Client {
                 leaves: job.leaves,
             });
             // A purchase of an earlier run has another nonce, and so another key, than the plan of this one.
-            let spec = match agreement.resumed {
-                true => self.purchase_of(agreement.address).await?.spec,
-                false => plan.spec.clone(),
+            let given = async {
+                let spec = match agreement.resumed {
+                    true => self.purchase_of(agreement.address).await?.spec,
+                    false => plan.spec.clone(),
+                };
+                self.give_key_to_agent(agreement.address, &spec).await
             };
-            self.give_key_to_agent(agreement.address, &spec).await?;
+            given.await.map_err(|source| BagError::Keying {
+                part,
+                bought: bought.clone(),
+                source: Box::new(source),
+            })?;
         }
         Ok(bought)
     }

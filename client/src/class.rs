@@ -20,17 +20,19 @@
 //! What to do with each class:
 //!
 //! ```no_run
-//! # use sunwork_client::{Agreement, Client, ErrorClass, Classified, Payment, Plan};
-//! # async fn example(client: Client, plan: Plan) -> Result<Agreement, Box<dyn std::error::Error>> {
-//! loop {
+//! # use std::time::Duration;
+//! # use sunwork_client::{Agreement, BuyError, Classified, Client, ErrorClass, Payment, Plan};
+//! # async fn example(client: Client, plan: Plan) -> Result<Agreement, BuyError> {
+//! for pause_secs in [5, 30, 120] {
 //!     match client.buy(&plan, Payment::Permit).await {
-//!         Ok(agreement) => return Ok(agreement),
 //!         // Buying again is safe: a purchase under way is found, not made twice.
 //!         Err(error) if error.class() == ErrorClass::Retry => eprintln!("{error}"),
-//!         // Retry and Stop are not the only ones: after Resync look at the chain before deciding anew.
-//!         Err(error) => return Err(error.into()),
+//!         // After Resync look at the chain before deciding anew; after Stop somebody must act.
+//!         done_or_hopeless => return done_or_hopeless,
 //!     }
+//!     tokio::time::sleep(Duration::from_secs(pause_secs)).await;
 //! }
+//! client.buy(&plan, Payment::Permit).await
 //! # }
 //! ```
 

@@ -1,6 +1,7 @@
 //! The `sunwork` command. Thin over the SDK: reads settings, calls it, prints. JSON goes to standard output, everything
 //! for people's eyes while something runs to standard error.
 
+pub mod agent;
 pub mod args;
 pub mod balances;
 pub mod cancel;
@@ -9,7 +10,7 @@ pub mod completions;
 pub mod config;
 pub mod config_file;
 pub mod doctor;
-pub mod duration;
+pub use crate::duration;
 pub mod errors;
 pub mod exit;
 pub mod follow;
@@ -72,7 +73,21 @@ pub async fn main() -> std::process::ExitCode {
 /// The command line; an environment variable that is set to nothing counts as not set.
 fn command_line() -> clap::Command {
     let empty = |arg: &clap::Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
-    Args::command().mut_args(|arg| if empty(&arg) { arg.env(clap::builder::Resettable::Reset) } else { arg })
+    let mut command =
+        Args::command().mut_args(|arg| if empty(&arg) { arg.env(clap::builder::Resettable::Reset) } else { arg });
+    // Building hands the settings down to the subcommands; only then can they be left out of the help there.
+    command.build();
+    command.mut_subcommands(without_settings)
+}
+
+/// A command whose help tells its own options, and how to print; all settings are in the help of the whole.
+fn without_settings(command: clap::Command) -> clap::Command {
+    let shorten = |arg: clap::Arg| match arg.get_id().as_str() {
+        "output" | "verbose" => arg.help_heading("Settings (the others: sunwork --help)"),
+        _ if arg.is_global_set() => arg.hide(true),
+        _ => arg,
+    };
+    command.mut_args(shorten).mut_subcommands(without_settings)
 }
 
 /// Commands that must work where the settings cannot be used; gives back every other command.

@@ -319,7 +319,10 @@ mod tests {
             everything.extend(bytes);
         }
         for secret in ["patients", "--secret", "Ra,4500"] {
-            assert!(!everything.windows(secret.len()).any(|window| window == secret.as_bytes()), "{secret} is readable");
+            assert!(
+                !everything.windows(secret.len()).any(|window| window == secret.as_bytes()),
+                "{secret} is readable"
+            );
         }
 
         let key = secret.session_key(nonce);

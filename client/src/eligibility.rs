@@ -280,8 +280,8 @@ mod tests {
 
     #[test]
     fn each_worker_is_judged_by_its_first_obstacle() {
-        type Change = fn(&mut Candidate);
-        let table: [(Change, Result<(), Reason>, Result<(), Reason>); 12] = [
+        type Row = (fn(&mut Candidate), Result<(), Reason>, Result<(), Reason>);
+        let table: [Row; 12] = [
             (|_| {}, Ok(()), Ok(())),
             (|c| c.address = Address::repeat_byte(0xcc), Err(Reason::IsTheClient), Err(Reason::IsTheClient)),
             (|c| c.classes = 0b01, Err(Reason::OtherClass), Err(Reason::OtherClass)),

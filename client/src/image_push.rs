@@ -37,7 +37,9 @@ pub enum ImagePushError {
         source: std::io::Error,
     },
     /// The engine refused.
-    #[error("{engine} {doing} failed with {status}: {said}")]
+    #[error(
+        "{engine} {doing} failed with {status}: {said}; expected an image of `{engine} images`, a folder with a Dockerfile, or an archive file"
+    )]
     Engine {
         /// The command.
         engine: String,

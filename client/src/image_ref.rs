@@ -34,15 +34,15 @@ pub enum ImageRefError {
         found: String,
     },
     /// Looks like a file, is none.
-    #[error("image file {path:?} does not exist; make one with: docker save IMAGE -o {path}")]
+    #[error("image file {path:?} does not exist; `sunwork image push IMAGE --save {path}` makes one of a Docker image")]
     NoSuchFile {
         /// The path.
         path: String,
     },
     /// Neither file nor digest.
     #[error(
-        "image {text:?} is named without a digest; give NAME@sha256:DIGEST for a registry image, or an archive file \
-         made with: docker save {text} -o app.tar"
+        "image {text:?} is named without a digest, and a tag may mean something else tomorrow; `sunwork image push {text}` \
+         uploads the one that you have and prints its name; for one of a registry give NAME@sha256:DIGEST"
     )]
     NoDigest {
         /// What was given.

@@ -69,7 +69,9 @@ pub enum JobError {
         expected: String,
     },
     /// The platform must be said.
-    #[error("the platform of {image} cannot be read from its name; say it, for example linux/amd64")]
+    #[error(
+        "the platform of {image} cannot be read from its name; say it, such as --platform linux/amd64 (\"platform\" in a job file)"
+    )]
     PlatformUnknown {
         /// The image.
         image: String,

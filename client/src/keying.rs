@@ -17,6 +17,7 @@ use sunwork_edge::tx::{Receipt, TxError};
 use sunwork_protocol::abi::IComputeAgreement;
 use sunwork_protocol::envelope::{Context, EnvelopeError, Purpose, seal_key};
 use sunwork_protocol::mail::{self, Message, TOPIC_AGENT, TOPIC_KEY};
+use sunwork_protocol::session::SessionKey;
 use sunwork_protocol::status::Status;
 use sunwork_protocol::terms::ComputeSpec;
 use thiserror::Error;
@@ -48,6 +49,19 @@ pub enum KeyingError {
     /// The key itself.
     #[error(transparent)]
     Key(#[from] ConfidentialError),
+    /// Somebody else's agreement.
+    #[error(
+        "agreement {agreement} was bought by {client}, this wallet is {wallet}: its session key is not ours to hand out. \
+         Give the wallet that bought it with --keystore"
+    )]
+    NotTheClient {
+        /// The agreement.
+        agreement: Address,
+        /// Who bought it.
+        client: Address,
+        /// This wallet.
+        wallet: Address,
+    },
     /// No key to seal to.
     #[error("{role} {account} has published no encryption key, so the session key cannot be sealed to it")]
     NoRecipient {
@@ -91,6 +105,7 @@ impl Classified for KeyingError {
             Self::Mail { source, .. } if source.is_temporary() => ErrorClass::Retry,
             Self::Tx(error) => tx_class(error),
             Self::NoSigner(_)
+            | Self::NotTheClient { .. }
             | Self::NoRecipient { .. }
             | Self::Seal { .. }
             | Self::Message(_)
@@ -126,7 +141,20 @@ pub const fn duty(status: Status, agent: bool, deadline: u64, key_secs: u64, now
     }
 }
 
+/// A stranger can copy nonce and commitment of our agreement into one of its own, where it is the worker and the verifiers: the
+/// key that we derive for that one would be the key of ours.
+fn must_be_own(agreement: Address, client: Address, wallet: Address) -> Result<(), KeyingError> {
+    if client == wallet { Ok(()) } else { Err(KeyingError::NotTheClient { agreement, client, wallet }) }
+}
+
 impl Client {
+    /// The specification of an agreement whose key is ours to hand out.
+    async fn spec_of_own(&self, agreement: Address) -> Result<ComputeSpec, KeyingError> {
+        let purchase = self.purchase_of(agreement).await?;
+        must_be_own(agreement, purchase.client, self.signer()?.address())?;
+        Ok(purchase.spec)
+    }
+
     /// Posts the session key of `agreement` if a worker waits for it and the key agent has not done it. Harmless to repeat.
     ///
     /// # Errors
@@ -141,8 +169,7 @@ impl Client {
         if duty(standing.status, agent.is_some(), standing.deadline, key_secs, now) != Duty::Post {
             return Ok(None);
         }
-        let purchase = self.purchase_of(agreement).await?;
-        let key = self.session_key(agreement, &purchase.spec)?;
+        let key = self.session_key(agreement, &self.spec_of_own(agreement).await?)?;
         let chain_id = self.deployment().chain_id;
         let context = Context { purpose: Purpose::WorkerKey, chain_id, agreement, attempt: standing.attempt };
         let sealed = match self.encryption_key(worker, "worker").await {
@@ -179,6 +206,7 @@ impl Client {
         if spec.key_commitment.is_zero() {
             return Ok(None);
         }
+        self.spec_of_own(agreement).await?;
         let key = self.session_key(agreement, spec)?;
         let recipient = self.encryption_key(agent, "key agent").await?;
         let chain_id = self.deployment().chain_id;
@@ -205,7 +233,7 @@ impl Client {
     /// same, but a worker that only told its accomplices would choose its own verifiers: all others would have to decline.
     ///
     /// # Errors
-    /// See [`KeyingError`]; the verifiers told before are in `told`.
+    /// See [`KeyingError`]; all others were told, and are in `told`.
     pub async fn mail_key_to_verifiers(
         &self,
         agreement: Address,
@@ -215,24 +243,47 @@ impl Client {
         if standing.status != Status::Verifying {
             return Ok(());
         }
-        let waiting = standing.verifiers.iter().filter(|slot| !slot.sealed).map(|slot| slot.verifier);
-        for verifier in waiting.filter(|verifier| !told.contains(&(standing.attempt, *verifier))).collect::<Vec<_>>() {
-            let spec = self.purchase_of(agreement).await?.spec;
-            if spec.key_commitment.is_zero() {
-                return Ok(());
-            }
-            let key = self.session_key(agreement, &spec)?;
-            let recipient = self.encryption_key(verifier, "verifier").await?;
-            let chain_id = self.deployment().chain_id;
-            let context = Context { purpose: Purpose::VerifierKey, chain_id, agreement, attempt: standing.attempt };
-            let envelope = seal_key(recipient, &context, &key, randomness())
-                .map_err(|source| KeyingError::Seal { account: verifier, source })?;
-            let message = Message::new(agreement, recipient, TOPIC_KEY, unix_millis(), envelope)?;
-            let sent = self.mail().send(self.signer()?, message).await;
-            sent.map_err(|source| KeyingError::Mail { role: "verifier", account: verifier, source })?;
-            told.insert((standing.attempt, verifier));
+        let attempt = standing.attempt;
+        let slots = standing.verifiers.iter().filter(|slot| !slot.sealed).map(|slot| slot.verifier);
+        let waiting: Vec<Address> = slots.filter(|verifier| !told.contains(&(attempt, *verifier))).collect();
+        if waiting.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let spec = self.spec_of_own(agreement).await?;
+        if spec.key_commitment.is_zero() {
+            return Ok(());
+        }
+        let key = self.session_key(agreement, &spec)?;
+        // One that has withdrawn its key must not keep the others from theirs.
+        let sending = waiting.iter().map(|verifier| self.mail_key(agreement, attempt, *verifier, &key));
+        let sent = futures::future::join_all(sending).await;
+        let mut result = Ok(());
+        for (verifier, sent) in waiting.into_iter().zip(sent) {
+            match sent {
+                Ok(()) => {
+                    told.insert((attempt, verifier));
+                }
+                Err(error) => result = Err(error),
+            }
+        }
+        result
+    }
+
+    async fn mail_key(
+        &self,
+        agreement: Address,
+        attempt: u8,
+        verifier: Address,
+        key: &SessionKey,
+    ) -> Result<(), KeyingError> {
+        let recipient = self.encryption_key(verifier, "verifier").await?;
+        let chain_id = self.deployment().chain_id;
+        let context = Context { purpose: Purpose::VerifierKey, chain_id, agreement, attempt };
+        let envelope = seal_key(recipient, &context, key, randomness())
+            .map_err(|source| KeyingError::Seal { account: verifier, source })?;
+        let message = Message::new(agreement, recipient, TOPIC_KEY, unix_millis(), envelope)?;
+        let sent = self.mail().send(self.signer()?, message).await;
+        sent.map_err(|source| KeyingError::Mail { role: "verifier", account: verifier, source })
     }
 
     /// Posts the key whenever a worker waits for it, and mails it to the drawn verifiers, until the returned guard is dropped.
@@ -249,7 +300,9 @@ impl Client {
                         tracing::info!(%agreement, tx = %receipt.transaction_hash, "session key posted");
                     }
                     Ok(None) => {}
-                    Err(error @ (KeyingError::NoSigner(_) | KeyingError::Key(_))) => {
+                    Err(
+                        error @ (KeyingError::NoSigner(_) | KeyingError::NotTheClient { .. } | KeyingError::Key(_)),
+                    ) => {
                         tracing::warn!(%agreement, %error, "the session key cannot be posted from here");
                         return;
                     }
@@ -319,6 +372,19 @@ mod tests {
         ] {
             assert_eq!(duty(status, agent, 120, 20, now), expected, "{status:?} {agent} {now}");
         }
-        assert_eq!(duty(Status::Keying, true, 1000, 1000, 0), Duty::Agent { until: 30 }, "never longer than half a minute");
+        assert_eq!(
+            duty(Status::Keying, true, 1000, 1000, 0),
+            Duty::Agent { until: 30 },
+            "never longer than half a minute"
+        );
+    }
+
+    #[test]
+    fn a_key_is_not_handed_out_for_a_strangers_agreement_that_copied_our_commitment() {
+        let [agreement, stranger, wallet] = [1, 2, 3].map(Address::repeat_byte);
+        assert!(must_be_own(agreement, wallet, wallet).is_ok());
+        let error = must_be_own(agreement, stranger, wallet).unwrap_err();
+        assert!(matches!(error, KeyingError::NotTheClient { client, .. } if client == stranger), "{error}");
+        assert_eq!(error.class(), ErrorClass::Stop);
     }
 }

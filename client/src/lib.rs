@@ -16,11 +16,17 @@
 //!     .build()?;
 //! let plan = client.prepare(&job).await?;
 //! let agreement = client.buy(&plan, Payment::Permit).await?;
+//! // The work is encrypted: whoever accepts it gets the session key, sealed to it.
+//! let keyed = client.keep_keyed(agreement.address);
 //! let events: Vec<_> = client.watch(agreement.address, agreement.block).try_collect().await?;
 //! let results = client.results(agreement.address, "results".as_ref()).await?;
+//! let printed = client.app_logs(agreement.address).await?;
 //! let money = client.settlement(agreement.address).await?;
 //! # Ok(()) }
 //! ```
+//!
+//! Work is confidential unless the job is made [`public`](JobBuilder::public); docs/CONFIDENTIAL.md tells who reads what. The feature `cli` (on by
+//! default) brings the `sunwork` command; programs need it not.
 //!
 //! The chain is the truth: status, parties, digests and money are read from it; oracles only carry blobs, whose bytes are
 //! checked by their hash. Every error has a class ([`ErrorClass`]) that says whether to retry, to look again, or to stop.
@@ -32,13 +38,16 @@ pub mod agreements;
 pub mod amount;
 pub mod app_logs;
 pub mod archive;
+pub mod bag;
 pub mod buy;
 pub mod chain;
 pub mod class;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod client;
 pub mod confidential;
 pub mod config;
+pub mod duration;
 pub mod eligibility;
 pub mod estimate;
 pub mod events;
@@ -63,9 +72,11 @@ pub mod workers;
 
 pub use agreements::{Details, FindError, IdError, Purchase, Standing};
 pub use amount::{AmountError, Unit};
+pub use bag::{BagError, BagLeaf, Part};
 pub use buy::{Agreement, BuyError, Payment, PrepareError, UploadError};
 pub use class::{Classified, ErrorClass};
 pub use client::{Client, ConnectError};
+pub use confidential::ConfidentialError;
 pub use config::{ClientConfig, TxLogPlace};
 pub use eligibility::{Eligibility, Reason};
 pub use estimate::{GasEstimate, TimeEstimate};
@@ -74,9 +85,11 @@ pub use image_ref::ImageSource;
 pub use inputs::{InputError, InputSource, JobInput};
 pub use job::{Job, JobBuilder, JobError, Resources, Windows};
 pub use jobfile::{JobFile, JobFileError};
+pub use keying::{KeyKeeper, KeyingError};
 pub use plan::{Plan, PlanError};
 pub use preflight::{Preflight, PreflightError, Problem};
 pub use results::{LeafResult, Results, ResultsError};
 pub use settlement::{Settlement, TxCost};
 pub use situation::Situation;
+pub use sunwork_edge::keystore;
 pub use workers::Workers;

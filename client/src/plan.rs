@@ -193,7 +193,15 @@ impl Plan {
         }
         let terms = job.terms(class_id);
         terms.pack()?;
-        Ok(Self { spec, terms, blobs, image_blob, confidential: job.confidential, scratch: gathered.scratch.clone(), sealed_intent: None })
+        Ok(Self {
+            spec,
+            terms,
+            blobs,
+            image_blob,
+            confidential: job.confidential,
+            scratch: gathered.scratch.clone(),
+            sealed_intent: None,
+        })
     }
 
     /// Bytes to upload at most (oracles may have some already).

@@ -111,7 +111,7 @@ pub enum ResultsError {
     #[error(transparent)]
     Find(#[from] FindError),
     /// Too early.
-    #[error("agreement {agreement} has no readable result yet: it {}; follow it with `sunwork status {agreement}`", status.meaning())]
+    #[error("agreement {agreement} has no readable result yet ({}); follow it with `sunwork status {agreement}`", status.meaning())]
     NotYet {
         /// The agreement.
         agreement: Address,

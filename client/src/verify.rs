@@ -6,8 +6,8 @@ use std::io::{Read, Seek, SeekFrom};
 
 use alloy::primitives::{Address, B256};
 use sunwork_protocol::bundle::{
-    BundleError, Index, MAX_PLAINTEXT_BYTES, OpenedLeaf, body_hash, ciphertext_root, decrypt_leaf,
-    head_bytes, leaf_key, open_plaintext,
+    BundleError, Index, MAX_PLAINTEXT_BYTES, OpenedLeaf, body_hash, ciphertext_root, decrypt_leaf, head_bytes,
+    leaf_key, open_plaintext,
 };
 use sunwork_protocol::leaf::{LeafRecord, MAX_FILES};
 use sunwork_protocol::merkle::Tree;

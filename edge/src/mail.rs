@@ -368,6 +368,24 @@ async fn refused(url: &Url, agreement: Address, mut response: reqwest::Response)
         .ok()
         .and_then(|json| json.pointer("/error/message").and_then(|text| text.as_str()).map(str::to_owned))
         .unwrap_or_else(|| String::from_utf8_lossy(&body).into_owned());
-    let message = text.chars().take(MAX_ERROR_CHARS).collect();
+    // It is printed and logged: nothing that steers a terminal or fakes a line.
+    let message = text.chars().take(MAX_ERROR_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
     MailError::Refused { url: url.to_string(), agreement, status, message }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_oracle_cannot_steer_the_terminal_by_its_refusal() {
+        let url = Url::parse("http://oracle.example").unwrap();
+        for body in ["no\u{1b}[2J\u{9b}31m\nerror: fake", r#"{"error":{"message":"no\u001b[2J\u009b31m\nerror: fake"}}"#] {
+            let answer = axum::http::Response::builder().status(403).body(body).unwrap();
+            let error = refused(&url, Address::ZERO, answer.into()).await;
+            let text = error.to_string();
+            assert!(text.ends_with("no [2J 31m error: fake") && !text.contains(char::is_control), "{text:?}");
+        }
+    }
 }

@@ -12,15 +12,15 @@ use std::pin::pin;
 
 use eyre::{WrapErr, ensure, eyre};
 use futures::TryStreamExt;
-use sunwork_client::{Client, ClientConfig, JobBuilder, Payment};
+use sunwork_client::{Client, ClientConfig, JobBuilder, Payment, keystore};
 
 #[tokio::main]
 async fn main() -> eyre::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [deployment, keystore, password_file, image, leaves, parts, app @ ..] = args.as_slice() else {
+    let [deployment, keystore_file, password_file, image, leaves, parts, app @ ..] = args.as_slice() else {
         return Err(eyre!("expected DEPLOYMENT KEYSTORE PASSWORD_FILE IMAGE LEAVES PARTS [ARGS], found {args:?}"));
     };
-    let client = connect(deployment, keystore, password_file).await?;
+    let client = connect(deployment, keystore_file, password_file).await?;
     let unit = client.unit();
 
     let job = JobBuilder::new(image.as_str())
@@ -49,7 +49,7 @@ async fn main() -> eyre::Result<()> {
     Ok(())
 }
 
-async fn connect(deployment: &str, keystore: &str, password_file: &str) -> eyre::Result<Client> {
+async fn connect(deployment: &str, keystore_file: &str, password_file: &str) -> eyre::Result<Client> {
     let variable = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
     let rpc = variable("SUNWORK_RPC", "http://127.0.0.1:8545");
     let oracle = variable("SUNWORK_ORACLE", "http://127.0.0.1:8420");
@@ -58,6 +58,6 @@ async fn connect(deployment: &str, keystore: &str, password_file: &str) -> eyre:
         oracle_urls: vec![oracle.parse().wrap_err("SUNWORK_ORACLE")?],
         ..ClientConfig::from_deployment_file(deployment)?
     };
-    let signer = sunwork_client::open_keystore(keystore, password_file)?;
+    let signer = keystore::load(keystore_file, &keystore::read_password(password_file)?)?;
     Ok(Client::connect(config, Some(signer)).await?)
 }

@@ -134,9 +134,10 @@ pub enum BundleError {
     },
 }
 
-/// Key of one leaf. It is used once, hence the constant nonce.
+/// Key of one leaf. It is used once, hence the constant nonce: what leaves the machine under one salt must be one plaintext. A leaf
+/// that is computed anew after any of its bundle was sent needs a bundle under a fresh salt, since apps may answer differently.
 pub fn leaf_key(session_key: &[u8; 32], salt: &B256, agreement: Address, attempt: u8, leaf: u32) -> [u8; 32] {
-    let ikm = [session_key.as_slice(), salt.as_slice()].concat();
+    let ikm = zeroize::Zeroizing::new([session_key.as_slice(), salt.as_slice()].concat());
     let info = [agreement.as_slice(), &[attempt], &leaf.to_be_bytes()].concat();
     let mut key = [0; 32];
     Hkdf::<Sha256>::new(Some(b"sunwork.leaf.key.v1"), &ikm)

@@ -5,7 +5,8 @@
 //! envelope = u8(1) | enc (32) | ciphertext and tag
 //! info     = "sunwork.envelope.v1" | u8(purpose) | u64(chainId) | agreement | u8(attempt)
 //! ```
-//! Base mode does not say who sealed it: session keys are checked against their commitment, mail is signed.
+//! The attempt counts for logs only and is 0 elsewhere: a session key is the same in every attempt, and a reorganisation that puts
+//! another attempt before the same worker must not make its envelope useless. Base mode does not say who sealed it: session keys are checked against their commitment, mail is signed.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -54,14 +55,15 @@ pub struct Context {
     pub chain_id: u64,
     /// The agreement.
     pub agreement: Address,
-    /// The attempt; 0 where it does not matter ([`Purpose::AgentKey`]).
+    /// The attempt; it counts for [`Purpose::Logs`] only.
     pub attempt: u8,
 }
 
 impl Context {
     fn info(&self) -> Vec<u8> {
+        let attempt = if self.purpose == Purpose::Logs { self.attempt } else { 0 };
         let chain = self.chain_id.to_be_bytes();
-        [b"sunwork.envelope.v1".as_slice(), &[self.purpose as u8], &chain, self.agreement.as_slice(), &[self.attempt]]
+        [b"sunwork.envelope.v1".as_slice(), &[self.purpose as u8], &chain, self.agreement.as_slice(), &[attempt]]
             .concat()
     }
 }
@@ -272,10 +274,14 @@ mod tests {
             context(Purpose::VerifierKey),
             Context { chain_id: 1, ..here },
             Context { agreement: Address::ZERO, ..here },
-            Context { attempt: 0, ..here },
         ] {
             assert_eq!(open(&alice, &elsewhere, &envelope), Err(EnvelopeError::Open));
         }
+        let another_attempt = Context { attempt: 0, ..here };
+        assert_eq!(open(&alice, &another_attempt, &envelope).unwrap(), b"sun");
+        let logs = context(Purpose::Logs);
+        let envelope = seal(alice.public(), &logs, b"sun", [3; 32]).unwrap();
+        assert_eq!(open(&alice, &Context { attempt: 0, ..logs }, &envelope), Err(EnvelopeError::Open));
     }
 
     #[test]
@@ -349,8 +355,8 @@ mod tests {
         let envelope = seal_key(recipient, &context, &SessionKey::from_bytes([0x55; 32]), [0x99; 32]).unwrap();
         assert_eq!(
             hex::encode(envelope),
-            "01991c8be5234ca0c3b5a1f7ed0be1a9faaf06a638ef27848283463f85586c4263c18a1e269663b70ed4690cdc8a556a0e1ad880\
-             ff7dabd448bbfe4319595dd6ccf3361975ae65f9b699ff2ac1ce83ac3c"
+            "01991c8be5234ca0c3b5a1f7ed0be1a9faaf06a638ef27848283463f85586c42636eb4c08f4d68bbc52280e0d801c7407c9228f0d737\
+             1dd55ab861eeeda3d2821553c616e9020896d6766cfea017f195a1"
         );
     }
 }

@@ -76,7 +76,7 @@ pub struct Logs {
 }
 
 /// Where a log blob lies and how to read it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LogNote {
     /// SHA-256 of the blob.
@@ -85,6 +85,13 @@ pub struct LogNote {
     pub size_bytes: u64,
     /// Key of the blob.
     pub key: B256,
+}
+
+/// Without the key.
+impl std::fmt::Debug for LogNote {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LogNote of {} ({} bytes)", self.blob, self.size_bytes)
+    }
 }
 
 /// Logs that cannot be read.
@@ -96,15 +103,22 @@ pub enum LogsError {
     /// Not JSON of this shape.
     #[error("the logs cannot be read: {0}")]
     Json(#[from] serde_json::Error),
-    /// Of another agreement or version.
-    #[error("the logs are of agreement {agreement}, version {version}; expected {expected}, version 1")]
+    /// Of another agreement, attempt or version.
+    #[error(
+        "the logs are of agreement {agreement}, attempt {attempt}, version {version}; expected {expected}, attempt \
+         {expected_attempt}, version 1"
+    )]
     Other {
         /// Agreement in the logs.
         agreement: Address,
+        /// Attempt in the logs.
+        attempt: u8,
         /// Version of the logs.
         version: u32,
         /// The agreement asked for.
         expected: Address,
+        /// The attempt asked for.
+        expected_attempt: u8,
     },
 }
 
@@ -129,8 +143,11 @@ impl Logs {
     pub fn open(key: B256, agreement: Address, attempt: u8, blob: &[u8]) -> Result<Self, LogsError> {
         let json = segments::open_bytes(&key.0, &aad(agreement, attempt), blob)?;
         let logs: Self = serde_json::from_slice(&json)?;
-        if logs.version != 1 || logs.agreement != agreement {
-            return Err(LogsError::Other { agreement: logs.agreement, version: logs.version, expected: agreement });
+        // A worker wrote this: one that names another attempt would stand in for that attempt's worker.
+        if (logs.version, logs.agreement, logs.attempt) != (1, agreement, attempt) {
+            let (expected, expected_attempt) = (agreement, attempt);
+            let Self { agreement, attempt, version, .. } = logs;
+            return Err(LogsError::Other { agreement, attempt, version, expected, expected_attempt });
         }
         Ok(logs)
     }
@@ -227,5 +244,22 @@ mod tests {
         assert!(Logs::open(B256::ZERO, agreement, 0, &blob).is_err());
         assert!(Logs::open(key, Address::ZERO, 0, &blob).is_err());
         assert!(Logs::open(key, agreement, 1, &blob).is_err());
+    }
+
+    #[test]
+    fn a_worker_cannot_pass_its_logs_off_as_those_of_another_attempt() {
+        let (agreement, key) = (Address::repeat_byte(1), B256::repeat_byte(2));
+        let logs = Logs { version: 1, agreement, attempt: 1, leaves: vec![], withheld: String::new() };
+        let json = serde_json::to_vec(&logs).unwrap();
+        // Sealed as attempt 0, which it was, while the text claims attempt 1.
+        let blob = segments::seal_bytes(&key.0, &aad(agreement, 0), &json);
+        let error = Logs::open(key, agreement, 0, &blob).unwrap_err();
+        assert!(matches!(error, LogsError::Other { attempt: 1, expected_attempt: 0, .. }), "{error}");
+    }
+
+    #[test]
+    fn the_key_of_a_note_does_not_show_in_debug() {
+        let note = LogNote { blob: B256::repeat_byte(1), size_bytes: 5, key: B256::repeat_byte(0xab) };
+        assert!(!format!("{note:?}").contains("abab"), "{note:?}");
     }
 }

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::terms::{ComputeSpec, SpecError, check_input_name};
+use crate::terms::{ComputeSpec, check_input_name};
 
 /// Name of input 0 of confidential work.
 pub const JOB_INPUT_NAME: &str = "job";
@@ -40,9 +40,14 @@ pub enum PrivateJobError {
         /// Its length.
         found: usize,
     },
-    /// Not JSON of this shape.
-    #[error("the private job cannot be read: {0}")]
-    Json(String),
+    /// Not JSON of this shape. Where, and not what: errors are logged, and the job is private.
+    #[error("the private job is no JSON of the expected shape (at byte {column} of line {line})")]
+    Json {
+        /// Line of the first thing that is wrong, from 1.
+        line: usize,
+        /// Byte in that line.
+        column: usize,
+    },
     /// Another version.
     #[error("the private job has version {found}, this build reads {VERSION}")]
     Version {
@@ -60,9 +65,9 @@ pub enum PrivateJobError {
     /// The specification of confidential work has no job.
     #[error("confidential work must have an input named \"job\" first and no arguments in clear")]
     NoJob,
-    /// A name or an argument that cannot be.
-    #[error(transparent)]
-    Spec(#[from] SpecError),
+    /// A name or an argument that cannot be; which one is private.
+    #[error("the private job holds an input name or an argument that no specification may have")]
+    NotASpec,
 }
 
 impl PrivateJob {
@@ -76,7 +81,7 @@ impl PrivateJob {
     /// # Errors
     /// When it is too long.
     pub fn encode(&self) -> Result<Vec<u8>, PrivateJobError> {
-        let mut bytes = serde_json::to_vec(self).map_err(|error| PrivateJobError::Json(error.to_string()))?;
+        let mut bytes = serde_json::to_vec(self).map_err(|error| not_json(&error))?;
         bytes.resize(bytes.len().next_multiple_of(PADDING_BYTES), b' ');
         if bytes.len() > MAX_JOB_BYTES {
             return Err(PrivateJobError::TooLong { found: bytes.len() });
@@ -92,7 +97,7 @@ impl PrivateJob {
         if bytes.len() > MAX_JOB_BYTES {
             return Err(PrivateJobError::TooLong { found: bytes.len() });
         }
-        let job: Self = serde_json::from_slice(bytes).map_err(|error| PrivateJobError::Json(error.to_string()))?;
+        let job: Self = serde_json::from_slice(bytes).map_err(|error| not_json(&error))?;
         if job.version != VERSION {
             return Err(PrivateJobError::Version { found: job.version });
         }
@@ -114,12 +119,16 @@ impl PrivateJob {
         }
         let mut clear = ComputeSpec { args: self.args.clone(), inputs: inputs.to_vec(), ..spec.clone() };
         for (input, name) in clear.inputs.iter_mut().zip(&self.inputs) {
-            check_input_name(name)?;
+            check_input_name(name).map_err(|_| PrivateJobError::NotASpec)?;
             input.name.clone_from(name);
         }
-        clear.check()?;
+        clear.check().map_err(|_| PrivateJobError::NotASpec)?;
         Ok(clear)
     }
+}
+
+fn not_json(error: &serde_json::Error) -> PrivateJobError {
+    PrivateJobError::Json { line: error.line(), column: error.column() }
 }
 
 #[cfg(test)]
@@ -169,10 +178,27 @@ mod tests {
             job(&["a", "b"]).reveal(&spec(&["job", "1"])),
             Err(PrivateJobError::Inputs { found: 2, expected: 1 })
         ));
-        assert!(matches!(job(&["../x"]).reveal(&spec(&["job", "1"])), Err(PrivateJobError::Spec(_))));
-        assert!(matches!(job(&["a", "a"]).reveal(&spec(&["job", "1", "2"])), Err(PrivateJobError::Spec(_))));
+        assert!(matches!(job(&["../x"]).reveal(&spec(&["job", "1"])), Err(PrivateJobError::NotASpec)));
+        assert!(matches!(job(&["a", "a"]).reveal(&spec(&["job", "1", "2"])), Err(PrivateJobError::NotASpec)));
         assert!(PrivateJob::decode(b"{}").is_err());
         assert!(PrivateJob::decode(br#"{"version":2,"args":[],"inputs":[]}"#).is_err());
         assert!(matches!(PrivateJob::decode(&vec![b' '; MAX_JOB_BYTES + 1]), Err(PrivateJobError::TooLong { .. })));
+    }
+
+    #[test]
+    fn what_is_private_does_not_get_into_logs_by_an_error() {
+        let odd_json = [
+            br#"{"version":"patient Ra","args":[],"inputs":[]}"#.as_slice(),
+            br#"{"version":1,"patient Ra":[],"inputs":[]}"#,
+            br#"{"version":1,"args":"patient Ra","inputs":[]}"#,
+        ];
+        let unread = odd_json.into_iter().map(|json| PrivateJob::decode(json).unwrap_err());
+        let unfit = ["../patient Ra", "patient Ra"].map(|name| {
+            let job = PrivateJob::new(vec![], vec![name.into(), "patient Ra".into()]);
+            job.reveal(&spec(&["job", "1", "2"])).unwrap_err()
+        });
+        for error in unread.chain(unfit) {
+            assert!(!format!("{error} {error:?}").contains("patient"), "{error:?}");
+        }
     }
 }

@@ -14,7 +14,7 @@ use std::io::{Read, Write};
 use alloy::primitives::{Address, B256, keccak256};
 use hkdf::Hkdf;
 use sha2::Sha256;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::envelope::SecretKey;
 use crate::segments::{self, SegmentError};
@@ -47,7 +47,7 @@ impl SessionKey {
         if self.is_public() {
             return B256::ZERO;
         }
-        keccak256([b"sunwork.session.commit.v1".as_slice(), &self.0].concat())
+        keccak256(Zeroizing::new([b"sunwork.session.commit.v1".as_slice(), &self.0].concat()))
     }
 
     /// Key of input blob `index`.
@@ -60,7 +60,7 @@ impl SessionKey {
     /// # Errors
     /// See [`segments::seal`].
     pub fn seal_input(&self, index: u32, plain: impl Read, out: impl Write) -> Result<u64, SegmentError> {
-        segments::seal(&self.input_key(index), &input_aad(index), plain, out)
+        segments::seal(&Zeroizing::new(self.input_key(index)), &input_aad(index), plain, out)
     }
 
     /// Decrypts input blob `index`.
@@ -68,7 +68,7 @@ impl SessionKey {
     /// # Errors
     /// See [`segments::open`].
     pub fn open_input(&self, index: u32, sealed: impl Read, out: impl Write) -> Result<u64, SegmentError> {
-        segments::open(&self.input_key(index), &input_aad(index), sealed, out)
+        segments::open(&Zeroizing::new(self.input_key(index)), &input_aad(index), sealed, out)
     }
 
     /// The digest of a leaf as it stands in seals, trees and events. Digests of confidential work are blinded, or whoever can
@@ -122,7 +122,7 @@ impl ClientSecret {
 
     /// The client's message key for that agreement; its public half is `clientKey` of the specification.
     pub fn message_key(&self, nonce: B256) -> SecretKey {
-        SecretKey::derive(&derive(&self.0, b"sunwork.message.key.v1", nonce.as_slice()))
+        SecretKey::derive(&Zeroizing::new(derive(&self.0, b"sunwork.message.key.v1", nonce.as_slice())))
     }
 }
 

@@ -201,10 +201,11 @@ pub struct Input {
 /// When it is not a plain file name.
 pub fn check_input_name(name: &str) -> Result<(), SpecError> {
     let plain = !name.is_empty() && name.len() <= 255 && name != "." && name != "..";
-    if plain && !name.contains(['/', '\\', '\0', '\n']) {
+    // Control characters could move the cursor of whoever's terminal it is printed on.
+    if plain && !name.contains(['/', '\\']) && !name.contains(char::is_control) {
         return Ok(());
     }
-    let expected = "a plain file name of at most 255 bytes";
+    let expected = "a plain file name of at most 255 bytes, without control characters";
     Err(SpecError::Field { field: "input name", found: format!("{name:?}"), expected })
 }
 
@@ -253,6 +254,12 @@ impl ComputeSpec {
         let parts: Vec<_> = self.platform.split('/').collect();
         if !(2..=3).contains(&parts.len()) || parts.iter().any(|p| p.is_empty()) {
             return fail("platform", format!("{:?}", self.platform), "os/arch, such as linux/amd64");
+        }
+        // Strangers' specifications are printed on terminals.
+        for (field, text) in [("platform", &self.platform), ("image_name", &self.image_name)] {
+            if !text.chars().all(|c| c.is_ascii_graphic()) {
+                return fail(field, format!("{text:?}"), "printable ASCII without spaces");
+            }
         }
         if self.image_name.contains('@') {
             return fail("image_name", self.image_name.clone(), "a repository without digest");
@@ -438,6 +445,25 @@ mod tests {
         let bytes = spec().encode();
         for end in 0..bytes.len() {
             assert!(ComputeSpec::decode(&bytes[..end]).is_err());
+        }
+    }
+
+    #[test]
+    fn a_strangers_specification_cannot_steer_the_terminal_that_shows_it() {
+        for odd in ["a\x1b[2Jb", "a\u{9b}31mb", "a\rb", "a\x07"] {
+            let with = |change: fn(&mut ComputeSpec, &str)| {
+                let mut spec = spec();
+                change(&mut spec, odd);
+                ComputeSpec::decode(&spec.encode())
+            };
+            for read in [
+                with(|spec, odd| spec.image_name = odd.into()),
+                with(|spec, odd| spec.platform = format!("linux/{odd}")),
+                with(|spec, odd| spec.inputs[0].name = odd.into()),
+            ] {
+                let error = read.unwrap_err();
+                assert!(!error.to_string().contains(char::is_control), "{error:?}");
+            }
         }
     }
 

@@ -189,6 +189,15 @@ impl Chain {
         self.dispatcher().encryptionKeyOf(account).call().await.map_err(call("an encryption key", to))
     }
 
+    /// Who may hand out keys for a client, or zero.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn key_agent_of(&self, client: Address) -> Result<Address, ChainError> {
+        let to = self.deployment.dispatcher;
+        self.dispatcher().keyAgentOf(client).call().await.map_err(call("a client's key agent", to))
+    }
+
     /// The key with which a worker entered an agreement: its device's, or its own.
     ///
     /// # Errors
@@ -208,7 +217,8 @@ impl Chain {
         let events = logs.iter().rev().filter_map(|log| IComputeAgreement::KeyPosted::decode_log(&log.inner).ok());
         let mut of_attempt = events.filter(|event| event.attempt == attempt);
         let event = of_attempt.next().ok_or_else(|| {
-            let text = format!("no KeyPosted event of {address} in attempt {attempt}; the node lags or answers wrongly");
+            let text =
+                format!("no KeyPosted event of {address} in attempt {attempt}; the node lags or answers wrongly");
             ChainError::Unexpected(text)
         })?;
         Ok(event.data.sealedKey)

@@ -163,7 +163,8 @@ async fn of_output_without_end_head_and_tail_are_kept_and_nothing_on_disk() {
     job.limits.leaf_secs = 3;
     let root = engine().info().await.unwrap().docker_root_dir.unwrap();
     let logs = || {
-        let logs = walk(Path::new(&root).join("containers")).filter(|path| path.to_string_lossy().ends_with("-json.log"));
+        let logs =
+            walk(Path::new(&root).join("containers")).filter(|path| path.to_string_lossy().ends_with("-json.log"));
         logs.filter_map(|path| Some((path.clone(), std::fs::metadata(path).ok()?.len()))).collect::<Vec<_>>()
     };
     let before = logs();

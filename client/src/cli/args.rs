@@ -10,18 +10,51 @@ use super::image::ImageCommand;
 use super::job_args::{JobArgs, PLAN_EXIT_CODES};
 use super::output::Format;
 
-/// What a new user does.
-const FIRST_STEPS: &str = "\
+/// The help of the command as a whole: commands in the order in which a newcomer needs them, 80 columns.
+const HELP: &str = "\
+{about}
+
+{usage-heading} {usage}
+
 First steps:
-  sunwork wallet create                 make a key; `wallet faucet` fills it on a development network
-  sunwork doctor                        check everything, with a fix for what is wrong
-  sunwork plan app.tar -- ARGS          what it would cost and who could take it
-  sunwork run app.tar -n 16 -- ARGS     buy, follow, fetch the results
-  sunwork status last                   what happened, what it waits for, what happens then";
+  sunwork wallet create              make a key
+  sunwork wallet faucet              test money, on a development network
+  sunwork doctor                     is everything there?
+  sunwork image push my-app:latest   prints the name that the next two take
+  sunwork plan IMAGE -- ARGS         what it costs, who could take it
+  sunwork run IMAGE -n 16 -- ARGS    buy, follow, fetch the results
+  sunwork status last                what happened, what it waits for
+
+Start:
+  wallet       Make or import a key; balance, test money, withdraw, key agent
+  doctor       Check everything around this command, with a fix for what is wrong
+  config       Settings: what is used, where each is from; change the file
+Buy:
+  image        Make an archive of a Docker image or Dockerfile, upload it
+  plan         What a job costs, how long it takes, who could take it; buys nothing
+  run          Buy work, follow it, fetch the results
+Follow:
+  status       Your agreements, or what happened to one and what it waits for
+  logs         What the app printed
+  results      Fetch results, prove every digest against the chain, unpack
+  cancel       Withdraw an offer that nobody has accepted; all is refunded
+  expire       Move on an agreement whose deadline has passed
+Around it:
+  workers      Classes of workers and who is in them
+  completions  Print the completion script of a shell
+  man          Print the manual page, or write all pages into a folder
+  help         Print this, or the help of a command
+
+Options and settings (flag before environment before configuration file):
+{options}
+
+{after-help}
+";
 
 /// Buy verified work, follow it, fetch results proven against the chain.
 #[derive(Debug, Parser)]
-#[command(name = "sunwork", version, after_help = format!("{FIRST_STEPS}\n\n{EXIT_CODES}"), arg_required_else_help = true)]
+#[command(name = "sunwork", version, help_template = HELP, after_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(max_term_width = 80)]
 pub struct Args {
     /// What every command takes.
     #[command(flatten)]
@@ -36,31 +69,46 @@ pub struct Args {
 #[command(next_help_heading = "Settings (flag before environment before configuration file)")]
 pub struct Global {
     /// Node of the chain (http, https, ws, wss); repeat for fallbacks
-    #[arg(long, global = true, env = "SUNWORK_RPC", value_delimiter = ',', value_name = "URL")]
+    #[arg(long, global = true, hide_env_values = true, env = "SUNWORK_RPC", value_delimiter = ',', value_name = "URL")]
     pub rpc: Vec<String>,
     /// Oracle that keeps blobs; repeat for fallbacks
-    #[arg(long, global = true, env = "SUNWORK_ORACLE", value_delimiter = ',', value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        hide_env_values = true,
+        env = "SUNWORK_ORACLE",
+        value_delimiter = ',',
+        value_name = "URL"
+    )]
     pub oracle: Vec<String>,
     /// Deployment file; without it, the only file in ./deployments
-    #[arg(long, global = true, env = "SUNWORK_DEPLOYMENT", value_name = "FILE")]
+    #[arg(long, global = true, hide_env_values = true, env = "SUNWORK_DEPLOYMENT", value_name = "FILE")]
     pub deployment: Option<PathBuf>,
-    /// Keystore file of the wallet, or a folder with exactly one
-    #[arg(long, global = true, env = "SUNWORK_KEYSTORE", value_name = "PATH")]
+    /// Keystore file of the wallet, or a folder with one [default: the only one in ~/.local/share/sunwork/keystore]
+    #[arg(long, global = true, hide_env_values = true, env = "SUNWORK_KEYSTORE", value_name = "PATH")]
     pub keystore: Option<PathBuf>,
-    /// File whose first line is the keystore's password; without it, you are asked
-    #[arg(long, global = true, env = "SUNWORK_PASSWORD_FILE", value_name = "FILE")]
+    /// File whose first line is the wallet's password; without it, you are asked
+    #[arg(long, global = true, hide_env_values = true, env = "SUNWORK_PASSWORD_FILE", value_name = "FILE")]
     pub password_file: Option<PathBuf>,
-    /// Most that is paid per gas, gwei
-    #[arg(long, global = true, env = "SUNWORK_MAX_FEE_GWEI", value_name = "GWEI")]
+    /// Most that is paid per gas, gwei [default: 200]
+    #[arg(long, global = true, hide_env_values = true, env = "SUNWORK_MAX_FEE_GWEI", value_name = "GWEI")]
     pub max_fee_gwei: Option<String>,
-    /// Most that the gas of one transaction may cost, ether
-    #[arg(long, global = true, env = "SUNWORK_MAX_TX_COST_ETH", value_name = "ETHER")]
+    /// Most that the gas of one transaction may cost, ether [default: 0.1]
+    #[arg(long, global = true, hide_env_values = true, env = "SUNWORK_MAX_TX_COST_ETH", value_name = "ETHER")]
     pub max_tx_cost_eth: Option<String>,
-    /// Tables for people, JSON for scripts
-    #[arg(long, short, global = true, env = "SUNWORK_OUTPUT", value_name = "FORMAT")]
+    /// "table" for people, "json" for scripts
+    #[arg(
+        long,
+        short,
+        global = true,
+        hide_possible_values = true,
+        hide_env_values = true,
+        env = "SUNWORK_OUTPUT",
+        value_name = "FORMAT"
+    )]
     pub output: Option<Format>,
     /// Configuration file; without it, sunwork/config.toml in $XDG_CONFIG_HOME or ~/.config
-    #[arg(long, global = true, env = "SUNWORK_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, hide_env_values = true, env = "SUNWORK_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Say more about what happens (twice: much more)
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
@@ -70,39 +118,45 @@ pub struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Buy work: run an image, once or as a bag of leaves, verified by drawn workers
-    #[command(after_help = EXIT_CODES)]
-    Run(Box<RunArgs>),
-    /// What a job would cost, how long it may take, who could take it now, and why the others cannot; buys nothing
-    #[command(after_help = PLAN_EXIT_CODES)]
-    Plan(Box<JobArgs>),
-    /// Images: make an archive that every worker takes, upload it, look into one
-    Image {
+    /// Make or import a key; balance, test money, withdraw, key agent
+    Wallet {
         /// What to do with it.
         #[command(subcommand)]
-        command: ImageCommand,
+        command: WalletCommand,
     },
-    /// Your agreements, or everything about one
-    Status(StatusArgs),
-    /// Fetch the results of an agreement, check every digest against the chain, unpack
-    Results(ResultsArgs),
-    /// What the app printed (sealed to your wallet by the worker), of finished, failed and stopped work
-    Logs(LogsArgs),
-    /// Withdraw an offer that nobody has accepted; everything is refunded
-    Cancel(IdArgs),
-    /// Move an agreement on whose deadline has passed (anybody may)
-    Expire(IdArgs),
-    /// Classes of workers and who is in them
-    Workers(WorkersArgs),
-    /// Check everything around this command, one line each, with what to do about it
+    /// Check everything around this command, with a fix for what is wrong
     #[command(after_help = EXIT_CODES)]
     Doctor,
-    /// Settings: what is used, where each is from, and changing the file
+    /// Settings: what is used, where each is from; change the file
     Config {
         /// What to do with them.
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Make an archive of a Docker image or Dockerfile, upload it
+    Image {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: ImageCommand,
+    },
+    /// What a job would cost, how long it takes, who could take it and why the others cannot; buys nothing
+    #[command(after_help = PLAN_EXIT_CODES)]
+    Plan(Box<JobArgs>),
+    /// Buy work: run an image, once or as a bag of leaves, verified by drawn workers; follow it and fetch the results
+    #[command(after_help = EXIT_CODES)]
+    Run(Box<RunArgs>),
+    /// Your agreements, or what happened to one and what it waits for
+    Status(StatusArgs),
+    /// What the app printed, of finished, failed and stopped work (the worker sealed it to your wallet)
+    Logs(LogsArgs),
+    /// Fetch results, prove every digest against the chain, unpack
+    Results(ResultsArgs),
+    /// Withdraw an offer that nobody has accepted; everything is refunded
+    Cancel(IdArgs),
+    /// Move on an agreement whose deadline has passed (anybody may)
+    Expire(IdArgs),
+    /// Classes of workers and who is in them
+    Workers(WorkersArgs),
     /// Print the completion script of a shell
     Completions {
         /// Whose
@@ -114,12 +168,6 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
-    /// Keys and money
-    Wallet {
-        /// What to do with it.
-        #[command(subcommand)]
-        command: WalletCommand,
-    },
 }
 
 /// Options of `sunwork run`.
@@ -128,13 +176,13 @@ pub struct RunArgs {
     /// What is to be done.
     #[command(flatten)]
     pub job: JobArgs,
-    /// How to pay [default: allowance if it suffices, else permit]
-    #[arg(long, value_enum, help_heading = "Money")]
+    /// From an allowance, with a permit, or by approve-and-call [default: allowance if it suffices, else permit]
+    #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true, help_heading = "Money")]
     pub pay: Option<Pay>,
     /// Follow it to its end and fetch the results (the default)
     #[arg(long, conflicts_with = "detach", help_heading = "Afterwards")]
     pub wait: bool,
-    /// Only buy; print the id
+    /// Only buy, print the id; confidential work without a key agent stays until a worker has the key
     #[arg(long, help_heading = "Afterwards")]
     pub detach: bool,
     /// Longest time to wait; the job goes on
@@ -162,7 +210,7 @@ pub enum Pay {
 /// Options of `sunwork status`.
 #[derive(Debug, ClapArgs)]
 pub struct StatusArgs {
-    /// Agreement, or an unambiguous beginning of its id; without it, a list
+    /// Agreement, an unambiguous beginning of its id, or "last"; without it, a list
     pub id: Option<String>,
     /// Follow it to its end
     #[arg(long, short, requires = "id")]
@@ -203,7 +251,7 @@ pub struct ResultsArgs {
 /// Options of `sunwork logs`.
 #[derive(Debug, ClapArgs)]
 pub struct LogsArgs {
-    /// Agreement, or an unambiguous beginning of its id
+    /// Agreement, an unambiguous beginning of its id, or "last"
     pub id: String,
     /// Only this leaf
     #[arg(long, short, value_name = "N")]
@@ -222,7 +270,7 @@ pub struct LogsArgs {
 /// One agreement.
 #[derive(Debug, ClapArgs)]
 pub struct IdArgs {
-    /// Agreement, or an unambiguous beginning of its id
+    /// Agreement, an unambiguous beginning of its id, or "last"
     pub id: String,
 }
 
@@ -277,6 +325,12 @@ pub enum WalletCommand {
     },
     /// Send what is owed to the wallet (refunds, unspent rewards)
     Withdraw,
+    /// Show, name or dismiss the key agent: it hands session keys of confidential work to workers while you are away, and
+    /// can read that work
+    Agent {
+        /// Account of the agent, "oracle" for the one that your oracle offers, "none" to dismiss; without it, shows who it is
+        agent: Option<String>,
+    },
     /// Development network only: get test tokens and ether
     Faucet {
         /// Tokens to get
@@ -293,6 +347,31 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_names_every_command_and_fits_80_columns() {
+        let mut command = crate::cli::command_line();
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            let line = format!("\n  {:<11}  ", sub.get_name());
+            assert!(HELP.contains(&line), "{} is not in the help", sub.get_name());
+        }
+        let text = command.render_long_help().to_string();
+        let long: Vec<&str> = text.lines().filter(|line| line.chars().count() > 80).collect();
+        assert!(long.is_empty() && text.contains("--rpc"), "{long:?}");
+        // Settings are told once; a command's own help keeps to its own options.
+        let run = command.find_subcommand_mut("run").unwrap().render_long_help().to_string();
+        assert!(run.contains("--leaves") && run.contains("--output") && !run.contains("--rpc"), "{run}");
+        let agent = command.find_subcommand_mut("wallet").unwrap().find_subcommand_mut("agent").unwrap();
+        assert!(!agent.render_long_help().to_string().contains("--rpc"));
+    }
+
+    #[test]
+    fn settings_are_taken_behind_every_command() {
+        let line = ["sunwork", "wallet", "agent", "--rpc", "http://a", "-o", "json", "none"];
+        let matches = crate::cli::command_line().try_get_matches_from(line).unwrap();
+        let args = <Args as clap::FromArgMatches>::from_arg_matches(&matches).unwrap();
+        assert_eq!((args.global.rpc, args.global.output), (vec!["http://a".to_owned()], Some(Format::Json)));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `sunwork cancel` and `sunwork expire`: what comes back, or why it cannot be done (any more) and what happens now.
 
+use std::time::Duration;
+
 use alloy::primitives::Address;
 use serde_json::json;
 use sunwork_protocol::status::Status;
@@ -15,6 +17,11 @@ use crate::chain::short;
 use crate::situation::Situation;
 use crate::timeline::Role;
 
+/// How often it is looked whether a worker was first, when cancelling was refused.
+const LOOKS: u32 = 8;
+/// And how long between: blocks come after a while.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
 /// Withdraws an offer that nobody accepted.
 ///
 /// # Errors
@@ -28,11 +35,17 @@ pub async fn cancel(session: &Session, args: IdArgs) -> Result<Exit, Failure> {
     }
     let receipt = match client.cancel(agreement).await {
         Ok(receipt) => receipt,
-        // A worker may have been first by a block: then the chain's present says more than the revert.
-        Err(error) => match client.situation(agreement, None).await.ok().as_ref().and_then(not_cancellable) {
-            Some(reason) => return Err(Failure::say(Exit::Failed, reason)),
-            None => return Err(error.into()),
-        },
+        // A worker may have been first by a block, or is about to be: then the chain's present says more than the revert.
+        Err(error) => {
+            for _ in 0..LOOKS {
+                let present = client.situation(agreement, None).await.ok();
+                if let Some(reason) = present.as_ref().and_then(not_cancellable) {
+                    return Err(Failure::say(Exit::Failed, reason));
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            return Err(error.into());
+        }
     };
     let refunded = before.escrow;
     let document = json!({ "agreement": agreement, "tx": receipt.transaction_hash, "refunded": refunded.to_string() });

@@ -16,7 +16,7 @@ use super::settings::{Settings, SettingsError, Sources, config_path};
 /// With the exit code that fits.
 pub fn run(command: ConfigCommand, flags: &Global, sources: &Sources, output: &Output) -> Result<Exit, Failure> {
     let work = match command {
-        ConfigCommand::Show { origin } => show(flags, sources, output, origin),
+        ConfigCommand::Show { origin } => show(flags, sources, origin),
         ConfigCommand::Path => path(flags, output),
         ConfigCommand::Set { key, values } => set(flags, output, &key, &values),
         ConfigCommand::Init => init(flags, output),
@@ -24,7 +24,7 @@ pub fn run(command: ConfigCommand, flags: &Global, sources: &Sources, output: &O
     work.map(|()| Exit::Ok).map_err(|error| Failure::new(Exit::Config, error))
 }
 
-fn show(flags: &Global, sources: &Sources, output: &Output, origin: bool) -> Result<(), SettingsError> {
+fn show(flags: &Global, sources: &Sources, origin: bool) -> Result<(), SettingsError> {
     let settings = Settings::load(flags, sources)?;
     let path = config_path(flags);
     let document = json!({ "file": path, "settings": settings.origins });
@@ -33,7 +33,13 @@ fn show(flags: &Global, sources: &Sources, output: &Output, origin: bool) -> Res
             .origins
             .iter()
             .map(|setting| {
-                let value = if setting.values.is_empty() { "(not set)".to_owned() } else { setting.values.join(", ") };
+                let value = match (setting.key, setting.values.as_slice()) {
+                    ("deployment", []) => "(the only file in ./deployments)".to_owned(),
+                    ("keystore", []) => "(the only file in sunwork/keystore of the data folder)".to_owned(),
+                    ("password_file", []) => "(you are asked)".to_owned(),
+                    (_, []) => "(not set)".to_owned(),
+                    (_, values) => values.join(", "),
+                };
                 let mut row = vec![setting.key.to_owned(), value];
                 if origin {
                     row.push(setting.origin.to_string());
@@ -44,7 +50,6 @@ fn show(flags: &Global, sources: &Sources, output: &Output, origin: bool) -> Res
         let headers: &[&str] = if origin { &["SETTING", "VALUE", "FROM"] } else { &["SETTING", "VALUE"] };
         table(headers, &rows)
     });
-    let _ = output;
     Ok(())
 }
 

@@ -40,8 +40,18 @@ fn tidy(text: &str) -> String {
 /// What to do about a failure, where its sentence does not say so itself.
 pub fn hint(exit: Exit, sentence: &str) -> Option<&'static str> {
     // A sentence that names a command, a flag, a variable or a next step needs no second advice.
-    let says_it =
-        ["sunwork ", "--", "SUNWORK_", "; use ", "; give ", "; expected ", "; send ", "try again", "; start "];
+    let says_it = [
+        "sunwork ",
+        "--",
+        "SUNWORK_",
+        "; use ",
+        "; give ",
+        ", expected ",
+        "; expected ",
+        "; send ",
+        "try again",
+        "; start ",
+    ];
     // So does one that ends like a text: it has told how things are.
     if sentence.ends_with('.') || says_it.iter().any(|mark| sentence.contains(mark)) {
         return None;
@@ -56,7 +66,10 @@ pub fn hint(exit: Exit, sentence: &str) -> Option<&'static str> {
         Exit::Chain => Some(
             "nothing is lost: is the node running, is its URL right? give another with --rpc URL, or ask `sunwork doctor`",
         ),
-        Exit::Funds => Some("`sunwork wallet balance` shows what there is"),
+        Exit::Funds => Some(
+            "`sunwork wallet balance` shows what there is, `sunwork wallet faucet` gives test money on a development network; a lower \
+             --reward, fewer --verifiers or a lower --fee need less",
+        ),
         Exit::NoWorkers => {
             Some("`sunwork workers` lists who is there; a higher reward or a longer accept window finds more")
         }

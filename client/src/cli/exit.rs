@@ -195,7 +195,7 @@ failures! {
         ConfidentialError::Job(_) | ConfidentialError::SpecTooLong { .. } | ConfidentialError::Spec(_) => Exit::Usage,
     };
     KeyingError => |e| match e {
-        KeyingError::NoSigner(_) => Exit::Config,
+        KeyingError::NoSigner(_) | KeyingError::NotTheClient { .. } => Exit::Config,
         KeyingError::Read(read) => read.exit(),
         KeyingError::Find(find) => find.exit(),
         KeyingError::Key(key) => key.exit(),

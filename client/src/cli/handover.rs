@@ -5,6 +5,7 @@ use std::time::Duration;
 use alloy::primitives::Address;
 use sunwork_protocol::status::Status;
 
+use super::balances::open_transactions;
 use super::errors::sentence;
 use super::exit::Failure;
 use super::follow::{Interrupt, step};
@@ -15,6 +16,9 @@ use crate::keying::KeyKeeper;
 
 /// How often it is looked whether a worker has accepted.
 const POLL: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether the own transaction is noted as done.
+const SETTLE_LOOKS: u32 = 20;
 
 /// How the handing over stands.
 pub enum Handover {
@@ -49,6 +53,17 @@ pub async fn hand_over(client: &Client, output: &Output, agreement: Address) -> 
     Ok(Handover::Done)
 }
 
+/// Lets the transaction that posted the key be noted as done: the next command would call it unsettled otherwise.
+async fn settle_own(client: &Client) {
+    let Some(account) = client.address() else { return };
+    for _ in 0..SETTLE_LOOKS {
+        if open_transactions(client, account).await.is_empty() {
+            return;
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
 /// Before a command leaves (`--detach`): waits until a worker has the key. True if so, false on Ctrl-C.
 ///
 /// # Errors
@@ -63,7 +78,7 @@ pub async fn stay_until_keyed(
     let Handover::Watching(_keeper) = handover else { return Ok(true) };
     output.note(
         "the work is confidential: this command stays until a worker has accepted and got the session key\n\
-         (with a key agent it need not stay: sunwork wallet agent ADDRESS)",
+         (with a key agent it need not stay: sunwork wallet agent oracle)",
     );
     let bar = step("waits for a worker to accept");
     let keyed = loop {
@@ -76,6 +91,9 @@ pub async fn stay_until_keyed(
             () = interrupt.heard() => break false,
         }
     };
+    if keyed {
+        settle_own(client).await;
+    }
     bar.finish_and_clear();
     if !keyed {
         output.note(&format!(

@@ -10,7 +10,7 @@ use sunwork_edge::blobs::BlobClient;
 use super::duration::show_bytes;
 use super::exit::{Exit, Failure};
 use super::follow::step;
-use super::output::{fields, table};
+use super::output::{count, fields, table};
 use super::session::Session;
 use crate::archive::{Archive, ArchivedImage};
 use crate::image_push::{Engine, PushOptions, PushedImage, make_archive};
@@ -124,7 +124,7 @@ async fn push(
         let mut pairs = vec![
             ("image", name.clone()),
             ("platform", image.platform.clone()),
-            ("size", format!("{} in {} layers", show_bytes(image.size_bytes), image.layers)),
+            ("size", format!("{} in {}", show_bytes(image.size_bytes), count(image.layers as u64, "layer", "layers"))),
         ];
         if let Some(saved) = &pushed.saved {
             pairs.push(("saved", saved.display().to_string()));

@@ -16,6 +16,7 @@ Exit codes:
     0  it can be bought now, and there are workers that could take it
     2  the job, its image, platform or terms are wrong
     3  settings, deployment file or keystore are wrong
+    4  the image is named by a digest, and no oracle answers or none has it
     5  the chain cannot be reached, or is another one than the deployment's
     6  money is missing: tokens, allowance or ether for gas
     7  no worker could take it, or too few could verify it

@@ -146,6 +146,11 @@ pub fn text_columns() -> usize {
     columns().unwrap_or(DEFAULT_COLUMNS).min(MAX_TEXT_COLUMNS)
 }
 
+/// "1 leaf", "3 leaves".
+pub fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// Text broken at spaces to `width` columns, each line behind `indent`. A word that is too long (an id, a hash) stands alone
 /// on its line in one piece, so that it can be copied.
 pub fn wrap(text: &str, indent: &str, width: usize) -> String {

@@ -31,11 +31,14 @@ pub fn password(file: Option<&Path>, purpose: Purpose) -> eyre::Result<String> {
 
 fn ask(purpose: Purpose) -> eyre::Result<String> {
     if !std::io::stdin().is_terminal() {
-        bail!("the keystore's password is needed and nobody can be asked; give --password-file FILE");
+        bail!(
+            "the wallet's password is needed and nobody can be asked, for standard input is no terminal; give --password-file FILE or set \
+             SUNWORK_PASSWORD_FILE"
+        );
     }
     let first = prompt("Password: ")?;
     if purpose == Purpose::Make {
-        ensure!(prompt("The same again: ")? == first, "the two passwords differ");
+        ensure!(prompt("The same again: ")? == first, "the two passwords differ and nothing was stored; start again");
     }
     Ok(first)
 }

@@ -3,13 +3,15 @@
 use alloy::primitives::Address;
 use serde::Serialize;
 
+use super::balances::show_ether;
 use super::duration::{show, show_bytes};
 use super::exit::{Exit, Failure};
 use super::follow::step;
 use super::job_args::JobArgs;
-use super::output::fields;
+use super::output::{count, fields};
 use super::session::Session;
 use crate::amount::Unit;
+use crate::buy::UploadError;
 use crate::client::Client;
 use crate::eligibility::Eligibility;
 use crate::estimate::{GasEstimate, TimeEstimate};
@@ -139,6 +141,7 @@ pub async fn run(session: &Session, args: JobArgs) -> Result<Exit, Failure> {
     let client = session.reader().await?;
     let job = file.builder(client.unit())?.build()?;
     let appraisal = appraise(&client, &job, session.wallet_address()).await?;
+    image_is_there(&client, &appraisal.plan).await?;
     let problems = money_problems(&client, &appraisal).await?;
     let verdict = Verdict::of(&problems, appraisal.eligibility.enough);
     let report = report(&client, &appraisal, verdict, problems, file);
@@ -176,6 +179,13 @@ pub async fn appraise(client: &Client, job: &Job, account: Option<Address>) -> R
     let (preflight, eligibility, gas, time) = asked?;
     let platform_checked = matches!(job.image, ImageSource::Archive(_));
     Ok(Appraisal { plan, preflight, eligibility, gas, time, platform_checked })
+}
+
+/// An image that is only named must lie with an oracle, else no worker could fetch it.
+async fn image_is_there(client: &Client, plan: &Plan) -> Result<(), Failure> {
+    let Some(digest) = plan.image_blob else { return Ok(()) };
+    let known = client.blobs().has(digest).await.map_err(|source| UploadError::Looking { digest, source })?;
+    if known { Ok(()) } else { Err(UploadError::ImageUnknown { digest }.into()) }
 }
 
 /// All that stands against it; a missing allowance only where the token has no permit.
@@ -253,11 +263,26 @@ pub fn describe(appraisal: &Appraisal, unit: &Unit) -> String {
         format!("{}, as you say: it cannot be checked without the archive file", plan.spec.platform)
     };
     let mut pairs = vec![
-        ("work", format!("{} leaves on {}", terms.leaf_count, preflight.class)),
+        (
+            "work",
+            format!(
+                "{} on {}, {}",
+                count(terms.leaf_count.into(), "leaf", "leaves"),
+                preflight.class,
+                if plan.confidential { "confidential" } else { "public: everybody can read inputs and results" }
+            ),
+        ),
         ("platform", checked),
         ("verification", verification(plan)),
         ("reward", reward),
-        ("fees", format!("{} to each of {} verifiers", unit.show(terms.verifier_fee), terms.verifiers)),
+        (
+            "fees",
+            format!(
+                "{} to each of {}",
+                unit.show(terms.verifier_fee),
+                count(terms.verifiers.into(), "verifier", "verifiers")
+            ),
+        ),
     ];
     // Terms that the contract refuses have no price.
     if preflight.budget > 0 {
@@ -272,19 +297,16 @@ pub fn describe(appraisal: &Appraisal, unit: &Unit) -> String {
         ));
     }
     let gas = &appraisal.gas;
-    let how = if gas.tried { "" } else { "typically " };
+    let how = if gas.tried { "tried: " } else { "about " };
     pairs.push((
         "gas",
-        format!(
-            "{how}{}, about {} wei at the present price: ether for the one purchase transaction",
-            gas.gas, gas.wei
-        ),
+        format!("{how}{} for the one purchase transaction, {} at the present price", gas.gas, show_ether(gas.wei)),
     ));
     pairs.push((
         "time",
         format!(
-            "from {} and the computing itself to {}, if everybody uses its window to the end: accept {}, {}work {}, draw {}, \
-             verify {}, open {}",
+            "the computing itself and {} at least; {} at most, if everybody uses its window to the end (accept {}, {}work {}, \
+             draw {}, verify {}, open {})",
             show(time.at_least_secs),
             show(time.at_most_secs),
             show(time.accept_secs),
@@ -299,7 +321,8 @@ pub fn describe(appraisal: &Appraisal, unit: &Unit) -> String {
         pairs.push(("", format!("a worker that gives up is replaced; at most {} try", time.attempts)));
     }
     if plan.upload_bytes() > 0 {
-        pairs.push(("upload", format!("{} in {} files at most", show_bytes(plan.upload_bytes()), plan.blobs.len())));
+        let files = count(plan.blobs.len() as u64, "file", "files");
+        pairs.push(("upload", format!("{} in {files} at most", show_bytes(plan.upload_bytes()))));
     }
     match preflight.account {
         Some(account) => pairs.push(("wallet", format!("{account} with {}", unit.show(preflight.balance)))),
@@ -315,10 +338,16 @@ pub fn describe(appraisal: &Appraisal, unit: &Unit) -> String {
 
 fn verification(plan: &Plan) -> String {
     let terms = &plan.terms;
-    format!(
-        "{} verifiers compute {} of the {} leaves again, each its own",
-        terms.verifiers, terms.samples, terms.leaf_count
-    )
+    let who = count(terms.verifiers.into(), "drawn verifier", "drawn verifiers");
+    let each = if terms.verifiers == 1 { "" } else { " each" };
+    match (u32::from(terms.samples), terms.leaf_count) {
+        (samples, leaves) if samples == leaves => {
+            format!("{who} compute everything again{}", if each.is_empty() { "" } else { ", each by itself" })
+        }
+        (samples, leaves) => {
+            format!("{who} compute {samples} of the {leaves} leaves again{each}, drawn for each by lot")
+        }
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::args::ResultsArgs;
 use super::duration::show_bytes;
 use super::exit::{Exit, Failure};
 use super::follow::step;
-use super::output::Tone;
+use super::output::{Tone, count};
 use super::session::Session;
 use crate::results::{ProvenFile, Results, Selection};
 
@@ -103,7 +103,9 @@ pub fn show_results(results: &Results, dir: &Path) -> String {
     // Who asked for a part hears which leaves are there; all were proven all the same.
     let of = if written.len() == completed { String::new() } else { format!("; {} of them here", written.len()) };
     let mut text = format!(
-        "{proven} leaves proven against the chain{of}: {files} files, {} in {}\n",
+        "{} proven against the chain{of}: {}, {} in {}\n",
+        count(proven as u64, "leaf", "leaves"),
+        count(files as u64, "file", "files"),
         show_bytes(bytes),
         dir.display()
     );

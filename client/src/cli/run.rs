@@ -9,11 +9,12 @@ use serde::Serialize;
 use sunwork_protocol::status::{Ending, Status};
 
 use super::args::{Pay, RunArgs};
+use super::balances::Balances;
 use super::exit::{Exit, Failure, of_problems};
 use super::follow::{Followed, Interrupt, follow, how_to_follow, step};
 use super::handover::{Handover, hand_over, stay_until_keyed};
 use super::image::bytes_bar;
-use super::output::{Output, Tone, fields};
+use super::output::{Output, Tone, count, fields};
 use super::plan::{appraise, describe};
 use super::results::{default_dir, show_results};
 use super::session::Session;
@@ -123,6 +124,8 @@ pub async fn run(session: &Session, args: RunArgs) -> Result<Exit, Failure> {
         return Err(Failure::say(of_problems(&problems), sentence));
     }
     let mut sealed = plan.clone();
+    let wallet = client.address().ok_or(NoSigner)?;
+    let before = Balances::read(&client, wallet).await?;
     if earlier.is_none() {
         confirm(args.yes, preflight.budget, client.unit())?;
         let bar = step(if plan.confidential { "encrypting the inputs" } else { "preparing" });
@@ -148,15 +151,24 @@ pub async fn run(session: &Session, args: RunArgs) -> Result<Exit, Failure> {
     };
     report.agreement = Some(agreement);
     let said = match agreement.resumed {
-        true => format!("found agreement {}, bought by an earlier run that was ended; nothing was paid now", agreement.address),
+        true => format!(
+            "found agreement {}, bought by an earlier run that was ended; nothing was paid now",
+            agreement.address
+        ),
         false => format!("bought agreement {}", agreement.address),
     };
     output.note(&output.paint(Tone::Good, &said));
+    if !agreement.resumed {
+        output.note(before.change(&Balances::read(&client, wallet).await?, client.unit()).trim_end());
+    }
     let handover = hand_over(&client, output, agreement.address).await?;
     if args.detach {
         let keyed = stay_until_keyed(&client, output, agreement.address, handover, &mut interrupt).await?;
         report.status = client.standing(agreement.address).await.ok().map(|standing| standing.status);
         report.interrupted = !keyed;
+        if keyed {
+            how_to_follow(output, agreement.address);
+        }
         output.document("run", &report, || agreement.address.to_string());
         return Ok(if keyed { Exit::Ok } else { Exit::Interrupted });
     }
@@ -175,6 +187,9 @@ pub async fn run(session: &Session, args: RunArgs) -> Result<Exit, Failure> {
     let ending = match followed {
         Followed::Ended(ending) => ending,
         Followed::Interrupted | Followed::TimedOut => {
+            if followed == Followed::TimedOut {
+                output.note("the time given with --timeout is over");
+            }
             how_to_follow(output, agreement.address);
             report.status = client.standing(agreement.address).await.ok().map(|standing| standing.status);
             report.interrupted = followed == Followed::Interrupted;
@@ -242,7 +257,7 @@ fn confirm(yes: bool, budget: u128, unit: &Unit) -> Result<(), Failure> {
     if read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
         Ok(())
     } else {
-        Err(Failure::say(Exit::Failed, "nothing was bought"))
+        Err(Failure::say(Exit::Failed, "nothing was bought, for the answer was not \"y\"."))
     }
 }
 
@@ -253,7 +268,14 @@ pub fn show_money(settlement: &Settlement, unit: &Unit) -> String {
         ("put in", unit.show(settlement.budget)),
         ("comes back", unit.show(refund)),
         ("cost", unit.show(settlement.budget.saturating_sub(refund))),
-        ("gas", format!("{} in {} transactions of all parties", settlement.gas_total(), settlement.transactions.len())),
+        (
+            "gas",
+            format!(
+                "{} in {} of all parties, each pays its own",
+                settlement.gas_total(),
+                count(settlement.transactions.len() as u64, "transaction", "transactions")
+            ),
+        ),
     ];
     if settlement.burned > 0 {
         pairs.push(("burned", unit.show(settlement.burned)));

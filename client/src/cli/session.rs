@@ -113,6 +113,18 @@ impl Session {
         named.or_else(|| self.keystore().ok()?.file_stem()?.to_str()?.parse().ok())
     }
 
+    /// The wallet's address, for commands that need one but no password.
+    ///
+    /// # Errors
+    /// When there is not exactly one wallet, or its file names no address.
+    pub fn account(&self) -> Result<Address, Failure> {
+        let path = self.keystore().map_err(|report| Failure::new(Exit::Config, report))?;
+        self.wallet_address().ok_or_else(|| {
+            let sentence = format!("the keystore {} cannot be read, or names no address", path.display());
+            Failure::say(Exit::Config, sentence)
+        })
+    }
+
     /// The wallet's key, opened with its password.
     ///
     /// # Errors

@@ -66,7 +66,7 @@ pub enum SettingsError {
     /// No deployment file.
     #[error(
         "no deployment file is given and ./deployments holds {found} of them, expected exactly 1; give --deployment FILE \
-         or set SUNWORK_DEPLOYMENT (`cargo xtask devnet` writes deployments/31337.json)"
+         or set SUNWORK_DEPLOYMENT (`cargo xtask devnet` prints the one of its network)"
     )]
     NoDeployment {
         /// Files found.

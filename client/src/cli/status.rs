@@ -64,8 +64,8 @@ async fn list(session: &Session, args: &StatusArgs) -> Result<Exit, Failure> {
         Some(text) => Some(text.parse::<Address>().map_err(|_| {
             Failure::say(Exit::Usage, format!("--client {text:?} is no address; expected 0x and 40 hex digits"))
         })?),
-        None => Some(session.wallet_address().ok_or_else(|| {
-            let sentence = "there is no wallet whose agreements could be listed; give --keystore, --client or --all";
+        None => Some(session.account().map_err(|failure| {
+            let sentence = format!("{}; to list without a wallet give --client ADDRESS or --all", errors::sentence(&failure.report));
             Failure::say(Exit::Config, sentence)
         })?),
     };

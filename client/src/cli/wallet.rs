@@ -41,6 +41,7 @@ pub async fn run(session: &Session, command: WalletCommand) -> Result<Exit, Fail
         WalletCommand::Balance => balance(session).await,
         WalletCommand::Approve { amount } => approve(session, &amount).await,
         WalletCommand::Withdraw => withdraw(session).await,
+        WalletCommand::Agent { agent } => super::agent::run(session, agent.as_deref()).await,
         WalletCommand::Faucet { amount } => faucet(session, &amount).await,
     }
 }
@@ -60,7 +61,14 @@ fn store(session: &Session, signer: &PrivateKeySigner) -> eyre::Result<Exit> {
             bail!("{path:?} is a wallet already; name a folder with --keystore to store another one")
         }
         Some(path) => path.clone(),
-        None => Settings::keystore_dir()?,
+        // A second one there would make every command ask which is meant, and hide the first with its money.
+        None => match session.keystore() {
+            Ok(wallet) => bail!(
+                "there is a wallet already: {}; name another folder with --keystore FOLDER to store a second one",
+                wallet.display()
+            ),
+            Err(_) => Settings::keystore_dir()?,
+        },
     };
     // Before anybody thinks of a password: a place that cannot be written is said first.
     writable(&dir)?;
@@ -69,7 +77,11 @@ fn store(session: &Session, signer: &PrivateKeySigner) -> eyre::Result<Exit> {
     let document = json!({ "address": signer.address(), "keystore": path });
     session.output.document("wallet", &document, || {
         let pairs = [("address", signer.address().to_string()), ("keystore", path.display().to_string())];
-        format!("{}Back up the file and its password: whoever has both has the money.\n", fields(&pairs))
+        format!(
+            "{}Back up the file and its password: whoever has both has the money and can read your confidential work; without \
+             them nobody can.\nNext:  sunwork doctor\n",
+            fields(&pairs)
+        )
     });
     Ok(Exit::Ok)
 }
@@ -102,7 +114,7 @@ fn read_key(file: &Path) -> eyre::Result<PrivateKeySigner> {
 
 async fn balance(session: &Session) -> Result<Exit, Failure> {
     let client = session.reader().await?;
-    let account = session.wallet_address().ok_or(NoSigner)?;
+    let account = session.account()?;
     let Balances { balance: tokens, allowance, owed, wei } = Balances::read(&client, account).await?;
     let open = open_transactions(&client, account).await;
     let unit = client.unit();
@@ -168,7 +180,7 @@ async fn withdraw(session: &Session) -> Result<Exit, Failure> {
 
 async fn faucet(session: &Session, text: &str) -> Result<Exit, Failure> {
     let client = session.reader().await?;
-    let account = session.wallet_address().ok_or(NoSigner)?;
+    let account = session.account()?;
     let wanted = client.unit().parse(text)?;
     let giver = client.deployment().owner;
     drip(&client, account, giver, wanted).await.map_err(|report| Failure::new(Exit::Failed, report))?;

@@ -27,7 +27,7 @@ pub enum JobFileError {
         max: u64,
     },
     /// Nothing in it.
-    #[error("{file}:1:1: the job file is empty; expected at least\n  version: 1\n  image: app.tar")]
+    #[error("{file}:1:1: the job file is empty; expected at least the lines \"version: 1\" and \"image: app.tar\"")]
     Empty {
         /// The file.
         file: String,
@@ -39,7 +39,9 @@ pub enum JobFileError {
         file: String,
     },
     /// Of another version.
-    #[error("{file}:{line}:{column}: the job file has version {found}, this build reads version {expected}")]
+    #[error(
+        "{file}:{line}:{column}: the job file has version {found}, expected {expected}; give \"version: {expected}\", or update the sunwork command"
+    )]
     UnknownVersion {
         /// The file.
         file: String,
@@ -53,7 +55,7 @@ pub enum JobFileError {
         expected: u32,
     },
     /// A key that does not exist, most likely a typo.
-    #[error("{file}:{line}:{column}: there is no key {key:?} here{}; keys are {}",
+    #[error("{file}:{line}:{column}: there is no key {key:?} here{}; expected one of {}",
         nearest.map(|n| format!("; did you mean {n:?}?")).unwrap_or_default(), known.join(", "))]
     UnknownKey {
         /// The file.
@@ -172,15 +174,15 @@ fn type_name(name: &str) -> String {
     }
 }
 
-/// The known key that `found` most likely stands for, if any is near: a third of its letters may be wrong, missing, too many
-/// or swapped.
+/// The known key that `found` most likely stands for, if any is near: a third of the letters of the longer one may be wrong,
+/// missing, too many or swapped.
 fn nearest(found: &str, known: &[&'static str]) -> Option<&'static str> {
     let plain = |text: &str| text.to_lowercase().replace(['_', '-'], "");
     let found = plain(found);
     known
         .iter()
         .map(|key| (strsim::damerau_levenshtein(&found, &plain(key)), *key))
-        .filter(|(edits, _)| *edits <= (found.chars().count() / 3).max(1))
+        .filter(|(edits, key)| *edits <= (found.chars().count().max(key.chars().count()) / 3).max(1))
         .min_by_key(|(edits, _)| *edits)
         .map(|(_, key)| key)
 }
@@ -196,6 +198,7 @@ mod tests {
         assert_eq!(nearest("first_index", &keys), Some("firstIndex"));
         assert_eq!(nearest("sample", &keys), Some("samples"));
         assert_eq!(nearest("semples", &keys), Some("samples"));
+        assert_eq!(nearest("leafs", &keys), Some("leaves"));
         assert_eq!(nearest("zzz", &keys), None);
         assert_eq!(nearest("network", &keys), None);
     }

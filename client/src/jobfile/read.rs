@@ -88,7 +88,8 @@ impl JobFile {
     /// Makes relative paths absolute: they are relative to `folder`.
     pub fn resolve(&mut self, folder: &Path) {
         let full = |text: &str| absolute(folder, text);
-        if let Some(image) = self.image.as_mut().filter(|image| is_path(image) || folder.join(&*image).is_file()) {
+        if let Some(image) = self.image.as_mut().filter(|image| is_path(image) || folder.join(image.as_str()).is_file())
+        {
             *image = full(image);
         }
         if let Some(out) = &mut self.out {

@@ -8,7 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::cli::duration::{mebibytes, milli_cpus, seconds};
+use crate::duration::{mebibytes, milli_cpus, seconds};
 
 /// An argument: text, or a number that is taken as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -50,7 +50,7 @@ impl TxManager {
             tokio::time::sleep(inner.options.poll).await;
         };
         let guard = Arc::new(Guard { _held: held });
-
+        self.settle_pending().await?;
         *claimed = Arc::downgrade(&guard);
         Ok(Claimed { _guard: Some(guard) })
     }

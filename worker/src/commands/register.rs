@@ -97,7 +97,11 @@ pub async fn register(settings: &Layer, wanted: &Registration) -> eyre::Result<R
     report.add("device", "Device", device, device.to_string());
     report.add("deviceLimit", "Device limit", unit.format(limit), limit.to_string());
     let key = chain.encryption_key_of(owner).await?;
-    let text = if key.is_zero() { "none: public work only; run `sunwork-worker init` for one".into() } else { key.to_string() };
+    let text = if key.is_zero() {
+        "none: public work only; run `sunwork-worker init` for one".into()
+    } else {
+        key.to_string()
+    };
     report.add("encryptionKey", "Encryption key", text, key.to_string());
     report.add("activeFromEpoch", "Active from epoch", active_from, active_from);
     Ok(report)

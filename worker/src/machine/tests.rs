@@ -234,8 +234,7 @@ fn a_drawn_verifier_waits_for_the_key_for_half_of_the_window() {
     }
     let sealed = View { slots: vec![Slot { seal: B256::repeat_byte(1), ..slot(ME, 4) }], ..view.clone() };
     assert!(waits(&act(&sealed, &with(Key::Missing), 900)));
-    let bad_input =
-        Local { verification: Verification::Impossible(DeclineReason::InputInvalid), ..with(Key::Here) };
+    let bad_input = Local { verification: Verification::Impossible(DeclineReason::InputInvalid), ..with(Key::Here) };
     assert_eq!(act(&view, &bad_input, 710), Action::Decline(DeclineReason::InputInvalid));
     let computed = Local { verification: Verification::Computed, ..with(Key::Missing) };
     assert_eq!(act(&view, &computed, 900), Action::CheckBundle, "what is done needs no key");

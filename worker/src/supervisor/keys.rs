@@ -88,7 +88,8 @@ impl Supervisor {
         match envelope::open_key(self.secret()?, &context, &envelope, self.spec.key_commitment) {
             Ok(_) => Ok(self.ctx.journal.append(Record::Key { agreement, attempt, from, envelope })?),
             Err(error) => {
-                let why = format!("the session key that was posted is of no use: {error}; its fee for giving up is burned");
+                let why =
+                    format!("the session key that was posted is of no use: {error}; its fee for giving up is burned");
                 self.impossible(DeclineReason::KeyInvalid, why)
             }
         }
@@ -120,8 +121,8 @@ impl Supervisor {
         Ok(self.ctx.journal.append(Record::KeySent { agreement, attempt, verifier })?)
     }
 
-    /// As verifier: the key that the worker sealed to us. Only messages of the worker count, by whatever key it entered
-    /// with: the mailbox may be full of others.
+    /// As verifier: the key that the worker sealed to us, or client and key agent while they are there: a worker that told only
+    /// its accomplices would choose its own verifiers. The mailbox may be full of others, who do not count.
     pub(super) async fn fetch_key(&self, view: &View) -> Result<(), StepError> {
         let found = self.look_into_mailbox(view).await;
         let seen = match &found {
@@ -141,9 +142,14 @@ impl Supervisor {
         let (agreement, attempt, from) = (self.address, view.attempt, KeyFrom::Worker);
         let secret = self.secret()?;
         let device = self.ctx.chain.entered_with(agreement, view.worker).await?;
-        let senders = [view.worker, device];
+        let agent = self.ctx.chain.key_agent_of(self.client).await?;
+        let senders = [view.worker, device, self.client, agent];
         let inbox = self.ctx.mail.inbox_from(&senders, secret.public(), agreement, TOPIC_KEY).await;
-        let inbox = inbox.map_err(StepError::retry)?;
+        // It is the worker's duty alone, and only its messages can be at fault.
+        let inbox = inbox.map_err(StepError::retry)?.into_iter().map(|(sender, message)| {
+            let duty = sender == view.worker || sender == device;
+            (duty, message)
+        });
         let context = self.key_context(from, attempt);
         match pick(secret, &context, self.spec.key_commitment, inbox) {
             Picked::Key(envelope) => {
@@ -159,25 +165,30 @@ impl Supervisor {
     }
 }
 
-/// What the messages of the worker hold.
+/// What the messages hold.
 #[derive(Debug, PartialEq, Eq)]
 enum Picked {
     /// The envelope with the session key.
     Key(Bytes),
-    /// None of them holds it; what was wrong with the newest.
+    /// None holds it, though the worker has sent some; what was wrong with its newest.
     Wrong(EnvelopeError),
-    /// There are none.
+    /// The worker has sent none.
     Nothing,
 }
 
-/// The first message that holds the key that the terms commit to. Others are passed over: an older good one counts as much
-/// as a newer one.
-fn pick(secret: &SecretKey, context: &envelope::Context, commitment: B256, inbox: Vec<(Address, Message)>) -> Picked {
+/// The first message that holds the key that the terms commit to, whoever sent it: the commitment decides, and an older good
+/// one counts as much as a newer one. With each message comes whether the worker sent it.
+fn pick(
+    secret: &SecretKey,
+    context: &envelope::Context,
+    commitment: B256,
+    inbox: impl Iterator<Item = (bool, Message)>,
+) -> Picked {
     let mut picked = Picked::Nothing;
-    for (_, message) in inbox {
+    for (by_worker, message) in inbox {
         match envelope::open_key(secret, context, &message.body, commitment) {
             Ok(_) => return Picked::Key(message.body),
-            Err(error) if picked == Picked::Nothing => picked = Picked::Wrong(error),
+            Err(error) if by_worker && picked == Picked::Nothing => picked = Picked::Wrong(error),
             Err(_) => {}
         }
     }

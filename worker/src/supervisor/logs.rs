@@ -70,8 +70,10 @@ impl LogStore {
         Watch { store: self.clone(), leaf, printing, open: true }
     }
 
-    /// Failures go first: they may take as much again as everything else.
+    /// Failures go first: they may take as much again as everything else. What an earlier run of the leaf printed goes in any
+    /// case: of a leaf that completed since, nothing may be taken for that of one that was stopped.
     fn save(&self, log: &LeafLog) -> std::io::Result<()> {
+        self.forget(log.leaf)?;
         let bytes = serde_json::to_vec(log)?;
         let size = bytes.len() as u64;
         let most = if log.outcome == Some(Outcome::Completed) { MAX_LOG_BLOB_BYTES } else { 2 * MAX_LOG_BLOB_BYTES };
@@ -79,7 +81,23 @@ impl LogStore {
             self.used.fetch_sub(size, Ordering::Relaxed);
             return Ok(());
         }
-        write_durably(&self.dir.join(log.leaf.to_string()), &bytes)
+        write_durably(&self.path(log.leaf), &bytes)
+    }
+
+    fn forget(&self, leaf: u32) -> std::io::Result<()> {
+        let path = self.path(leaf);
+        let size = match std::fs::metadata(&path) {
+            Ok(meta) => meta.len(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        std::fs::remove_file(path)?;
+        self.used.fetch_sub(size, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn path(&self, leaf: u32) -> PathBuf {
+        self.dir.join(leaf.to_string())
     }
 }
 
@@ -98,6 +116,8 @@ impl Watch {
         // A leaf that completes in silence needs no log.
         if record.outcome != Outcome::Completed || !run.log.is_empty() {
             self.save(Some(record.outcome), record.exit_status, &run.message);
+        } else if let Err(error) = self.store.forget(self.leaf) {
+            tracing::warn!(leaf = self.leaf, %error, "the log of an earlier run of a leaf cannot be deleted");
         }
         self.open = false;
     }
@@ -185,7 +205,8 @@ impl Supervisor {
             let logs = collect(&dir, agreement, attempt, done, unpaid);
             let key = fresh_b256();
             let blob = logs.seal(key).map_err(|error| error.to_string())?;
-            let note = LogNote { blob: sunwork_protocol::bundle::body_hash(&blob).into(), size_bytes: blob.len() as u64, key };
+            let note =
+                LogNote { blob: sunwork_protocol::bundle::body_hash(&blob).into(), size_bytes: blob.len() as u64, key };
             Ok::<_, String>(SealedLogs { blob, note })
         });
         sealing.await.map_err(StepError::retry)?.map_err(StepError::Retry)
@@ -223,10 +244,15 @@ fn collect(dir: &Path, agreement: Address, attempt: u8, done: usize, unpaid: Opt
     let mut withheld = Vec::new();
     if let Some(why) = unpaid {
         let held = done.saturating_sub(ended_badly);
-        withheld.push(format!("{why}; the output of {held} completed leaves is held back, since it could hold the unpaid result"));
+        withheld.push(format!(
+            "{why}; the output of {held} completed leaves is held back, since it could hold the unpaid result"
+        ));
     }
     if left_out > 0 {
-        withheld.push(format!("the output of {left_out} leaves does not fit the {} MiB for all together", MAX_LOGS_BYTES >> 20));
+        withheld.push(format!(
+            "the output of {left_out} leaves does not fit the {} MiB for all together",
+            MAX_LOGS_BYTES >> 20
+        ));
     }
     Logs { version: 1, agreement, attempt, leaves, withheld: withheld.join("; ") }
 }

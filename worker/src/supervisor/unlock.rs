@@ -70,7 +70,8 @@ impl Supervisor {
 
 /// Reads the private job, then puts every input under its true name into the folder that the app sees.
 fn open_inputs(folder: &AgreementFolder, key: &SessionKey, spec: &ComputeSpec) -> Result<ComputeSpec, UnlockError> {
-    let invalid = |index: usize, error: &dyn std::fmt::Display| UnlockError::Invalid { index, reason: error.to_string() };
+    let invalid =
+        |index: usize, error: &dyn std::fmt::Display| UnlockError::Invalid { index, reason: error.to_string() };
     let mut job = Vec::new();
     // Its length was checked before anything was fetched.
     open_input(key, 0, &folder.sealed(0), &mut job)?;
@@ -88,12 +89,7 @@ fn open_inputs(folder: &AgreementFolder, key: &SessionKey, spec: &ComputeSpec) -
     Ok(clear)
 }
 
-fn open_input(
-    key: &SessionKey,
-    index: usize,
-    sealed: &Path,
-    mut out: impl std::io::Write,
-) -> Result<(), UnlockError> {
+fn open_input(key: &SessionKey, index: usize, sealed: &Path, mut out: impl std::io::Write) -> Result<(), UnlockError> {
     let io = |source| UnlockError::Io { index, source };
     let file = File::open(sealed).map_err(io)?;
     match key.open_input(index as u32, file, &mut out) {

@@ -302,6 +302,11 @@ impl LeafTask {
         }
     }
 
+    /// For our own log, which outlives the agreement: nothing of what the app of confidential work printed.
+    fn sayable<'a>(&self, run: &'a LeafRun) -> &'a str {
+        if self.clear.key.is_public() { &run.message } else { "the leaf ended" }
+    }
+
     /// A failure is believed when it happens twice. The stake answers for it, and an engine that lost an output makes a
     /// good app look bad (seen: one run in four hundred on Docker 20.10). Running out of time is believed at once: a
     /// second run would cost as much again.
@@ -315,8 +320,9 @@ impl LeafTask {
             return Ok(second);
         }
         let (agreement, leaf) = (self.agreement, self.leaf);
-        let (once, then) = (first.message, second.message);
-        tracing::warn!(%agreement, leaf, once, then, "two runs of a leaf differ; a third one decides");
+        let (once, then) = (self.sayable(&first), self.sayable(&second));
+        let records = (first.record, second.record);
+        tracing::warn!(%agreement, leaf, ?records, once, then, "two runs of a leaf differ; a third one decides");
         self.run_once().await
     }
 
@@ -336,7 +342,7 @@ impl LeafTask {
             }
             (run, _) => run?,
         };
-        tracing::info!(%agreement, leaf, outcome = ?run.record.outcome, "{}", run.message);
+        tracing::info!(%agreement, leaf, outcome = ?run.record.outcome, "{}", self.sayable(&run));
         let digest = self.clear.key.blind(agreement, leaf, run.record.digest());
         let out_dir = self.job.out_dir.clone();
         let body = match self.sealing {

@@ -13,7 +13,8 @@ use sunwork_protocol::image::archive_from_binary;
 use sunwork_protocol::logs::MAX_LEAF_LOG_BYTES;
 use sunwork_worker::runtime::cage::LABEL;
 use sunwork_worker::runtime::{
-    BlobSource, BlobSourceError, Docker, DockerConfig, ImageRef, LeafJob, LeafRun, Limits, Printing, Runtime, RuntimeError,
+    BlobSource, BlobSourceError, Docker, DockerConfig, ImageRef, LeafJob, LeafRun, Limits, Printing, Runtime,
+    RuntimeError,
 };
 
 /// Serves archives from memory.

@@ -6,6 +6,7 @@
 
 mod absent;
 mod bad_jobs;
+mod command;
 mod confidential;
 mod crash;
 mod demo;

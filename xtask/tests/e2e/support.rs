@@ -11,6 +11,7 @@ use sunwork_client::{
     Client,
     buy::{Agreement, Payment},
     job::{JobBuilder, Resources, Windows},
+    keying::KeyKeeper,
 };
 use sunwork_protocol::{
     abi::IComputeAgreement::AgreementView,
@@ -39,6 +40,8 @@ pub struct Net {
     pub devnet: Devnet,
     pub client: Client,
     pub files: TempDir,
+    /// Hand out the session keys of what was bought, as `sunwork run` does while it is there.
+    keyed: std::sync::Mutex<Vec<KeyKeeper>>,
     _turn: OwnedMutexGuard<()>,
 }
 
@@ -47,17 +50,19 @@ impl Net {
         let turn = turn().await;
         let devnet = Devnet::start(options).await.wrap_err("starting the network")?;
         let client = devnet.client(accounts::CLIENT).await?;
-        Ok(Self { devnet, client, files: tempfile::tempdir()?, _turn: turn })
+        Ok(Self { devnet, client, files: tempfile::tempdir()?, keyed: std::sync::Mutex::default(), _turn: turn })
     }
 
     pub async fn image(&self, app: &str) -> eyre::Result<Image> {
         apps::image(&apps::build(app).await?, self.files.path())
     }
 
-    /// Buys what `job` says, by one transaction.
+    /// Buys what `job` says, by one transaction, and hands out its key from then on.
     pub async fn buy(&self, job: JobBuilder) -> eyre::Result<Agreement> {
         let plan = self.client.prepare(&job.build()?).await?;
-        Ok(self.client.buy(&plan, Payment::ApproveAndCall).await?)
+        let bought = self.client.buy(&plan, Payment::ApproveAndCall).await?;
+        self.keyed.lock().expect("nobody panics with it").push(self.client.keep_keyed(bought.address));
+        Ok(bought)
     }
 
     pub async fn view(&self, agreement: Address) -> eyre::Result<AgreementView> {

@@ -8,8 +8,7 @@ use bollard::errors::Error as EngineError;
 use bollard::models::ContainerState;
 use bollard::query_parameters::{
     ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder,
-    InspectContainerOptions, KillContainerOptionsBuilder, StartContainerOptions,
-    WaitContainerOptionsBuilder,
+    InspectContainerOptions, KillContainerOptionsBuilder, StartContainerOptions, WaitContainerOptionsBuilder,
 };
 use bytes::Bytes;
 use futures::StreamExt;
@@ -47,7 +46,7 @@ pub(super) async fn run(inner: &Arc<Inner>, job: &LeafJob) -> Result<LeafRun, Ru
         }
         tracing::warn!(
             leaf = job.name,
-            ended = first.message,
+            ended = ?first.record,
             "running the leaf once more: it may have been disturbed"
         );
         run_once(inner, job).await.map(|(second, _)| second)

@@ -14,12 +14,13 @@ fn sealed(to: &SecretKey, context: &envelope::Context, key: &SessionKey) -> Vec<
     envelope::seal_key(to.public(), context, key, [9; 32]).unwrap()
 }
 
+fn from(by_worker: bool, bodies: &[&[u8]]) -> Vec<(bool, Message)> {
+    let message = |body: &&[u8]| Message::new(here().agreement, me().public(), TOPIC_KEY, 0, body.to_vec()).unwrap();
+    bodies.iter().map(|body| (by_worker, message(body))).collect()
+}
+
 fn picked(bodies: &[&[u8]]) -> Picked {
-    let message = |body: &&[u8]| {
-        let message = Message::new(here().agreement, me().public(), TOPIC_KEY, 0, body.to_vec()).unwrap();
-        (Address::repeat_byte(2), message)
-    };
-    pick(&me(), &here(), KEY.commitment(), bodies.iter().map(message).collect())
+    pick(&me(), &here(), KEY.commitment(), from(true, bodies).into_iter())
 }
 
 #[test]
@@ -28,6 +29,20 @@ fn the_key_is_found_among_junk_and_an_empty_mailbox_is_no_fault() {
     assert_eq!(picked(&[]), Picked::Nothing);
     assert_eq!(picked(&[&good]), Picked::Key(good.clone().into()));
     assert_eq!(picked(&[b"", &[0; 16_384], b"junk", &good]), Picked::Key(good.into()));
+}
+
+#[test]
+fn a_good_key_counts_whoever_sent_it_and_a_bad_one_is_only_the_workers_fault() {
+    let good = sealed(&me(), &here(), &KEY);
+    let bad = sealed(&me(), &here(), &SessionKey::from_bytes([8; 32]));
+    let both = |worker: &[&[u8]], client: &[&[u8]]| {
+        let inbox = from(true, worker).into_iter().chain(from(false, client));
+        pick(&me(), &here(), KEY.commitment(), inbox)
+    };
+    assert_eq!(both(&[&bad], &[&good]), Picked::Key(good.clone().into()), "the client helps where the worker does not");
+    assert_eq!(both(&[], &[&good]), Picked::Key(good.into()));
+    assert_eq!(both(&[], &[&bad]), Picked::Nothing, "a client cannot put a worker in the wrong");
+    assert!(matches!(both(&[&bad], &[&bad]), Picked::Wrong(_)));
 }
 
 #[test]

@@ -55,6 +55,18 @@ fn completed_leaves_are_held_back_until_the_result_is_revealed() {
     assert_eq!((all.leaves[2].outcome, all.leaves[2].note.as_str()), (None, STOPPED));
     assert_eq!(all.leaves[3].note, "the image cannot be run");
 
+    // Run again, it completes: nothing of it may go out any more, in whatever way it was kept.
+    for text in [b"pixel 8".as_slice(), b""] {
+        let printing = store.printing();
+        printing.push(Stream::Stderr, b"half way");
+        drop(store.watch(6, printing));
+        assert_eq!(leaves(&gathered(&store, Some("x"))), [1, 3, 4, 6]);
+        print(&store, 6, Outcome::Completed, text);
+        assert_eq!(leaves(&gathered(&store, Some("x"))), [1, 3, 4]);
+    }
+    let on_disk: u64 = files(dir.path()).map(|path| std::fs::metadata(path).unwrap().len()).sum();
+    assert_eq!(store.used.load(Ordering::Relaxed), on_disk);
+
     let unpaid = gathered(&store, Some("the worker gave up"));
     assert_eq!(leaves(&unpaid), [1, 3, 4]);
     assert!(!serde_json::to_string(&unpaid).unwrap().contains(&alloy::hex::encode("pixel 7")));
@@ -76,7 +88,10 @@ fn failures_go_first_when_not_everything_fits_and_the_blob_stays_readable() {
     let blob = logs.seal(B256::repeat_byte(3)).unwrap();
     assert!(blob.len() as u64 <= MAX_LOG_BLOB_BYTES, "{}", blob.len());
     // A restarted worker counts what is there.
-    assert_eq!(LogStore::new(dir.path().to_owned(), 1).used.load(Ordering::Relaxed), store.used.load(Ordering::Relaxed));
+    assert_eq!(
+        LogStore::new(dir.path().to_owned(), 1).used.load(Ordering::Relaxed),
+        store.used.load(Ordering::Relaxed)
+    );
 }
 
 #[test]
