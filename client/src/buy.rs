@@ -84,6 +84,19 @@ enum Known {
     All,
 }
 
+/// Confidential work was to leave this machine before its inputs were encrypted.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error(
+    "the job is confidential, but its plan is not sealed: nothing was sent; call `Client::seal` first, or make the job public"
+)]
+pub struct NotSealed;
+
+impl NotSealed {
+    fn check(plan: &Plan) -> Result<(), Self> {
+        if plan.confidential && !plan.terms.is_confidential() { Err(Self) } else { Ok(()) }
+    }
+}
+
 /// Files that did not get to an oracle.
 #[derive(Debug, Error)]
 pub enum UploadError {
@@ -117,8 +130,11 @@ pub enum UploadError {
         /// Its hash in the plan.
         expected: B256,
     },
+    /// Confidential work that is not encrypted yet.
+    #[error(transparent)]
+    NotSealed(#[from] NotSealed),
     /// An image that nobody has.
-    #[error("no oracle has the image {digest}; give the archive file instead, so that it is uploaded")]
+    #[error("no oracle has the image {digest}; upload it with `sunwork image push`, or give the archive file instead")]
     ImageUnknown {
         /// The blob.
         digest: B256,
@@ -138,7 +154,9 @@ impl Classified for UploadError {
         match self {
             Self::Blob { source, .. } | Self::Looking { source, .. } if source.is_temporary() => ErrorClass::Retry,
             Self::Changed { .. } | Self::Vanished { .. } => ErrorClass::Resync,
-            Self::Blob { .. } | Self::Looking { .. } | Self::ImageUnknown { .. } => ErrorClass::Stop,
+            Self::Blob { .. } | Self::Looking { .. } | Self::ImageUnknown { .. } | Self::NotSealed(_) => {
+                ErrorClass::Stop
+            }
         }
     }
 }
@@ -181,6 +199,9 @@ pub enum BuyError {
         /// The same as sentences.
         sentences: Vec<String>,
     },
+    /// Confidential work that is not encrypted yet.
+    #[error(transparent)]
+    NotSealed(#[from] NotSealed),
     /// The chain could not be asked.
     #[error(transparent)]
     Preflight(#[from] PreflightError),
@@ -212,9 +233,12 @@ impl Classified for BuyError {
             Self::Preflight(error) => error.class(),
             Self::Read(error) => error.class(),
             Self::Tx(error) => tx_class(error),
-            Self::NoSigner(_) | Self::Refused { .. } | Self::Terms(_) | Self::Permit(_) | Self::NoEvent { .. } => {
-                ErrorClass::Stop
-            }
+            Self::NotSealed(_)
+            | Self::NoSigner(_)
+            | Self::Refused { .. }
+            | Self::Terms(_)
+            | Self::Permit(_)
+            | Self::NoEvent { .. } => ErrorClass::Stop,
         }
     }
 }
@@ -253,6 +277,7 @@ impl Client {
         plan: &Plan,
         sent: impl Fn(u64) + Clone + Send + Sync + 'static,
     ) -> Result<(), UploadError> {
+        NotSealed::check(plan)?;
         if let Some(digest) = plan.image_blob {
             let known = self.blobs().has(digest).await;
             if !known.map_err(|source| UploadError::Looking { digest, source })? {
@@ -410,6 +435,7 @@ impl Client {
         intent: B256,
         known: Known,
     ) -> Result<Agreement, BuyError> {
+        NotSealed::check(plan)?;
         let turn = self.buying().turn(intent);
         let _turn = turn.lock().await;
         let transactions = self.transactions()?;
@@ -547,5 +573,24 @@ impl Client {
         let account = self.signer()?.address();
         let calldata = IWorkerDispatcher::withdrawCall { account }.abi_encode();
         Ok(self.transactions()?.send("withdraw", self.deployment().dispatcher, calldata.into()).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::JobBuilder;
+
+    #[test]
+    fn confidential_work_does_not_leave_before_it_is_encrypted() {
+        let job = JobBuilder::new("ab".repeat(32)).platform("linux/amd64");
+        let plan = |job: JobBuilder| Plan::make(&job.build().unwrap(), &["linux/amd64+docker".into()]).unwrap();
+        let mut secret = plan(job.clone());
+        assert_eq!(NotSealed::check(&secret), Err(NotSealed));
+        let dir = tempfile::tempdir().unwrap();
+        let client = sunwork_protocol::session::ClientSecret::from_bytes([1; 32]);
+        crate::confidential::seal_plan(&mut secret, &client, B256::repeat_byte(2), dir.path()).unwrap();
+        assert_eq!(NotSealed::check(&secret), Ok(()));
+        assert_eq!(NotSealed::check(&plan(job.public(true))), Ok(()));
     }
 }

@@ -107,8 +107,10 @@ impl Client {
         let provider = self.rpc().provider();
         let fees = provider.estimate_eip1559_fees().await.doing(|| "reading the price of gas".into())?;
         // The estimate doubles the base fee for safety; what is paid is nearer to the base fee itself.
-        let tip = fees.max_priority_fee_per_gas;
-        let gas_price_wei = fees.max_fee_per_gas.saturating_sub(tip) / 2 + tip;
+        let base = fees.max_fee_per_gas.saturating_sub(fees.max_priority_fee_per_gas) / 2;
+        // The tip as the sender of transactions asks for it; that of the fee history is next to nothing on an idle chain.
+        let tip = provider.get_max_priority_fee_per_gas().await.unwrap_or(fees.max_priority_fee_per_gas);
+        let gas_price_wei = base + tip;
         let tried = match account {
             Some(account) => {
                 let request = TransactionRequest::default()

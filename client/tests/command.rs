@@ -45,6 +45,11 @@ fn a_wallet_is_made_and_a_wrong_password_is_said() {
     assert_eq!(json["schema"], "sunwork.wallet.v1");
     let keystore = json["keystore"].as_str().expect("the path").to_owned();
     assert!(Path::new(&keystore).starts_with(dir.path()), "{keystore}");
+    // A second one beside it would hide the first with its money.
+    let second = sunwork(dir.path(), &["wallet", "create", "--password-file", "right"]);
+    assert_eq!(second.status.code(), Some(3));
+    assert!(error(&second).contains("there is a wallet already") && error(&second).contains("--keystore FOLDER"));
+    assert_eq!(std::fs::read_dir(Path::new(&keystore).parent().unwrap()).unwrap().count(), 1);
     let file = deployment(dir.path());
     let refused =
         sunwork(dir.path(), &["run", "app.tar", "--deployment", &file, "--password-file", "wrong", "-o", "json"]);
@@ -107,6 +112,15 @@ fn failures_say_what_to_do() {
     for noise in ["Err(", "Some(", "Custom {", "kind:", "Os {"] {
         assert!(!error(&output).contains(noise), "{}", error(&output));
     }
+}
+
+#[test]
+fn a_falling_reward_is_told_in_tokens() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("app.tar"), "x").unwrap();
+    let job = sunwork_client::jobfile::JobFile::parse("version: 1\nimage: app.tar\nreward: 2..1\n", "job.yaml").unwrap();
+    let said = job.builder(&sunwork_client::Unit::sun()).unwrap_err().to_string();
+    assert!(said.starts_with("reward is 2 SUN to 1 SUN, expected the lower bound first"), "{said}");
 }
 
 /// Every command with arguments that clap accepts, so that its own code runs; none can reach anything here.

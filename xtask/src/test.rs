@@ -44,6 +44,8 @@ async fn suites(depth: Depth) -> eyre::Result<Vec<Suite>> {
     } else {
         runner.args(["test", "--workspace", "--no-fail-fast"]);
     }
+    let mut examples = cargo();
+    examples.args(["test", "--workspace", "--doc", "--no-fail-fast"]);
     if depth == Depth::Deep {
         let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
         println!("deep: seed {seed}; again with the same: SUNWORK_SEED={seed} FOUNDRY_FUZZ_SEED={seed}");
@@ -58,6 +60,8 @@ async fn suites(depth: Depth) -> eyre::Result<Vec<Suite>> {
         // End-to-end tests start these programs.
         ("programs", Box::pin(binaries::build())),
         ("cargo tests and end-to-end tests", Box::pin(show(runner))),
+        // Which nextest does not run.
+        ("documentation examples", Box::pin(show(examples))),
     ])
 }
 
@@ -121,6 +125,8 @@ pub(crate) async fn lints() -> eyre::Result<Vec<Suite>> {
             Box::pin(show(cargo_with(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))),
         ),
         ("cargo doc", Box::pin(show(doc))),
+        // The example programs use it so: a dependency of the command alone shows up here.
+        ("SDK without the command", Box::pin(show(cargo_with(&["check", "--quiet", "--package", "sunwork-examples"])))),
         (".ci/run", Box::pin(show(ci))),
     ])
 }

@@ -27,11 +27,11 @@ First steps:
 
 Start:
   wallet       Make or import a key; balance, test money, withdraw, key agent
-  doctor       Check everything around this command, with a fix for what is wrong
+  doctor       Check everything around this command, and say how to fix it
   config       Settings: what is used, where each is from; change the file
 Buy:
   image        Make an archive of a Docker image or Dockerfile, upload it
-  plan         What a job costs, how long it takes, who could take it; buys nothing
+  plan         What a job costs, how long it takes, who could take it
   run          Buy work, follow it, fetch the results
 Follow:
   status       Your agreements, or what happened to one and what it waits for
@@ -45,10 +45,9 @@ Around it:
   man          Print the manual page, or write all pages into a folder
   help         Print this, or the help of a command
 
-Options and settings (flag before environment before configuration file):
-{options}
-
-{after-help}
+Options and settings (a flag wins over its variable, as SUNWORK_RPC, and that over
+the configuration file):
+{options}{after-help}
 ";
 
 /// Buy verified work, follow it, fetch results proven against the chain.
@@ -69,7 +68,7 @@ pub struct Args {
 #[command(next_help_heading = "Settings (flag before environment before configuration file)")]
 pub struct Global {
     /// Node of the chain (http, https, ws, wss); repeat for fallbacks
-    #[arg(long, global = true, hide_env_values = true, env = "SUNWORK_RPC", value_delimiter = ',', value_name = "URL")]
+    #[arg(long, global = true, hide_env = true, env = "SUNWORK_RPC", value_delimiter = ',', value_name = "URL")]
     pub rpc: Vec<String>,
     /// Oracle that keeps blobs; repeat for fallbacks
     #[arg(
@@ -82,19 +81,19 @@ pub struct Global {
     )]
     pub oracle: Vec<String>,
     /// Deployment file; without it, the only file in ./deployments
-    #[arg(long, global = true, hide_env_values = true, env = "SUNWORK_DEPLOYMENT", value_name = "FILE")]
+    #[arg(long, global = true, hide_env = true, env = "SUNWORK_DEPLOYMENT", value_name = "FILE")]
     pub deployment: Option<PathBuf>,
-    /// Keystore file of the wallet, or a folder with one [default: the only one in ~/.local/share/sunwork/keystore]
-    #[arg(long, global = true, hide_env_values = true, env = "SUNWORK_KEYSTORE", value_name = "PATH")]
+    /// Keystore file of the wallet, or a folder with one; without it, the only one in ~/.local/share/sunwork/keystore
+    #[arg(long, global = true, hide_env = true, env = "SUNWORK_KEYSTORE", value_name = "PATH")]
     pub keystore: Option<PathBuf>,
     /// File whose first line is the wallet's password; without it, you are asked
-    #[arg(long, global = true, hide_env_values = true, env = "SUNWORK_PASSWORD_FILE", value_name = "FILE")]
+    #[arg(long, global = true, hide_env = true, env = "SUNWORK_PASSWORD_FILE", value_name = "FILE")]
     pub password_file: Option<PathBuf>,
     /// Most that is paid per gas, gwei [default: 200]
-    #[arg(long, global = true, hide_env_values = true, env = "SUNWORK_MAX_FEE_GWEI", value_name = "GWEI")]
+    #[arg(long, global = true, hide_env = true, env = "SUNWORK_MAX_FEE_GWEI", value_name = "GWEI")]
     pub max_fee_gwei: Option<String>,
     /// Most that the gas of one transaction may cost, ether [default: 0.1]
-    #[arg(long, global = true, hide_env_values = true, env = "SUNWORK_MAX_TX_COST_ETH", value_name = "ETHER")]
+    #[arg(long, global = true, hide_env = true, env = "SUNWORK_MAX_TX_COST_ETH", value_name = "ETHER")]
     pub max_tx_cost_eth: Option<String>,
     /// "table" for people, "json" for scripts
     #[arg(
@@ -108,7 +107,7 @@ pub struct Global {
     )]
     pub output: Option<Format>,
     /// Configuration file; without it, sunwork/config.toml in $XDG_CONFIG_HOME or ~/.config
-    #[arg(long, global = true, hide_env_values = true, env = "SUNWORK_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, hide_env = true, env = "SUNWORK_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Say more about what happens (twice: much more)
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]

@@ -61,7 +61,7 @@ Exit codes:
     4  no oracle answers
     5  the chain cannot be reached, or is another one than the deployment's
     6  too little money, allowance or ether for gas
-    7  too few workers: found before paying, or nobody accepted or verified in time
+    7  too few workers before paying, or nobody accepted or verified in time
     8  the work was done and verified, and the app failed on some leaf
     9  waiting took longer than --timeout
    10  the result is not what the chain agreed on, or the verifiers dissented
@@ -170,7 +170,7 @@ failures! {
         PreflightError::Terms(_) => Exit::Usage,
     };
     UploadError => |e| match e {
-        UploadError::Changed { .. } | UploadError::Vanished { .. } => Exit::Failed,
+        UploadError::Changed { .. } | UploadError::Vanished { .. } | UploadError::NotSealed(_) => Exit::Failed,
         UploadError::ImageUnknown { .. } => Exit::Usage,
         UploadError::Blob { .. } | UploadError::Looking { .. } => Exit::Oracle,
     };
@@ -182,6 +182,7 @@ failures! {
     BuyError => |e| match e {
         BuyError::Refused { problems, .. } => of_problems(problems),
         BuyError::NoSigner(none) => none.exit(),
+        BuyError::NotSealed(_) => Exit::Failed,
         BuyError::Preflight(preflight) => preflight.exit(),
         BuyError::Read(read) => read.exit(),
         BuyError::Terms(_) => Exit::Usage,

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use alloy::primitives::Address;
 use serde::Serialize;
+use sunwork_protocol::leaf::Outcome;
 use sunwork_protocol::logs::{Chunk, LeafLog, Stream};
 
 use super::args::LogsArgs;
@@ -31,7 +32,7 @@ struct AttemptReport<'a> {
 #[serde(rename_all = "camelCase")]
 struct LeafReport<'a> {
     leaf: u32,
-    outcome: Option<String>,
+    outcome: Option<Outcome>,
     exit_status: i32,
     note: &'a str,
     head: Vec<Piece>,
@@ -61,7 +62,7 @@ impl<'a> LeafReport<'a> {
             |chunk: &Chunk| Piece { stream: chunk.stream, text: String::from_utf8_lossy(&chunk.bytes).into_owned() };
         Self {
             leaf: log.leaf,
-            outcome: log.outcome.map(|outcome| outcome.to_string()),
+            outcome: log.outcome,
             exit_status: log.exit_status,
             note: &log.note,
             head: log.head.iter().map(piece).collect(),
@@ -170,6 +171,24 @@ fn last_lines(text: &[u8], lines: usize) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_tells_text_also_where_it_is_none() {
+        let chunk = |stream, bytes: &'static [u8]| Chunk { stream, bytes: bytes.into() };
+        let log = LeafLog {
+            leaf: 2,
+            outcome: None,
+            exit_status: 0,
+            note: "stopped".into(),
+            head: vec![chunk(Stream::Stdout, b"a\n"), chunk(Stream::Stderr, b"\xff")],
+            omitted_bytes: 9,
+            tail: vec![],
+        };
+        let json = serde_json::to_value(LeafReport::new(&log)).unwrap();
+        assert_eq!(json["head"][0], serde_json::json!({ "stream": "stdout", "text": "a\n" }));
+        assert_eq!((json["head"][1]["text"].as_str(), json["outcome"].is_null()), (Some("\u{fffd}"), true));
+        assert_eq!(json["omittedBytes"], 9);
+    }
 
     #[test]
     fn the_last_lines_are_those_asked_for() {

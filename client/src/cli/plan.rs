@@ -300,7 +300,7 @@ pub fn describe(appraisal: &Appraisal, unit: &Unit) -> String {
     let how = if gas.tried { "tried: " } else { "about " };
     pairs.push((
         "gas",
-        format!("{how}{} for the one purchase transaction, {} at the present price", gas.gas, show_ether(gas.wei)),
+        format!("{how}{} gas for the one purchase transaction, {} at the present price", gas.gas, show_ether(gas.wei)),
     ));
     pairs.push((
         "time",

@@ -65,8 +65,8 @@ async fn list(session: &Session, args: &StatusArgs) -> Result<Exit, Failure> {
             Failure::say(Exit::Usage, format!("--client {text:?} is no address; expected 0x and 40 hex digits"))
         })?),
         None => Some(session.account().map_err(|failure| {
-            let sentence = format!("{}; to list without a wallet give --client ADDRESS or --all", errors::sentence(&failure.report));
-            Failure::say(Exit::Config, sentence)
+            let why = sentence(&failure.report);
+            Failure::say(Exit::Config, format!("{why}; to list without a wallet give --client ADDRESS or --all"))
         })?),
     };
     let purchases = client.purchases(whose).await?;

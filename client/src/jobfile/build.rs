@@ -43,7 +43,11 @@ impl JobFile {
             builder = builder.trust(trust);
         }
         if let Some(reward) = &self.reward {
-            builder = builder.reward(amount("reward", &reward.min)?, amount("reward", &reward.max)?);
+            let (min, max) = (amount("reward", &reward.min)?, amount("reward", &reward.max)?);
+            if min > max {
+                return Err(JobFileError::RewardOrder { min: unit.show(min), max: unit.show(max) });
+            }
+            builder = builder.reward(min, max);
         }
         if let Some(fee) = &self.fee {
             builder = builder.verifier_fee(amount("fee", fee)?);

@@ -56,7 +56,7 @@ pub enum JobFileError {
     },
     /// A key that does not exist, most likely a typo.
     #[error("{file}:{line}:{column}: there is no key {key:?} here{}; expected one of {}",
-        nearest.map(|n| format!("; did you mean {n:?}?")).unwrap_or_default(), known.join(", "))]
+        nearest.map(|n| format!(" (did you mean {n:?}?)")).unwrap_or_default(), known.join(", "))]
     UnknownKey {
         /// The file.
         file: String,
@@ -93,6 +93,14 @@ pub enum JobFileError {
         key: &'static str,
         /// What is wrong.
         source: AmountError,
+    },
+    /// A reward that falls.
+    #[error("reward is {min} to {max}, expected the lower bound first: it rises until a worker accepts")]
+    RewardOrder {
+        /// The first bound, with its unit.
+        min: String,
+        /// The second.
+        max: String,
     },
     /// The job that it describes cannot be.
     #[error(transparent)]

@@ -169,10 +169,10 @@ out: results
     #[test]
     fn a_typo_names_the_key_its_place_and_the_nearest_right_one() {
         let typo = error("version: 1\nimage: app.tar\nleavs: 16\n");
-        assert!(typo.starts_with("job.yaml:3:1: there is no key \"leavs\" here; did you mean \"leaves\"?"), "{typo}");
+        assert!(typo.starts_with("job.yaml:3:1: there is no key \"leavs\" here (did you mean \"leaves\"?)"), "{typo}");
         let inner = error("version: 1\nresources:\n  cpus: 1\n  memroy: 2G\n");
         assert!(
-            inner.starts_with("job.yaml:4:3: there is no key \"memroy\" here; did you mean \"memory\"?"),
+            inner.starts_with("job.yaml:4:3: there is no key \"memroy\" here (did you mean \"memory\"?)"),
             "{inner}"
         );
         let input = error("version: 1\ninputs:\n  - a.txt\n  - ulr: https://example.com/\n");

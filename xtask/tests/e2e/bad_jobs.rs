@@ -33,6 +33,13 @@ async fn failing_apps_are_results_that_are_agreed_on_and_paid() -> eyre::Result<
         let results = net.client.results(agreement, &dir).await?;
         assert_eq!((results.leaves[0].outcome, results.leaves[0].exit_status), (outcome, status), "{mood:?}");
         net.expect_settled_once(agreement).await?;
+        // Logs are there for failed work above all.
+        let logs = net.app_logs(agreement).await?;
+        let leaf = &logs[0].logs.leaves[0];
+        assert_eq!((leaf.outcome, leaf.exit_status), (Some(outcome), status), "{mood:?}");
+        let printed: Vec<u8> = leaf.head.iter().flat_map(|chunk| chunk.bytes.to_vec()).collect();
+        let printed = String::from_utf8_lossy(&printed);
+        assert_eq!(printed.contains("about to fail"), outcome == Outcome::AppFailed, "{mood:?}: {printed}");
     }
     net.expect_stakes_whole(&[]).await?;
     net.expect_supply_unchanged().await?;
@@ -74,7 +81,7 @@ async fn work_that_nobody_can_run_is_refused_with_a_reason_and_refunded() -> eyr
     let (tar, sha256, _) = sunwork_client::image::archive_from_binary(&bytes, xtask::apps::platform(), "raytrace");
     let ghost = net.files.path().join("ghost.tar");
     std::fs::write(&ghost, tar)?;
-    let job = JobBuilder::new(ghost.display().to_string()).leaves(1).windows(short).reward(SUN, SUN);
+    let job = JobBuilder::new(ghost.display().to_string()).public(true).leaves(1).windows(short).reward(SUN, SUN);
     let resources = sunwork_client::job::Resources { leaf_secs: 10, ..Default::default() };
     let plan = net.client.plan(&job.resources(resources).build()?).await?;
     let ghost = net.client.buy(&plan, sunwork_client::buy::Payment::ApproveAndCall).await?.address;

@@ -9,6 +9,7 @@ use alloy::primitives::{Address, U256};
 use eyre::{WrapErr, bail, ensure, eyre};
 use sunwork_client::{
     Client,
+    app_logs::AttemptLogs,
     buy::{Agreement, Payment},
     job::{JobBuilder, Resources, Windows},
     keying::KeyKeeper,
@@ -63,6 +64,18 @@ impl Net {
         let bought = self.client.buy(&plan, Payment::ApproveAndCall).await?;
         self.keyed.lock().expect("nobody panics with it").push(self.client.keep_keyed(bought.address));
         Ok(bought)
+    }
+
+    /// What the app printed; the worker sends it a moment after its reveal.
+    pub async fn app_logs(&self, agreement: Address) -> eyre::Result<Vec<AttemptLogs>> {
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            match self.client.app_logs(agreement).await {
+                Ok(logs) => return Ok(logs),
+                Err(error) if Instant::now() > until => bail!("{error}\n{}", self.logs()),
+                Err(_) => sleep(Duration::from_millis(250)).await,
+            }
+        }
     }
 
     pub async fn view(&self, agreement: Address) -> eyre::Result<AgreementView> {
