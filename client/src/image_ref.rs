@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn tags_short_digests_and_missing_files_are_refused_with_what_to_do() {
         let tag = ImageSource::parse("alpine:latest").unwrap_err().to_string();
-        assert!(tag.contains("without a digest") && tag.contains("docker save alpine:latest"), "{tag}");
+        assert!(tag.contains("without a digest") && tag.contains("sunwork image push alpine:latest"), "{tag}");
         let short = ImageSource::parse("alpine@sha256:abcd").unwrap_err().to_string();
         assert!(short.contains("\"sha256:abcd\" is not \"sha256:\" and 64 hex digits"), "{short}");
         let file = ImageSource::parse("./nowhere.tar").unwrap_err().to_string();

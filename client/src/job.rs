@@ -386,6 +386,6 @@ mod tests {
         assert!(say(builder().input("/dev/null")).contains("not a regular file"));
         assert!(say(builder().input("/tmp").input("/tmp/.")).contains("both have the name \"tmp.tar\""));
         let platform = say(JobBuilder::new("ab".repeat(32)));
-        assert!(platform.contains("say it, for example linux/amd64"), "{platform}");
+        assert!(platform.contains("--platform linux/amd64"), "{platform}");
     }
 }

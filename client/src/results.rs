@@ -322,7 +322,7 @@ impl Client {
             return Err(ResultsError::WhichLeaf { agreement, count });
         }
         let key = self.session_key(agreement, &details.purchase.spec)?;
-        let folder = Folder::open(dir, agreement)?;
+        let folder = Folder::open(dir, agreement, &key)?;
         check(&folder, count)?;
         let max_bytes = max_blob_bytes(facts.leaf_count, facts.output_mib);
         let got = self.blobs().get_to_file(blob, max_bytes, folder.blob()).await;
@@ -346,6 +346,17 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.expect("unpacking returns its errors")
 }
 
+#[cfg(unix)]
+fn restrict(dir: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(not(unix))]
+fn restrict(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
 /// The results folder of one agreement.
 struct Folder {
     dir: PathBuf,
@@ -353,9 +364,13 @@ struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder.
-    fn open(dir: &Path, agreement: Address) -> Result<Self, ResultsError> {
+    /// Makes the folder; for confidential results one that only its owner may look into.
+    fn open(dir: &Path, agreement: Address, key: &SessionKey) -> Result<Self, ResultsError> {
+        let made = !dir.exists();
         fs::create_dir_all(dir).map_err(|source| ResultsError::Io { path: dir.to_owned(), source })?;
+        if made && !key.is_public() {
+            restrict(dir).map_err(|source| ResultsError::Io { path: dir.to_owned(), source })?;
+        }
         Ok(Self { dir: dir.to_owned(), agreement })
     }
 
@@ -664,14 +679,14 @@ mod tests {
         facts: &ChainFacts,
         selection: &Selection,
     ) -> Result<Results, ResultsError> {
-        let folder = Folder::open(dir, AGREEMENT)?;
+        let folder = Folder::open(dir, AGREEMENT, &SessionKey::PUBLIC)?;
         folder.refuse_others(facts.leaf_count)?;
         fs::write(folder.blob(), blob).unwrap();
         folder.unpack(facts, &SessionKey::PUBLIC, Ending::Verified, B256::ZERO, selection)
     }
 
     fn extract(dir: &Path, blob: &[u8], facts: &ChainFacts, leaf: u32, file: &str) -> Result<ProvenFile, ResultsError> {
-        let folder = Folder::open(dir, AGREEMENT)?;
+        let folder = Folder::open(dir, AGREEMENT, &SessionKey::PUBLIC)?;
         fs::write(folder.blob(), blob).unwrap();
         let selection = Selection { leaf: Some(leaf), file: (!file.is_empty()).then(|| file.into()) };
         folder.extract(facts, &SessionKey::PUBLIC, Ending::Verified, leaf, &selection)

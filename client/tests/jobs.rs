@@ -31,10 +31,10 @@ fn a_bad_job_file_is_told_before_anything_else_with_its_place() {
     for (text, words) in [
         (
             "version: 1\nimage: a.tar\nleavs: 16\n",
-            "job.yaml:3:1: there is no key \"leavs\" here; did you mean \"leaves\"?",
+            "job.yaml:3:1: there is no key \"leavs\" here (did you mean \"leaves\"?)",
         ),
         ("version: 1\nimage: a.tar\nleaves: many\n", "job.yaml:3:9: found \"many\", expected a whole number"),
-        ("version: 9\nimage: a.tar\n", "job.yaml:1:10: the job file has version 9, this build reads version 1"),
+        ("version: 9\nimage: a.tar\n", "job.yaml:1:10: the job file has version 9, expected 1"),
         ("", "job.yaml:1:1: the job file is empty"),
         ("image: a.tar\n", "has no version"),
     ] {

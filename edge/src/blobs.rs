@@ -430,6 +430,7 @@ async fn refused(url: &Url, sha256: B256, mut response: reqwest::Response) -> Bl
         .ok()
         .and_then(|json| json.pointer("/error/message").and_then(|text| text.as_str()).map(str::to_owned))
         .unwrap_or_else(|| String::from_utf8_lossy(&body).into_owned());
-    let message = text.chars().take(MAX_ERROR_CHARS).collect();
+    // It goes to terminals and logs: an oracle says words there, nothing else.
+    let message = text.chars().filter(|c| !c.is_control()).take(MAX_ERROR_CHARS).collect();
     BlobError::Refused { url: url.to_string(), sha256: name(sha256), status: status.as_u16(), message }
 }

@@ -381,7 +381,9 @@ mod tests {
     #[tokio::test]
     async fn an_oracle_cannot_steer_the_terminal_by_its_refusal() {
         let url = Url::parse("http://oracle.example").unwrap();
-        for body in ["no\u{1b}[2J\u{9b}31m\nerror: fake", r#"{"error":{"message":"no\u001b[2J\u009b31m\nerror: fake"}}"#] {
+        for body in
+            ["no\u{1b}[2J\u{9b}31m\nerror: fake", r#"{"error":{"message":"no\u001b[2J\u009b31m\nerror: fake"}}"#]
+        {
             let answer = axum::http::Response::builder().status(403).body(body).unwrap();
             let error = refused(&url, Address::ZERO, answer.into()).await;
             let text = error.to_string();

@@ -473,7 +473,7 @@ async fn what_would_cost_more_than_allowed_is_not_sent() {
 
 /// A chain whose base fee rose above what the transaction offers: blocks pass it by.
 async fn dearer(rpc: &Rpc, base_fee_wei: u128) {
-    rpc.provider().anvil_set_next_block_base_fee_per_gas(base_fee_wei.try_into().unwrap()).await.unwrap();
+    rpc.provider().anvil_set_next_block_base_fee_per_gas(base_fee_wei).await.unwrap();
     rpc.provider().anvil_mine(Some(1), None).await.unwrap();
 }
 

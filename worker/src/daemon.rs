@@ -60,6 +60,12 @@ pub async fn run(settings: Layer, shutdown: CancellationToken) -> eyre::Result<(
     let header =
         Header { version: VERSION, chain_id: deployment.chain_id, dispatcher: deployment.dispatcher, worker: me };
     let journal = Arc::new(Journal::open(folder.journal(), &header)?);
+    let still_open = |agreement| journal.agreement(agreement).is_some_and(|known| !known.is_closed());
+    match folder.sweep(still_open) {
+        Ok(0) => {}
+        Ok(swept) => tracing::info!(swept, "deleted the files of agreements that are over"),
+        Err(error) => tracing::warn!(%error, "cannot delete the files of agreements that are over"),
+    }
     let docker_config = DockerConfig {
         host: settings.docker_host.clone(),
         work_dir: folder.images(),

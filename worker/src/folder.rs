@@ -111,6 +111,30 @@ impl Folder {
     pub fn agreement(&self, address: Address) -> AgreementFolder {
         AgreementFolder { root: self.root.join("agreements").join(format!("{address:?}")) }
     }
+
+    /// Deletes the files of every agreement that is not `open`, such as those that a crash kept from being deleted: decrypted
+    /// inputs shall not lie about. Returns how many were deleted.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or something cannot be deleted.
+    pub fn sweep(&self, open: impl Fn(Address) -> bool) -> std::io::Result<usize> {
+        let entries = match std::fs::read_dir(self.root.join("agreements")) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(error),
+        };
+        let mut swept = 0;
+        for entry in entries {
+            let entry = entry?;
+            // What is not named by an address is not ours.
+            let Some(address) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            if !open(address) {
+                self.agreement(address).remove()?;
+                swept += 1;
+            }
+        }
+        Ok(swept)
+    }
 }
 
 /// The files of one agreement.
@@ -238,5 +262,20 @@ mod tests {
         assert!(error.to_string().contains("--data-dir"), "{error}");
         drop(lock);
         folder.lock().unwrap();
+    }
+
+    #[test]
+    fn files_of_agreements_that_are_over_do_not_outlive_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::create(dir.path()).unwrap();
+        let (open, over) = (Address::repeat_byte(1), Address::repeat_byte(2));
+        for agreement in [open, over] {
+            folder.agreement(agreement).create().unwrap();
+        }
+        std::fs::write(folder.agreement(over).inputs().join("secret.txt"), "secret").unwrap();
+        std::fs::create_dir(dir.path().join("agreements/not-ours")).unwrap();
+        assert_eq!(folder.sweep(|agreement| agreement == open).unwrap(), 1);
+        assert!(folder.agreement(open).inputs().is_dir() && !folder.agreement(over).inputs().exists());
+        assert!(dir.path().join("agreements/not-ours").is_dir());
     }
 }

@@ -347,6 +347,9 @@ impl Supervisor {
         let answered = matches!(error, ChainError::Call { answered: true, .. });
         if answered && head.number > self.bought_block + GONE_AFTER_BLOCKS {
             tracing::warn!(agreement = %self.address, %error, "the agreement is gone from the chain; left alone");
+            if let Err(error) = self.ctx.folder.agreement(self.address).remove() {
+                tracing::warn!(agreement = %self.address, %error, "cannot delete its files");
+            }
             return Ok(Next::End);
         }
         Err(error.into())

@@ -45,8 +45,8 @@ Around it:
   man          Print the manual page, or write all pages into a folder
   help         Print this, or the help of a command
 
-Options and settings (a flag wins over its variable, as SUNWORK_RPC, and that over
-the configuration file):
+Options and settings (each also in the environment, --rpc as SUNWORK_RPC, and in
+the configuration file; a flag wins over the environment, that over the file):
 {options}{after-help}
 ";
 
@@ -71,14 +71,7 @@ pub struct Global {
     #[arg(long, global = true, hide_env = true, env = "SUNWORK_RPC", value_delimiter = ',', value_name = "URL")]
     pub rpc: Vec<String>,
     /// Oracle that keeps blobs; repeat for fallbacks
-    #[arg(
-        long,
-        global = true,
-        hide_env_values = true,
-        env = "SUNWORK_ORACLE",
-        value_delimiter = ',',
-        value_name = "URL"
-    )]
+    #[arg(long, global = true, hide_env = true, env = "SUNWORK_ORACLE", value_delimiter = ',', value_name = "URL")]
     pub oracle: Vec<String>,
     /// Deployment file; without it, the only file in ./deployments
     #[arg(long, global = true, hide_env = true, env = "SUNWORK_DEPLOYMENT", value_name = "FILE")]
@@ -101,7 +94,7 @@ pub struct Global {
         short,
         global = true,
         hide_possible_values = true,
-        hide_env_values = true,
+        hide_env = true,
         env = "SUNWORK_OUTPUT",
         value_name = "FORMAT"
     )]

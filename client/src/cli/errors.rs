@@ -97,7 +97,8 @@ mod tests {
     fn strangers_texts_stay_on_one_line_and_do_not_repeat() {
         let report = eyre::eyre!("http://a: connection refused: connection refused:\n\t\x1b[31mtwice");
         assert_eq!(sentence(&report), "http://a: connection refused: [31mtwice");
-        let refused = "http://a/: error sending request for url (http://a/b): client error (Connect): tcp connect error: refused";
+        let refused =
+            "http://a/: error sending request for url (http://a/b): client error (Connect): tcp connect error: refused";
         assert_eq!(sentence(&eyre::eyre!(refused)), "http://a/: refused");
         let page = eyre::eyre!("<html>{}", "x".repeat(100_000));
         assert!(sentence(&page).chars().count() <= MAX_CHARS + 1);

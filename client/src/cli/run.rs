@@ -123,12 +123,12 @@ pub async fn run(session: &Session, args: RunArgs) -> Result<Exit, Failure> {
     if let Some(sentence) = cannot {
         return Err(Failure::say(of_problems(&problems), sentence));
     }
-    let mut sealed = plan.clone();
+    let (mut sealed, confidential) = (plan.clone(), plan.confidential);
     let wallet = client.address().ok_or(NoSigner)?;
     let before = Balances::read(&client, wallet).await?;
     if earlier.is_none() {
         confirm(args.yes, preflight.budget, client.unit())?;
-        let bar = step(if plan.confidential { "encrypting the inputs" } else { "preparing" });
+        let bar = step(if confidential { "encrypting the inputs" } else { "preparing" });
         let encrypted = client.seal(&mut sealed).await;
         bar.finish_and_clear();
         encrypted?;
@@ -138,6 +138,8 @@ pub async fn run(session: &Session, args: RunArgs) -> Result<Exit, Failure> {
         bar.finish_and_clear();
         uploaded?;
     }
+    // With it go the copies in the clear of what was packed or fetched.
+    drop(appraisal);
     // From here on Ctrl-C must not leave a purchase whose address nobody was told.
     let mut interrupt = Interrupt::listen().await;
     let agreement = match earlier {
@@ -175,7 +177,7 @@ pub async fn run(session: &Session, args: RunArgs) -> Result<Exit, Failure> {
     // Also with a key agent: it may be gone, and drawn verifiers should not depend on the worker for their key.
     let _keeper = match handover {
         Handover::Watching(keeper) => Some(keeper),
-        Handover::Done => plan.confidential.then(|| client.keep_keyed(agreement.address)),
+        Handover::Done => confidential.then(|| client.keep_keyed(agreement.address)),
     };
 
     let timeout = args.timeout.map(|secs| Duration::from_secs(secs.into()));

@@ -215,7 +215,10 @@ out: results
         }
         assert!(error("image: a\n").contains("has no version"));
         let other = error("# later\nversion: 2\nwarp: 9\n");
-        assert_eq!(other, "job.yaml:2:10: the job file has version 2, this build reads version 1");
+        assert_eq!(
+            other,
+            "job.yaml:2:10: the job file has version 2, expected 1; give \"version: 1\", or update the sunwork command"
+        );
         assert!(error("version: latest\n").contains("version latest"));
         assert!(error("{}").contains("has no version"));
     }

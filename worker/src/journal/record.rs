@@ -66,7 +66,8 @@ pub enum Record {
         /// The reason with measured value and limit.
         refusal: Refusal,
     },
-    /// We are about to accept; with this salt the results will be sealed.
+    /// We are about to accept; with this salt the results will be sealed. Another salt later on: the leaves that were done must
+    /// be computed again.
     Working {
         /// The agreement.
         agreement: Address,

@@ -119,7 +119,15 @@ impl State {
             }
             Record::Prepared { agreement } => self.at(agreement).prepared = true,
             Record::Refused { agreement, refusal } => self.at(agreement).refusal = Some(refusal),
-            Record::Working { agreement, salt } => self.at(agreement).work_salt = Some(salt),
+            Record::Working { agreement, salt } => {
+                let known = self.at(agreement);
+                if known.work_salt.is_some_and(|before| before != salt) {
+                    // What was encrypted under the old one is of no use any more.
+                    known.leaves.clear();
+                    known.bundle = None;
+                }
+                known.work_salt = Some(salt);
+            }
             Record::Holding { agreement, attempt } => self.at(agreement).holding = Some(attempt),
             Record::Key { agreement, attempt, from, envelope } => {
                 self.at(agreement).key = Some(SealedKey { attempt, from, envelope });

@@ -153,6 +153,57 @@ fn the_state_written_as_records_says_the_same() {
 }
 
 #[test]
+fn a_fresh_salt_starts_the_bag_anew() {
+    let agreement = Address::repeat_byte(2);
+    let mut state = fold(records());
+    let before = state.agreements[&agreement].clone();
+    state.apply(Record::Working { agreement, salt: before.work_salt.unwrap() });
+    assert_eq!(state.agreements[&agreement], before, "the same salt changes nothing");
+    state.apply(Record::Working { agreement, salt: B256::repeat_byte(0x55) });
+    let after = &state.agreements[&agreement];
+    assert_eq!((after.leaves.len(), after.bundle, after.work_salt), (0, None, Some(B256::repeat_byte(0x55))));
+    assert_eq!((&after.key, after.verdict_salt), (&before.key, before.verdict_salt), "the key stays");
+}
+
+/// Journals outlive versions of the worker: what is written today must be read tomorrow.
+#[test]
+fn the_words_of_the_journal_stay() {
+    let agreement = Address::repeat_byte(2);
+    let (hex20, hex32) = ("02".repeat(20), "07".repeat(32));
+    let cases = [
+        (
+            Record::Holding { agreement, attempt: 1 },
+            format!(r#"{{"kind":"holding","agreement":"0x{hex20}","attempt":1}}"#),
+        ),
+        (
+            Record::Key { agreement, attempt: 1, from: KeyFrom::Worker, envelope: vec![1, 2].into() },
+            format!(r#"{{"kind":"key","agreement":"0x{hex20}","attempt":1,"from":"worker","envelope":"0x0102"}}"#),
+        ),
+        (
+            Record::KeySent { agreement, attempt: 1, verifier: agreement },
+            format!(r#"{{"kind":"key_sent","agreement":"0x{hex20}","attempt":1,"verifier":"0x{hex20}"}}"#),
+        ),
+        (
+            Record::LogsSent { agreement, attempt: 1, blob: Some(B256::repeat_byte(7)) },
+            format!(r#"{{"kind":"logs_sent","agreement":"0x{hex20}","attempt":1,"blob":"0x{hex32}"}}"#),
+        ),
+        (
+            Record::Impossible { agreement, reason: DeclineReason::KeyInvalid },
+            format!(r#"{{"kind":"impossible","agreement":"0x{hex20}","reason":"KeyInvalid"}}"#),
+        ),
+        // Of the first version.
+        (
+            Record::Refused { agreement, refusal: Refusal::Confidential },
+            format!(r#"{{"kind":"refused","agreement":"0x{hex20}","refusal":{{"reason":"confidential"}}}}"#),
+        ),
+    ];
+    for (record, text) in cases {
+        assert_eq!(serde_json::to_string(&record).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
+    }
+}
+
+#[test]
 fn every_record_has_listed_crash_points() {
     for record in records() {
         for point in record.crash_points() {

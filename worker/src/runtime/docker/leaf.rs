@@ -46,7 +46,7 @@ pub(super) async fn run(inner: &Arc<Inner>, job: &LeafJob) -> Result<LeafRun, Ru
         }
         tracing::warn!(
             leaf = job.name,
-            ended = ?first.record,
+            ended = ?first.record.outcome,
             "running the leaf once more: it may have been disturbed"
         );
         run_once(inner, job).await.map(|(second, _)| second)

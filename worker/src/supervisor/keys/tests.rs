@@ -61,7 +61,8 @@ fn whatever_is_not_the_key_that_the_terms_commit_to_is_wrong() {
     let elsewhere = [
         flipped,
         sealed(&SecretKey::derive(&[2; 32]), &here(), &KEY),
-        sealed(&me(), &envelope::Context { attempt: 0, ..here() }, &KEY),
+        sealed(&me(), &envelope::Context { agreement: Address::ZERO, ..here() }, &KEY),
+        sealed(&me(), &envelope::Context { chain_id: 2, ..here() }, &KEY),
         // What the client posted for the worker is no message to a verifier.
         sealed(&me(), &envelope::Context { purpose: Purpose::WorkerKey, ..here() }, &KEY),
     ];
