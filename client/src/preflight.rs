@@ -87,7 +87,9 @@ impl Problem {
                 missing(*have, *need),
                 unit.number(*need)
             ),
-            Self::NoGas { account } => format!("the account {account} has no ether for gas; send some to it"),
+            Self::NoGas { account } => format!(
+                "the account {account} has no ether for gas; send some to it (development network: `sunwork wallet faucet`)"
+            ),
             Self::TooFewWorkers { class, have, need } => format!(
                 "class {class} has {have} active workers besides you, this purchase needs {need}; use fewer verifiers \
                  or wait for more workers (`sunwork workers` lists them)"

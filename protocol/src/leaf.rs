@@ -15,6 +15,7 @@ pub const MAX_PATH_DEPTH: usize = 64;
 
 /// How a leaf ended. An app's failure is a result like any other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Outcome {
     /// Exit status 0 and a valid `computed.json`.

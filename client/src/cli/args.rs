@@ -183,6 +183,9 @@ pub struct RunArgs {
     /// Buy nothing: print the job file that means the same, and on standard error what it costs and whether it can be bought
     #[arg(long)]
     pub dry_run: bool,
+    /// Buy although no worker could take it now: one may come within the accept window
+    #[arg(long)]
+    pub anyway: bool,
     /// Do not ask before paying
     #[arg(long, short)]
     pub yes: bool,

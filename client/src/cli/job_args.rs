@@ -14,9 +14,9 @@ use crate::jobfile::{
 pub const PLAN_EXIT_CODES: &str = "\
 Exit codes:
     0  it can be bought now, and there are workers that could take it
-    2  the job, its image, platform or terms are wrong
+    2  the job, its image, platform or terms are wrong, or no oracle has the image
     3  settings, deployment file or keystore are wrong
-    4  the image is named by a digest, and no oracle answers or none has it
+    4  the image is named by a digest, and no oracle answers
     5  the chain cannot be reached, or is another one than the deployment's
     6  money is missing: tokens, allowance or ether for gas
     7  no worker could take it, or too few could verify it

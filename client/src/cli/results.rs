@@ -10,7 +10,7 @@ use sunwork_protocol::status::Ending;
 use super::args::ResultsArgs;
 use super::duration::show_bytes;
 use super::exit::{Exit, Failure};
-use super::follow::step;
+use super::follow::{short_id, step};
 use super::output::{Tone, count};
 use super::session::Session;
 use crate::results::{ProvenFile, Results, Selection};
@@ -112,6 +112,9 @@ pub fn show_results(results: &Results, dir: &Path) -> String {
     for leaf in results.failed() {
         let status = if leaf.exit_status == 0 { String::new() } else { format!(", exit status {}", leaf.exit_status) };
         text.push_str(&format!("leaf {} failed: {}{status}\n", leaf.leaf, leaf.outcome));
+    }
+    if results.failed().next().is_some() {
+        text.push_str(&format!("what it printed:  sunwork logs {}\n", short_id(results.agreement)));
     }
     text
 }

@@ -115,13 +115,27 @@ pub async fn run(session: &Session, args: RunArgs) -> Result<Exit, Failure> {
         output.note(&format!("{}payment: {}", describe(&appraisal, client.unit()), how(payment)));
     }
     let cannot = (!sentences.is_empty()).then(|| format!("this cannot be bought: {}", sentences.join("; ")));
+    // Whoever waits out the accept window for nobody is better told at once.
+    let nobody = !appraisal.eligibility.enough && !args.anyway && earlier.is_none() && problems.is_empty();
     if args.dry_run {
         output.note(cannot.as_deref().unwrap_or("nothing was bought (--dry-run)"));
         output.document("run", &report, || file.to_yaml());
-        return Ok(if problems.is_empty() { Exit::Ok } else { of_problems(&problems) });
+        return Ok(match problems.is_empty() {
+            true if nobody => Exit::NoWorkers,
+            true => Exit::Ok,
+            false => of_problems(&problems),
+        });
     }
     if let Some(sentence) = cannot {
         return Err(Failure::say(of_problems(&problems), sentence));
+    }
+    if nobody {
+        let lines = appraisal.eligibility.lines(&preflight.class, client.unit());
+        let why = lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join("; ");
+        let sentence = format!(
+            "too few workers could take this now, and nothing was bought: {why}; buy all the same with --anyway"
+        );
+        return Err(Failure::say(Exit::NoWorkers, sentence));
     }
     let (mut sealed, confidential) = (plan.clone(), plan.confidential);
     let wallet = client.address().ok_or(NoSigner)?;

@@ -128,7 +128,15 @@ impl State {
                 }
                 known.work_salt = Some(salt);
             }
-            Record::Holding { agreement, attempt } => self.at(agreement).holding = Some(attempt),
+            Record::Holding { agreement, attempt } => {
+                let known = self.at(agreement);
+                if known.holding.is_some_and(|held| held != attempt) {
+                    // A reorganisation moved our acceptance: bodies are encrypted for an attempt, and nobody could open these.
+                    known.leaves.clear();
+                    known.bundle = None;
+                }
+                known.holding = Some(attempt);
+            }
             Record::Key { agreement, attempt, from, envelope } => {
                 self.at(agreement).key = Some(SealedKey { attempt, from, envelope });
             }

@@ -75,6 +75,19 @@ fn fold(records: impl IntoIterator<Item = Record>) -> State {
 }
 
 #[test]
+fn leaves_that_were_encrypted_for_another_attempt_are_forgotten() {
+    let agreement = Address::repeat_byte(1);
+    let mut state = State::default();
+    let leaf = Record::Leaf { agreement, leaf: 0, digest: B256::repeat_byte(2), body: Some(B256::repeat_byte(3)) };
+    for record in [Record::Holding { agreement, attempt: 0 }, leaf, Record::Holding { agreement, attempt: 0 }] {
+        state.apply(record);
+    }
+    assert_eq!(state.agreements[&agreement].leaves.len(), 1);
+    state.apply(Record::Holding { agreement, attempt: 1 });
+    assert!(state.agreements[&agreement].leaves.is_empty());
+}
+
+#[test]
 fn survives_a_cut_at_every_byte() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");

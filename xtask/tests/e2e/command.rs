@@ -139,6 +139,11 @@ async fn two_commands_at_once_on_one_wallet_buy_one_each() -> eyre::Result<()> {
         ];
         sunwork(&net, home.path(), &args)
     };
+    // What nobody could take is not bought: no worker has so much stake free.
+    let dear = ["run", &archive, "--public", "--yes", "--detach", "--reward", "5000", "--fee", "5"];
+    let (code, _, err) = run(sunwork(&net, home.path(), &dear)?).await?;
+    ensure!(code == 7 && err.contains("too little free stake") && err.contains("--anyway"), "exit code {code}: {err}");
+
     let (one, two) = tokio::join!(json(buy("64")?, 0), json(buy("96")?, 0));
     let mut ids = Vec::new();
     for report in [one?, two?] {
