@@ -14,6 +14,8 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use url::Url;
 
+use crate::causes::with_causes;
+
 /// How long a transfer may stand still.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long making a connection may take.
@@ -409,13 +411,7 @@ fn mismatch(url: &Url, found: B256, expected: B256) -> BlobError {
 }
 
 fn broken(url: &Url, sha256: B256, error: reqwest::Error) -> BlobError {
-    // reqwest's own text says only "error sending request"; the cause is in the sources.
-    let mut reason = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        reason = format!("{reason}: {cause}");
-        source = cause.source();
-    }
+    let reason = with_causes(&error);
     BlobError::Unreachable { url: url.to_string(), sha256: name(sha256), reason }
 }
 

@@ -12,6 +12,7 @@
 //!
 //! Invariant: nothing here decides about work or money; it only carries out.
 pub mod blobs;
+mod causes;
 pub mod class;
 pub mod deployment;
 pub mod keystore;

@@ -18,6 +18,7 @@ use serde_json::Value;
 use sunwork_protocol::mail::{self, Message};
 use url::Url;
 
+use crate::causes::with_causes;
 use crate::class::{Classified, ErrorClass};
 
 /// Most messages that [`MailClient::inbox`] returns.
@@ -350,13 +351,7 @@ fn address(url: &Url) -> Url {
 }
 
 fn broken(url: &Url, agreement: Address, error: &reqwest::Error) -> MailError {
-    // reqwest's own text says only "error sending request"; the cause is in the sources.
-    let mut reason = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        reason = format!("{reason}: {cause}");
-        source = cause.source();
-    }
+    let reason = with_causes(error);
     MailError::Unreachable { url: url.to_string(), agreement, reason }
 }
 

@@ -93,6 +93,7 @@ async fn nobody_answers_names_each_node_and_hides_keys() {
     assert!(error.is_temporary());
     let text = error.to_string();
     assert!(text.contains("127.0.0.1:1") && !text.contains("secret"), "{text}");
+    assert!(text.contains("Connection refused"), "why, not only that: {text}");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use tower_service::Service;
 use url::Url;
 
 use super::{RpcOptions, shape};
+use crate::causes::with_causes;
 
 /// How long a node of another chain is left alone before it is asked again.
 const WRONG_CHAIN_PAUSE: Duration = Duration::from_secs(60);
@@ -32,7 +33,7 @@ impl std::fmt::Display for Failure {
             Self::WrongChain { found } => write!(f, "it is a node of chain {found}"),
             Self::Transport(error) => {
                 // Garbage may be long; its beginning tells enough.
-                let text: String = error.to_string().chars().take(200).collect();
+                let text: String = with_causes(error).chars().take(200).collect();
                 f.write_str(&text)
             }
         }

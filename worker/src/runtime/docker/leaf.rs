@@ -371,7 +371,8 @@ async fn read_tree(inner: &Inner, job: &LeafJob, declared: &Declared) -> Result<
         (_, Err(ReadError::Failed(error))) => Err(error),
         (Err(OutputError::Archive(error)), Ok(())) => Err(download.broken(error)),
         (Ok(tree), Ok(())) => {
-            let message = format!("the app completed with {} files, {} bytes", tree.files, tree.bytes);
+            let files = if tree.files == 1 { "1 file".to_owned() } else { format!("{} files", tree.files) };
+            let message = format!("the app completed with {files}, {} bytes", tree.bytes);
             let log = Printed::default();
             Ok(Ok(LeafRun { record: tree.record, message, output: Some(tree.path), log }))
         }
