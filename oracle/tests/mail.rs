@@ -36,6 +36,8 @@ use tokio::{
 
 const CHAIN_ID: u64 = 31337;
 const AGREEMENT: Address = Address::repeat_byte(0xaa);
+/// Bought, and nobody has accepted it.
+const OPEN_AGREEMENT: Address = Address::repeat_byte(0x0e);
 const OTHER_AGREEMENT: Address = Address::repeat_byte(0xab);
 const RECIPIENT: B256 = B256::repeat_byte(0x77);
 
@@ -131,6 +133,7 @@ impl Cast {
             ];
             events.extend(of_it.into_iter().map(|event| (Some(Account(agreement)), event)));
         }
+        events.push((Some(Account(OPEN_AGREEMENT)), bought(OPEN_AGREEMENT)));
         let header = Header { number: 5, hash: B256::repeat_byte(5), parent: B256::ZERO, time: 1000 };
         let placed = |(i, (agreement, event)): (usize, (Option<Account>, Event))| PlacedEvent {
             block: header.number,
@@ -395,6 +398,19 @@ async fn a_helpers_junk_does_not_use_up_its_principals_share() {
     assert_eq!(post(&api, &cast.worker, message(TOPIC_KEY, NOW_MS, b"mine")).await.0, 201);
     // Replacing is always possible.
     assert_eq!(post(&api, &cast.device, message("t0", NOW_MS + 1, &[0; 100])).await.0, 201);
+}
+
+#[tokio::test]
+async fn agreements_that_nobody_entered_do_not_buy_much_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let (api, cast) = start(dir.path(), MailLimits::default()).await;
+    let letter =
+        |topic: &str, bytes: usize| Message { agreement: OPEN_AGREEMENT, ..message(topic, NOW_MS, &vec![7; bytes]) };
+    // A session key for the key agent fits well.
+    assert_eq!(post(&api, &cast.client, letter("agent", 81)).await.0, 201);
+    assert_eq!(code(&post(&api, &cast.client, letter("junk", 4 << 10)).await), (429, "too_much_mail"));
+    // The same letter about work that somebody entered is taken.
+    assert_eq!(post(&api, &cast.client, message("junk", NOW_MS, &[7; 4 << 10])).await.0, 201);
 }
 
 #[tokio::test]

@@ -19,6 +19,9 @@ pub struct MailLimits {
     pub party_bytes: u64,
     /// Bytes of one agreement: enough for the shares of more parties than one can have.
     pub agreement_bytes: u64,
+    /// Bytes of an agreement that no worker has entered yet: a key for the key agent needs a tenth of it. Buying and cancelling
+    /// costs little, and should not buy much room.
+    pub unentered_bytes: u64,
     /// Bytes of all mail.
     pub quota_bytes: u64,
     /// Letters taken in at a time, and as many questions answered.
@@ -38,6 +41,7 @@ impl Default for MailLimits {
             signer_bytes: 128 << 10,
             party_bytes: 256 << 10,
             agreement_bytes: 16 << 20,
+            unentered_bytes: 8 << 10,
             quota_bytes: 1 << 30,
             parallel: 32,
             wait: Duration::from_secs(10),

@@ -205,8 +205,11 @@ impl Mailbox {
             return Err(MailboxError::NotAParty { signer, agreement, parties });
         };
         let retention = u64::try_from(inner.limits.retention.as_millis()).unwrap_or(u64::MAX);
+        let entered = row.worker.is_some() || !row.former_workers.is_empty();
+        let limits = &inner.limits;
         let mail = NewMail {
             message,
+            room_bytes: if entered { limits.agreement_bytes } else { limits.unentered_bytes },
             sender: signer,
             party,
             stored_at_ms: now_ms,

@@ -27,6 +27,8 @@ pub struct NewMail<'a> {
     pub expires_at_ms: u64,
     /// What it counts.
     pub bytes: u64,
+    /// Most that all mail of its agreement may count.
+    pub room_bytes: u64,
 }
 
 /// What became of it.
@@ -266,7 +268,7 @@ async fn over_quota(tx: &mut Tx, mail: &NewMail<'_>, limits: &MailLimits) -> Res
         ("messages of this sender", 1, limits.signer_messages),
         ("bytes of this sender", mail.bytes, limits.signer_bytes),
         ("bytes of this party with its devices or its key agent", mail.bytes, limits.party_bytes),
-        ("bytes of all parties", mail.bytes, limits.agreement_bytes),
+        ("bytes of all parties", mail.bytes, mail.room_bytes),
     ];
     for (column, (what, more, max)) in checks.into_iter().enumerate() {
         let found = number(&row, column).doing(doing)?.saturating_add(more);
