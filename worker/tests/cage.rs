@@ -81,7 +81,7 @@ async fn special_files_odd_names_and_depth() {
     // A socket is nothing, and the file beside it counts.
     let run = bench.run(&["socket"]).await;
     assert_eq!(run.record.outcome, Outcome::Completed, "{}", run.message);
-    assert!(run.message.contains("1 files"), "{}", run.message);
+    assert!(run.message.contains("with 1 file,"), "{}", run.message);
     let run = bench.run(&["hard-link"]).await;
     assert_eq!(std::fs::read(run.output.unwrap().join("b")).unwrap(), b"one");
     let run = bench.run(&["names"]).await;
