@@ -51,6 +51,8 @@ pub mod duration;
 pub mod eligibility;
 pub mod estimate;
 pub mod events;
+#[cfg(test)]
+mod fixture;
 pub mod image;
 pub mod image_push;
 pub mod image_ref;

@@ -2,59 +2,22 @@
 use super::*;
 use crate::agreements::Details;
 use crate::events::{Progress, Seen};
+use crate::fixture::{self, CLIENT};
 use crate::settlement::TxCost;
 use crate::timeline::Rules;
 use alloy::primitives::B256;
 use jiff::tz::TimeZone;
 use sunwork_protocol::status::{Ending, Status};
-use sunwork_protocol::terms::{ComputeSpec, ComputeTerms};
+use sunwork_protocol::terms::ComputeTerms;
 
-const CLIENT: Address = Address::repeat_byte(0xc1);
 const WORKER: Address = Address::repeat_byte(0x77);
 const NOW: u64 = 1_772_374_000;
 
 fn situation(status: Status) -> Situation {
-    let purchase = Purchase {
-        address: Address::repeat_byte(0xab),
-        client: CLIENT,
-        class_id: 0,
-        budget: 2_310_000_000,
-        terms: ComputeTerms {
-            reward_min: 1,
-            reward_max: 2_000_000_000,
-            verifier_fee: 100_000_000,
-            class_id: 0,
-            flags: 1,
-            trust_level: 1,
-            trust: 2,
-            leaf_count: 16,
-            samples: 5,
-            verifiers: 3,
-            accept_secs: 600,
-            work_secs: 600,
-            verify_secs: 600,
-        },
-        spec: ComputeSpec {
-            image_digest: B256::repeat_byte(7),
-            image_name: String::new(),
-            platform: "linux/amd64".into(),
-            args: Vec::new(),
-            inputs: Vec::new(),
-            first_index: 0,
-            milli_cpu: 1000,
-            memory_mib: 64,
-            disk_mib: 16,
-            max_pids: 32,
-            leaf_secs: 60,
-            output_mib: 8,
-            key_commitment: B256::ZERO,
-            key_nonce: B256::ZERO,
-            client_key: B256::ZERO,
-        },
-        block: 5,
-        time: NOW - 300,
-        tx: B256::repeat_byte(1),
-    };
+    let sample = fixture::purchase();
+    let terms = ComputeTerms { reward_min: 1, reward_max: 2_000_000_000, flags: 1, ..sample.terms.clone() };
+    let address = Address::repeat_byte(0xab);
+    let purchase = Purchase { address, budget: 2_310_000_000, terms, time: NOW - 300, ..sample };
     let standing = Standing {
         status,
         ending: Ending::None,
