@@ -4,24 +4,34 @@ pragma solidity ^0.8.37;
 import {LibClone} from "solady/utils/LibClone.sol";
 import {IWorkAgreement} from "./interfaces/IWorkAgreement.sol";
 import {IWorkerDispatcher} from "./interfaces/IWorkerDispatcher.sol";
-import {Status, Ending} from "./types/Status.sol";
+import {Ending, Status} from "./types/Status.sol";
 
 /// @title WorkAgreement
-/// @notice What every kind of purchase shares: the one status, its deadline, and how it ends.
-/// @dev Instances are clones that the dispatcher makes, with their terms in their code. A clone holds no tokens: its escrow
-/// slot lies in the dispatcher, which obeys only agreements that it made.
-abstract contract WorkAgreement is IWorkAgreement {
-    /// @dev The state that every kind has; kinds pack their own fields behind it.
+/// @notice What every kind of work shares: parties, one status that changes in one place, deadlines, redeeming.
+/// @dev A clone; terms are immutable arguments in its code. It never holds tokens, its escrow is in the dispatcher.
+abstract contract WorkAgreement {
+    /// @dev One word, and the only one that an agreement without verifiers writes besides its result.
     struct Base {
         Status status;
-        Ending ending;
         uint8 attempt;
-        uint8 strikes;
+        uint8 slotCount;
+        /// Seals of the present round of voting.
         uint8 sealedCount;
-        uint8 openedCount;
+        /// Of FLAG_*.
+        uint8 flags;
+        /// Where the price stood between minimum (0) and maximum (65,535) at acceptance.
+        uint16 priced;
         address worker;
+        /// Unix seconds; of a final agreement: how it ended, since nothing has to end any more.
         uint40 deadline;
     }
+
+    /// @dev Third parties added to the reward.
+    uint8 internal constant FLAG_EXTRA = 1;
+    /// @dev The worker entered by a device.
+    uint8 internal constant FLAG_WORKER_DEVICE = 2;
+    /// @dev Somebody disputed the result.
+    uint8 internal constant FLAG_DISPUTED = 4;
 
     IWorkerDispatcher public immutable dispatcher;
 
@@ -33,53 +43,31 @@ abstract contract WorkAgreement is IWorkAgreement {
         _s.status = Status.Cancelled;
     }
 
-    /// @inheritdoc IWorkAgreement
-    function redeemPayment(address party) external returns (uint256 amount) {
-        if (!_isFinal() && _deadlinePassed()) _expire();
-        return dispatcher.withdraw(dispatcher.payoutOf(party));
+    modifier onlyDispatcher() {
+        require(msg.sender == address(dispatcher), IWorkAgreement.NotTheDispatcher(msg.sender));
+        _;
     }
 
-    /// @inheritdoc IWorkAgreement
-    function expire() external {
-        Status now_ = status();
-        require(!_isFinal(), WrongStatus(now_, Status.Open));
-        require(_deadlinePassed(), NotYetExpired(block.timestamp, _deadline()));
-        _expire();
-    }
-
-    /// @inheritdoc IWorkAgreement
-    function status() public view virtual returns (Status) {
-        return _s.status;
-    }
-
-    /// @inheritdoc IWorkAgreement
-    function ending() external view returns (Ending) {
-        return _s.ending;
-    }
-
-    /// @inheritdoc IWorkAgreement
-    function client() external view returns (address) {
-        return _client();
-    }
-
-    /// @dev Moves on from the present status, whose deadline has passed.
-    function _expire() internal virtual;
-
-    /// @dev When the present status ends; derived from the terms while nothing is written yet.
-    function _deadline() internal view virtual returns (uint256);
+    /// @dev The status as of this block, where time alone changes it, and when it ends.
+    function _now() internal view virtual returns (Status status, uint256 deadline);
 
     /// @dev The one place that changes the status.
     function _setStatus(Status next, uint256 deadline) internal {
         _s.status = next;
         _s.deadline = uint40(deadline);
-        emit StatusChanged(next, _s.attempt, uint40(deadline));
+        emit IWorkAgreement.StatusChanged(next, _s.attempt, uint40(deadline));
     }
 
     /// @dev The one place that ends an agreement.
     function _end(Status last, Ending how) internal {
-        _s.ending = how;
-        _setStatus(last, 0);
-        emit Ended(how);
+        _s.status = last;
+        _s.deadline = uint40(uint8(how));
+        emit IWorkAgreement.StatusChanged(last, _s.attempt, 0);
+        emit IWorkAgreement.Ended(how);
+    }
+
+    function _ending() internal view returns (Ending) {
+        return _isFinal() ? Ending(uint8(_s.deadline)) : Ending.None;
     }
 
     function _isFinal() internal view returns (bool) {
@@ -87,15 +75,15 @@ abstract contract WorkAgreement is IWorkAgreement {
     }
 
     function _deadlinePassed() internal view returns (bool) {
-        return block.timestamp > _deadline();
+        (, uint256 deadline) = _now();
+        return block.timestamp > deadline;
     }
 
     /// @dev Guards a step: right status, and in time.
     function _requireStatus(Status expected) internal view {
-        Status now_ = status();
-        require(now_ == expected, WrongStatus(now_, expected));
-        uint256 deadline = _deadline();
-        require(block.timestamp <= deadline, TooLate(block.timestamp, deadline));
+        (Status now_, uint256 deadline) = _now();
+        require(now_ == expected, IWorkAgreement.WrongStatus(now_, expected));
+        require(block.timestamp <= deadline, IWorkAgreement.TooLate(block.timestamp, deadline));
     }
 
     /// @dev The client's address is the first field of every kind's terms.

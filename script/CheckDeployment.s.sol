@@ -4,8 +4,12 @@ pragma solidity ^0.8.37;
 import {Script, console} from "forge-std/Script.sol";
 import {WorkerDispatcher, DispatcherParams} from "../contracts/WorkerDispatcher.sol";
 import {ComputeAgreement} from "../contracts/agreements/ComputeAgreement.sol";
-import {BlockBeacon} from "../contracts/beacon/BlockBeacon.sol";
+import {ComputeEndings} from "../contracts/agreements/compute/ComputeEndings.sol";
+import {ComputeExtension} from "../contracts/agreements/compute/ComputeExtension.sol";
+import {IBeacon} from "../contracts/interfaces/IBeacon.sol";
+import {IComputeAgreement} from "../contracts/interfaces/IComputeAgreement.sol";
 import {SunToken} from "../contracts/token/SunToken.sol";
+import {BeaconParametersLib} from "./BeaconParameters.sol";
 import {Deployment, DeploymentFileLib} from "./DeploymentFile.sol";
 
 /// @title CheckDeployment
@@ -42,11 +46,9 @@ contract CheckDeployment is Script {
     /// @dev Only a script links the agreement to the same libraries as the deploy script did (CREATE2); a test on a fork
     /// puts them elsewhere, so the code differs in their addresses there.
     function checkCode(Deployment memory d) public {
-        address beacon = address(new BlockBeacon(d.parameters.marginBlocks));
+        address beacon = address(BeaconParametersLib.make(d.parameters.beacon));
         _same("code of the beacon", beacon, d.beacon, beacon);
-        ComputeAgreement compute =
-            new ComputeAgreement(WorkerDispatcher(d.dispatcher), BlockBeacon(d.beacon), d.parameters.compute);
-        _same("code of the compute agreement", address(compute), d.computeImplementation, address(compute));
+        _checkComputeCode(d);
         if (d.parameters.token == address(0)) {
             address token = address(new SunToken(d.owner));
             _same("code of the token", token, d.token, token);
@@ -60,6 +62,21 @@ contract CheckDeployment is Script {
         address later = _dispatcher(d);
         vm.warp(today);
         _same("code of the dispatcher", dispatcher, d.dispatcher, later);
+    }
+
+    /// @dev Each part names the next one in its code, so it is made again with the next one that is on the chain.
+    function _checkComputeCode(Deployment memory d) private {
+        ComputeAgreement onChain = ComputeAgreement(d.computeImplementation);
+        ComputeExtension extension = ComputeExtension(onChain.extension());
+        ComputeEndings endings = extension.endings();
+        address made = address(
+            new ComputeEndings(WorkerDispatcher(d.dispatcher), IBeacon(d.beacon), d.parameters.compute)
+        );
+        _same("code of the compute endings", made, address(endings), made);
+        made = address(new ComputeExtension(endings));
+        _same("code of the compute extension", made, address(extension), made);
+        made = address(new ComputeAgreement(extension));
+        _same("code of the compute agreement", made, d.computeImplementation, made);
     }
 
     function _checkDispatcher(Deployment memory d) private view {
@@ -79,12 +96,12 @@ contract CheckDeployment is Script {
     }
 
     function _checkCompute(Deployment memory d) private view {
-        ComputeAgreement compute = ComputeAgreement(d.computeImplementation);
+        IComputeAgreement compute = IComputeAgreement(d.computeImplementation);
         _same("compute.dispatcher", address(compute.dispatcher()), d.dispatcher);
         _same("compute.beacon", address(compute.beacon()), d.beacon);
         bytes memory found = abi.encode(compute.params());
         bytes memory expected = abi.encode(d.parameters.compute);
-        string[12] memory names = [
+        string[13] memory names = [
             "keySecs",
             "seedSecs",
             "drawStepSecs",
@@ -96,7 +113,8 @@ contract CheckDeployment is Script {
             "maxStrikes",
             "abortBps",
             "vanishBps",
-            "seedTip"
+            "seedTip",
+            "auditOneIn"
         ];
         for (uint256 i = 0; i < names.length; ++i) {
             _same(string.concat("compute.", names[i]), _word(found, i), _word(expected, i));

@@ -4,9 +4,10 @@ pragma solidity ^0.8.37;
 import {Script, console} from "forge-std/Script.sol";
 import {VmSafe} from "forge-std/Vm.sol";
 import {WorkerDispatcher, DispatcherParams} from "../contracts/WorkerDispatcher.sol";
-import {ComputeAgreement} from "../contracts/agreements/ComputeAgreement.sol";
-import {BlockBeacon} from "../contracts/beacon/BlockBeacon.sol";
+import {IBeacon} from "../contracts/interfaces/IBeacon.sol";
 import {SunToken} from "../contracts/token/SunToken.sol";
+import {BeaconParametersLib} from "./BeaconParameters.sol";
+import {ComputeDeployer} from "./ComputeDeployer.sol";
 import {Deployment, DeploymentFileLib} from "./DeploymentFile.sol";
 import {Parameters, ParametersLib} from "./Parameters.sol";
 
@@ -59,7 +60,7 @@ contract Deploy is Script {
 
         require(p.token == address(0) || p.token.code.length != 0, TokenMissing(p.token, block.chainid));
         d.token = p.token == address(0) ? address(new SunToken(deployer)) : p.token;
-        d.beacon = address(new BlockBeacon(p.marginBlocks));
+        d.beacon = address(BeaconParametersLib.make(p.beacon));
         WorkerDispatcher dispatcher = new WorkerDispatcher(
             DispatcherParams({
                 owner: d.owner,
@@ -70,7 +71,7 @@ contract Deploy is Script {
             })
         );
         d.dispatcher = address(dispatcher);
-        d.computeImplementation = address(new ComputeAgreement(dispatcher, BlockBeacon(d.beacon), p.compute));
+        d.computeImplementation = ComputeDeployer.deploy(dispatcher, IBeacon(d.beacon), p.compute);
 
         if (d.owner == deployer) {
             dispatcher.addKind(d.computeImplementation);

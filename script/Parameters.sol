@@ -3,6 +3,7 @@ pragma solidity ^0.8.37;
 
 import {VmSafe} from "forge-std/Vm.sol";
 import {ComputeParams} from "../contracts/interfaces/IComputeAgreement.sol";
+import {BeaconParameters, BeaconParametersLib} from "./BeaconParameters.sol";
 
 /// @notice What a deployment is made of, as in `script/params/*.json`.
 struct Parameters {
@@ -11,7 +12,7 @@ struct Parameters {
     /// An existing ERC-20, or zero: a SunToken is deployed and its whole supply goes to the deploying account.
     address token;
     string[] classes;
-    uint48 marginBlocks;
+    BeaconParameters beacon;
     uint32 epochSecs;
     uint32 unbondSecs;
     uint96 ticketUnit;
@@ -31,14 +32,13 @@ library ParametersLib {
     /// @param prefix Path of the object that holds the parameters: "" or ".parameters".
     function parse(string memory json, string memory prefix) internal pure returns (Parameters memory p) {
         _expectKeys(json, bytes(prefix).length == 0 ? "." : prefix, 6);
-        _expectKeys(json, string.concat(prefix, ".beacon"), 1);
         _expectKeys(json, string.concat(prefix, ".dispatcher"), 3);
-        _expectKeys(json, string.concat(prefix, ".compute"), 12);
+        _expectKeys(json, string.concat(prefix, ".compute"), 13);
 
         p.owner = VM.parseJsonAddress(json, string.concat(prefix, ".owner"));
         p.token = VM.parseJsonAddress(json, string.concat(prefix, ".token"));
         p.classes = VM.parseJsonStringArray(json, string.concat(prefix, ".classes"));
-        p.marginBlocks = uint48(_uint(json, prefix, ".beacon.marginBlocks", type(uint48).max));
+        p.beacon = BeaconParametersLib.parse(json, string.concat(prefix, ".beacon"));
         p.epochSecs = uint32(_uint(json, prefix, ".dispatcher.epochSecs", type(uint32).max));
         p.unbondSecs = uint32(_uint(json, prefix, ".dispatcher.unbondSecs", type(uint32).max));
         p.ticketUnit = uint96(_uint(json, prefix, ".dispatcher.ticketUnit", type(uint96).max));
@@ -62,6 +62,7 @@ library ParametersLib {
         c.abortBps = uint16(_uint(json, prefix, ".compute.abortBps", type(uint16).max));
         c.vanishBps = uint16(_uint(json, prefix, ".compute.vanishBps", type(uint16).max));
         c.seedTip = uint96(_uint(json, prefix, ".compute.seedTip", type(uint96).max));
+        c.auditOneIn = uint16(_uint(json, prefix, ".compute.auditOneIn", type(uint16).max));
     }
 
     function _uint(string memory json, string memory prefix, string memory key, uint256 max)

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
+import {IBeacon} from "./IBeacon.sol";
 import {IWorkAgreement} from "./IWorkAgreement.sol";
 import {BoundTerms} from "../types/ComputeTerms.sol";
+import {RoundKind} from "../types/ComputeState.sol";
 import {Status, Ending} from "../types/Status.sol";
 
 /// @notice Deployment parameters of compute agreements; immutable in the implementation's code.
@@ -29,8 +31,10 @@ struct ComputeParams {
     uint16 abortBps;
     /// Share of the lock that vanishing before the own seal costs, basis points.
     uint16 vanishBps;
-    /// Paid to whoever proves the beacon round, smallest token unit.
+    /// Paid to whoever proves a beacon round that was not recorded yet, smallest token unit.
     uint96 seedTip;
+    /// One in so many verified results is looked at by one more verifier after the reveals; 0 for none.
+    uint16 auditOneIn;
 }
 
 /// @notice A verifier's slot.
@@ -41,8 +45,10 @@ struct Slot {
     bool opened;
     /// Commitment to its digests, or zero.
     bytes32 seal;
-    /// Bit i: its digest of its i-th sampled leaf differs from the worker's.
+    /// Bit i: its digest of its i-th leaf differs from the worker's.
     uint32 dissent;
+    /// Round of voting that it was drawn in.
+    uint8 voteRound;
 }
 
 /// @notice All that an agreement knows, in one call.
@@ -65,6 +71,14 @@ struct AgreementView {
     bytes32 drawSeed;
     /// Of the worker: its seal with its announcement, later what it revealed.
     bytes32 commitment;
+    /// Round of voting: 0 for the first.
+    uint8 voteRound;
+    RoundKind kind;
+    /// Slots of this round: those in `slots` from `firstSlot` on.
+    uint8 wanted;
+    uint8 firstSlot;
+    /// What this round's verifiers compute, for kind Leaves.
+    uint32[] leaves;
     Slot[] slots;
 }
 
@@ -91,6 +105,27 @@ struct VerifierOpening {
     bytes32[] digests;
 }
 
+/// @notice What the worker revealed, for openings that bring other leaves along: its digest is what the agreement keeps.
+struct RevealedRoot {
+    bytes32 root;
+    /// keccak256 of the revealed leaves as 32-byte words, joined.
+    bytes32 leavesHash;
+    /// keccak256 of their digests, joined.
+    bytes32 digestsHash;
+}
+
+/// @notice A result as anybody brings it to the chain: the single file that is a leaf's declared output.
+struct Result {
+    uint32 leaf;
+    /// Path of the file below the declared path; of a declared file its name.
+    bytes fileName;
+    bytes content;
+    /// For confidential work (`ResultLib.blinded`), else zero and not read.
+    bytes32 blindKey;
+    /// Siblings from the leaf upwards: the multiproof of this one leaf.
+    bytes32[] proof;
+}
+
 /// @title IComputeAgreement
 /// @notice A bag of tasks, verified by proof of contribution (docs/PROTOCOL.md).
 interface IComputeAgreement is IWorkAgreement {
@@ -103,9 +138,19 @@ interface IComputeAgreement is IWorkAgreement {
         bytes32 seal,
         bytes32 ciphertextRoot,
         bytes32 resultBlob,
-        uint48 round
+        uint48 round,
+        bytes location
     );
-    event DrawOpened(uint8 attempt, bytes32 drawSeed, uint32 snapshotEpoch, uint40 classUnits);
+    /// @notice A further round of voting begins: `wanted` verifiers, drawn from `beaconRound`, compute `leaves` (kind Leaves)
+    /// or leaves of their own.
+    event RoundOpened(uint8 voteRound, RoundKind kind, uint8 wanted, uint32[] leaves, uint48 beaconRound);
+    event Disputed(address indexed by, uint32 leaf, uint96 bond);
+    event Contributed(address indexed payer, uint96 amount, uint96 total);
+    event ContributionRefunded(address indexed payer, uint96 amount);
+    event Delivered(uint32 indexed leaf, bool ok);
+    event DrawOpened(
+        uint8 attempt, uint8 voteRound, bytes32 drawSeed, uint32 snapshotEpoch, uint40 classUnits
+    );
     event Claimed(address indexed verifier, uint80 ticket, address displaced);
     event VerifierSealed(address indexed verifier, bytes32 seal);
     event VerifierLeft(address indexed verifier, uint16 reason, uint96 slashed);
@@ -145,10 +190,30 @@ interface IComputeAgreement is IWorkAgreement {
     error LengthMismatch(uint256 found, uint256 expected);
     error LeafMissing(uint256 leaf);
     error ProofInvalid(bytes32 found, bytes32 expected);
+    /// @dev Level 0 has `submitResult`, level 1 `sealResult`.
+    error WrongLevel(uint256 found, uint256 expected);
+    /// @dev Openings of the first round and of later ones have functions of their own.
+    error WrongRound(uint256 found, uint256 expected);
+    error NotPlaced(address worker, address named);
+    error LocationTooLong(uint256 found, uint256 max);
+    error BondMismatch(uint256 found, uint256 expected);
+    error UnknownPurpose(uint256 length);
+    error LeafOutOfRange(uint256 leaf, uint256 leafCount);
+    error AlreadyDisputed(uint256 leaf);
+    error TooManyDisputes(uint256 max);
+    error NothingToRefund(address payer);
+    error SeedNotRecorded(uint48 round);
+    error NotAllOpened(uint256 opened, uint256 drawn);
+    error NotVerified(Ending found);
+    error NoCallback();
 
     /// @notice A worker of the class takes the work at the present price, with its stake locked. Confidential work waits for
     /// the key then, which needs one published by the worker (by its owner account, also where a device accepts).
     function accept() external;
+
+    /// @notice The same for work that the pool `named` places: the pool's signature (EIP-712 `Placement`, docs/PROTOCOL.md)
+    /// over this agreement, the worker and the time until which it holds.
+    function acceptPlaced(uint40 expiry, bytes calldata signature) external;
 
     /// @notice The client withdraws the offer before anybody accepted; everything is refunded.
     function cancel() external;
@@ -170,13 +235,25 @@ interface IComputeAgreement is IWorkAgreement {
     /// @param seal_ `SealLib.workerSeal` of root, salt and ciphertext root.
     /// @param ciphertextRoot Merkle root over the hashes of the encrypted leaves.
     /// @param resultBlob SHA-256 of the result blob.
-    function sealResult(bytes32 seal_, bytes32 ciphertextRoot, bytes32 resultBlob) external;
+    /// @param location Where the blob can be had, for people; at most 128 bytes, empty for the usual place.
+    function sealResult(bytes32 seal_, bytes32 ciphertextRoot, bytes32 resultBlob, bytes calldata location)
+        external;
 
-    /// @notice Proves the beacon round if it is not recorded yet, and opens the claim window. The caller earns the tip.
+    /// @notice Level 0: the worker hands in its result, open at once.
+    function submitResult(bytes32 root, bytes32 salt, bytes32 ciphertextRoot, bytes32 resultBlob) external;
+
+    /// @notice The client accepts the result and waives what is left of its time; the worker is paid.
+    function acceptResult() external;
+
+    /// @notice Opens the claim window, and proves the beacon round if it is not recorded yet: who does that earns the tip.
+    /// A claim opens the window too, once the round is recorded.
     function openDraw(bytes calldata beaconProof) external;
 
     /// @notice Claims a slot with the caller's ticket `index`. Confidential work needs a published key, as `accept` does.
     function claim(uint256 index) external;
+
+    /// @notice Claims a slot and seals at once: for quick work, computed before the claim.
+    function claimAndSeal(uint256 index, bytes32 verdict) external;
 
     /// @notice A drawn verifier steps back after the claim window and before its seal, without fault: it cannot get key,
     /// input or blob.
@@ -198,11 +275,37 @@ interface IComputeAgreement is IWorkAgreement {
     /// @notice The worker's and any number of verifiers' openings in one transaction; settles if they are all.
     function settleAll(WorkerOpening calldata worker, VerifierOpening[] calldata verifiers) external;
 
+    /// @notice A verifier's opening in a later round: with the worker's digests of its leaves, proven against the root.
+    /// @param revealed What the worker revealed.
+    /// @param leaves The verifier's leaves, ascending.
+    /// @param digests The worker's digests of them.
+    /// @param proof Multiproof against the root.
+    function openLate(
+        VerifierOpening calldata opening,
+        RevealedRoot calldata revealed,
+        uint32[] calldata leaves,
+        bytes32[] calldata digests,
+        bytes32[] calldata proof
+    ) external;
+
+    /// @notice Counts the votes once all of the round have opened: settles, or opens a further round. Anyone may call.
+    function decide() external;
+
+    /// @notice Pays a contributor its part of what was refunded, once the agreement has ended. Anyone may call.
+    function refundContribution(address payer) external returns (uint96 amount);
+
+    /// @notice Hands the result of a leaf to the contract that the terms name, after a verified ending: once with success, and
+    /// again as long as it failed. Anyone may call.
+    function deliver(Result calldata result, RevealedRoot calldata revealed) external returns (bool ok);
+
     /// @notice The terms as they stand in this agreement's code.
     function boundTerms() external view returns (BoundTerms memory);
 
     /// @notice Everything at once, for off-chain readers.
     function agreement() external view returns (AgreementView memory);
+
+    /// @notice Where its draws get their seeds.
+    function beacon() external view returns (IBeacon);
 
     /// @notice Deployment parameters.
     function params() external view returns (ComputeParams memory);
@@ -213,7 +316,16 @@ interface IComputeAgreement is IWorkAgreement {
     /// @notice What a verifier locks for a reward.
     function verifierLock(uint96 reward) external view returns (uint96);
 
-    /// @notice The leaves that `verifier` computes in this attempt, ascending; empty before the draw.
+    /// @notice Bond of a dispute, smallest token unit: what `WorkerDispatcher.fund` takes. Level 0: of a rejection.
+    function disputeBond() external view returns (uint96);
+
+    /// @notice The stake of `worker` that this agreement holds locked, and the device that entered for it, if any.
+    function lockOf(address worker) external view returns (uint96 amount, address device);
+
+    /// @notice What `payer` added to the reward and has not got back.
+    function contributionOf(address payer) external view returns (uint96);
+
+    /// @notice The leaves that `verifier` computes in the present round, ascending; empty before the draw.
     function sampledLeaves(address verifier) external view returns (uint32[] memory);
 
     /// @notice Below this a ticket may claim now.

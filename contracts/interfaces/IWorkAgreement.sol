@@ -2,6 +2,7 @@
 pragma solidity ^0.8.37;
 
 import {Status, Ending} from "../types/Status.sol";
+import {IWorkerDispatcher} from "./IWorkerDispatcher.sol";
 
 /// @notice What a kind asks of a purchase.
 struct Quote {
@@ -25,10 +26,18 @@ interface IWorkAgreement {
     error WrongStatus(Status found, Status expected);
     error TooLate(uint256 now_, uint256 deadline);
     error NotYetExpired(uint256 now_, uint256 deadline);
+    error NotTheDispatcher(address caller);
 
     /// @notice Checks the packed terms and says what they need. Reverts with the reason when they cannot be bought.
     /// @dev Called on the implementation, before the clone is made.
     function quote(bytes calldata terms) external view returns (Quote memory);
+
+    /// @notice The dispatcher accepts for `actor`, who takes a signed order: it bought and accepts in one transaction.
+    function acceptFor(address actor) external;
+
+    /// @notice The dispatcher has put `amount` of `from` into this agreement's escrow. For compute: `what` is empty for an
+    /// addition to the reward, or the four bytes of a leaf that is disputed (level 0: rejected).
+    function funded(address from, uint96 amount, bytes calldata what) external;
 
     /// @notice A drawn verifier gives its verdict; for compute: the seal over its digests.
     function provideVerification(bytes32 verdict) external;
@@ -45,6 +54,9 @@ interface IWorkAgreement {
 
     /// @notice How it ended, or None.
     function ending() external view returns (Ending);
+
+    /// @notice Where its money and its parties' stake are.
+    function dispatcher() external view returns (IWorkerDispatcher);
 
     /// @notice Who bought it.
     function client() external view returns (address);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
+import {Order} from "../types/Order.sol";
+
 /// @notice EIP-2612 permit, as the token checks it.
 struct Permit {
     uint256 value;
@@ -18,8 +20,12 @@ struct Party {
     uint96 pay;
     /// Taken from its locked stake into the agreement's escrow, before anybody is paid.
     uint96 slash;
+    /// What this agreement had locked of it; all of it is freed. Zero: an account that is only paid.
+    uint96 locked;
     /// What becomes of its score.
     Verdict verdict;
+    /// It entered by a device.
+    bool byDevice;
 }
 
 /// @notice What a settlement says of a party.
@@ -97,6 +103,7 @@ interface IWorkerDispatcher {
     event StakeReleased(address indexed worker, address indexed agreement, uint96 released, uint96 slashed);
     event Paid(address indexed agreement, address indexed account, uint256 amount);
     event Burned(address indexed agreement, uint256 amount);
+    event Funded(address indexed agreement, address indexed from, uint256 amount);
     event Withdrawn(address indexed account, uint256 amount);
 
     // ------------------------------------------------------------------------------------------------ errors
@@ -126,7 +133,6 @@ interface IWorkerDispatcher {
     error DeviceLimit(address device, uint256 left, uint256 need);
     error DeviceNotActive(address device, uint256 epoch, uint256 since);
     error StakeLockedElsewhere(address worker, uint256 locked);
-    error AlreadyLocked(address worker, address agreement);
     error NothingLocked(address worker, address agreement);
     error SlashAboveLock(uint256 slash, uint256 lock);
     error StillUnbonding(uint256 now_, uint256 until);
@@ -186,6 +192,16 @@ interface IWorkerDispatcher {
         Permit calldata permit
     ) external returns (address agreement);
 
+    /// @notice Buys for the client that signed `order` and accepts in the caller's name: the caller is a worker or its device. Money
+    /// comes from the client's allowance; the price runs from the order's start.
+    function acceptOffer(Order calldata order, bytes calldata spec, bytes calldata signature)
+        external
+        returns (address agreement);
+
+    /// @notice Puts `amount` of the caller's allowance into an agreement's escrow: to add to its reward, or as the bond of a
+    /// dispute (`IWorkAgreement.funded`). Refused by the agreement if it is not the time for that.
+    function fund(address agreement, uint96 amount, bytes calldata what) external;
+
     /// @notice Lets `agent` post session keys for all of the caller's confidential agreements, those under way included, so that
     /// the caller may leave. The agent must be given the keys and can read the work; it can move no money of the caller's, but with
     /// a useless key it makes a worker abort. Zero ends it at once.
@@ -197,11 +213,18 @@ interface IWorkerDispatcher {
     // ------------------------------------------------------------------------------------------------ agreements
     /// @notice Locks `amount` of the stake that `actor` (a worker or its device) acts for. Only an agreement may call,
     /// for the sender of its own transaction.
+    /// @param ticketsAt Epoch to count its tickets at; NO_TICKETS to leave that out.
     /// @return worker The identity that `actor` acts for.
-    function lock(address actor, uint96 amount) external returns (address worker);
+    /// @return byDevice True if `actor` is its device: the release has to say so again.
+    /// @return tickets As `ticketsOf` in the agreement's class.
+    function lock(address actor, uint96 amount, uint32 ticketsAt)
+        external
+        returns (address worker, bool byDevice, uint256 tickets);
 
-    /// @notice Frees what the calling agreement locked of `worker`, after slashing `slash` of it into its escrow.
-    function release(address worker, uint96 slash, Verdict verdict) external;
+    /// @notice Frees what the calling agreement locked of a party, after slashing it into the agreement's escrow. `pay` must be 0.
+    /// @dev The agreement says how much it had locked. It can free and slash no more than it locked in all, and only of workers
+    /// that opted in to its very code (docs/decisions/0010).
+    function release(Party calldata party) external;
 
     /// @notice Pays `amount` from the calling agreement's escrow to `account`.
     function pay(address account, uint96 amount) external;
@@ -209,9 +232,9 @@ interface IWorkerDispatcher {
     /// @notice Burns `amount` of the calling agreement's escrow.
     function burn(uint96 amount) external;
 
-    /// @notice Settles the calling agreement: slashes, releases and pays each party, burns `burned`, and credits all that is
-    /// left in the escrow to `refundTo`.
-    function close(Party[] calldata parties, uint96 burned, address refundTo) external;
+    /// @notice Settles the calling agreement: slashes, releases and pays each party, burns `burned`, keeps `kept` in the escrow
+    /// for contributors, and credits all that is left to `refundTo`.
+    function close(Party[] calldata parties, uint96 burned, uint96 kept, address refundTo) external;
 
     // ------------------------------------------------------------------------------------------------ views
     function token() external view returns (address);
@@ -250,8 +273,17 @@ interface IWorkerDispatcher {
     /// @notice What `withdraw(account)` would send.
     function payableOf(address account) external view returns (uint256);
 
-    /// @notice The stake of `worker` that `agreement` holds locked.
-    function lockOf(address agreement, address worker) external view returns (uint96 amount, address device);
+    /// @notice The device by which `worker` entered `agreement`, or zero.
+    function deviceOf(address agreement, address worker) external view returns (address device);
+
+    /// @notice What `agreement` holds locked of all its parties, smallest token unit.
+    function lockedBy(address agreement) external view returns (uint96);
+
+    /// @notice Epoch that asks `lock` for no tickets.
+    function NO_TICKETS() external view returns (uint32);
+
+    /// @notice Unix time of the deployment, seconds: epoch 0 begins.
+    function genesis() external view returns (uint40);
 
     /// @notice Account that burned tokens are credited to: nobody holds its key, and `withdraw` sends them there.
     function BURN_ACCOUNT() external view returns (address);

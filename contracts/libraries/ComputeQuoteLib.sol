@@ -22,9 +22,13 @@ library ComputeQuoteLib {
     uint256 internal constant MAX_AMOUNT = 1 << 80;
     uint256 internal constant MAX_SECS = type(uint24).max;
 
-    function quote(ComputeTerms memory t, uint96 seedTip) external pure returns (Quote memory q) {
-        _range("trustLevel", t.trustLevel, 1, 1);
-        _range("flags", t.flags, 0, ComputeTermsLib.FLAG_CONFIDENTIAL);
+    /// @param budget What the client pays in.
+    function quote(ComputeTerms memory t, uint256 budget) external pure returns (Quote memory q) {
+        _range("trustLevel", t.trustLevel, 0, 1);
+        _range("flags", t.flags, 0, ComputeTermsLib.ALL_FLAGS);
+        uint8 both = ComputeTermsLib.FLAG_NAMED | ComputeTermsLib.FLAG_POOL;
+        _range("flags: worker or pool", t.flags & both, 0, both - 1);
+        if (t.flags & both != 0) _range("named", uint160(t.named), 1, type(uint160).max);
         _range("rewardMin", t.rewardMin, 1, MAX_AMOUNT);
         _range("rewardMax", t.rewardMax, t.rewardMin, MAX_AMOUNT);
         _range("verifierFee", t.verifierFee, 0, MAX_AMOUNT);
@@ -35,11 +39,12 @@ library ComputeQuoteLib {
         _range("acceptSecs", t.acceptSecs, 1, MAX_SECS);
         _range("workSecs", t.workSecs, 1, MAX_SECS);
         _range("verifySecs", t.verifySecs, 1, MAX_SECS);
+        _range("disputeSecs", t.disputeSecs, t.trustLevel == 0 ? 1 : 0, MAX_SECS);
         uint256 reachable = CredibilityLib.reachableTrust(t.verifiers);
         _range("trust", t.trust, 2, type(uint16).max);
         require(t.trust <= reachable, IComputeAgreement.TrustUnreachable(t.trust, reachable));
 
-        q.budget = uint96(uint256(t.rewardMax) + uint256(t.verifiers) * t.verifierFee + seedTip);
+        q.budget = uint96(budget);
         q.classId = t.classId;
         q.workers = uint16(t.verifiers) + 1;
         q.stake = SettlementLib.workerLock(t.rewardMax, t.verifierFee, t.samples, t.verifiers) + t.verifiers

@@ -4,11 +4,16 @@ pragma solidity ^0.8.37;
 /// @title DrawLib
 /// @notice Tickets and sampled leaves: who is drawn, and what it computes (docs/PROTOCOL.md, Draw).
 library DrawLib {
-    bytes32 internal constant DRAW_DOMAIN = keccak256("sunwork.draw.v1");
+    bytes32 internal constant DRAW_DOMAIN = keccak256("sunwork.draw.v2");
     bytes32 internal constant SAMPLE_DOMAIN = keccak256("sunwork.sample.v1");
 
-    function drawSeed(bytes32 beaconSeed, address agreement, uint8 attempt) internal view returns (bytes32) {
-        return keccak256(abi.encode(DRAW_DOMAIN, beaconSeed, block.chainid, agreement, attempt));
+    /// @param voteRound Round of voting, 0 for the first.
+    function drawSeed(bytes32 beaconSeed, address agreement, uint8 attempt, uint8 voteRound)
+        internal
+        view
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(DRAW_DOMAIN, beaconSeed, block.chainid, agreement, attempt, voteRound));
     }
 
     function ticket(bytes32 seed, address worker, uint256 index) internal pure returns (uint256) {

@@ -49,8 +49,16 @@ library SealLib {
         pure
         returns (bytes32)
     {
-        return keccak256(
-            abi.encode(root, keccak256(abi.encodePacked(leaves)), keccak256(abi.encodePacked(digests)))
-        );
+        return revealedHash(root, keccak256(abi.encodePacked(leaves)), keccak256(abi.encodePacked(digests)));
+    }
+
+    /// @param leavesHash keccak256 of the leaves as 32-byte words, joined.
+    /// @param digestsHash keccak256 of their digests, joined.
+    function revealedHash(bytes32 root, bytes32 leavesHash, bytes32 digestsHash)
+        internal
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(root, leavesHash, digestsHash));
     }
 }

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.37;
 
 import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
-import {IWorkerDispatcher, WorkerInfo, Device, Verdict} from "../interfaces/IWorkerDispatcher.sol";
+import {Device, IWorkerDispatcher, Party, Verdict, WorkerInfo} from "../interfaces/IWorkerDispatcher.sol";
 import {CredibilityLib} from "./CredibilityLib.sol";
 
 /// @title StakeLib
@@ -25,10 +25,12 @@ library StakeLib {
         uint88 locked;
         uint16 score;
         uint32 scoreEpoch;
-        uint32 classesSince;
+        /// From this epoch on stake and classes are what they are now: the common case is answered without the trace.
+        uint32 settledSince;
         // one slot
         uint96 unbonding;
         uint40 unbondingUntil;
+        uint32 classesSince;
         Checkpoints.Trace208 trace;
     }
 
@@ -39,17 +41,13 @@ library StakeLib {
         Checkpoints.Trace208 trace;
     }
 
-    struct Lock {
-        uint96 amount;
-        /// The hot key that entered, or zero for the owner account.
-        address device;
-    }
-
     struct State {
         mapping(address worker => Worker) workers;
         mapping(address device => Device) devices;
         mapping(uint16 classId => Class) classes;
-        mapping(address agreement => mapping(address worker => Lock)) locks;
+        /// The hot key that entered an agreement, for those that entered by one. What is locked is known to the agreement, and
+        /// its sum to its escrow (docs/decisions/0010).
+        mapping(address agreement => mapping(address worker => address)) devicesOf;
     }
 
     function register(
@@ -155,61 +153,75 @@ library StakeLib {
         uint32 epoch
     ) internal returns (address worker, address device) {
         worker = actor;
-        Worker storage w = self.workers[actor];
-        if (w.payout == address(0)) {
-            Device storage d = self.devices[actor];
-            (worker, device) = (d.worker, actor);
-            require(worker != address(0), IWorkerDispatcher.UnknownWorker(actor));
-            require(d.since <= epoch, IWorkerDispatcher.DeviceNotActive(actor, epoch, d.since));
-            uint256 left = d.limit > d.locked ? d.limit - d.locked : 0;
-            require(amount <= left, IWorkerDispatcher.DeviceLimit(actor, left, amount));
-            d.locked += uint88(amount);
-            w = self.workers[worker];
+        if (self.workers[actor].payout == address(0)) {
+            worker = _lockDevice(self, actor, amount, epoch);
+            device = actor;
+            self.devicesOf[agreement][worker] = device;
         }
+        Worker storage w = self.workers[worker];
         require(
-            (w.classes >> classId) & 1 == 1 && w.classesSince <= epoch,
+            (w.classes >> classId) & 1 == 1 && _inClassSince(w, epoch),
             IWorkerDispatcher.NotInClass(worker, classId)
         );
         require((w.kinds >> kindId) & 1 == 1, IWorkerDispatcher.NotOptedIn(worker, kindId));
         uint256 free = w.bonded - w.locked;
         require(amount <= free, IWorkerDispatcher.FreeStakeTooSmall(worker, free, amount));
-        Lock storage l = self.locks[agreement][worker];
-        require(l.amount == 0, IWorkerDispatcher.AlreadyLocked(worker, agreement));
         w.locked += uint88(amount);
-        (l.amount, l.device) = (amount, device);
     }
 
-    /// @notice Ends a lock, takes `slash` of it out of the stake and changes the score.
+    function _lockDevice(State storage self, address device, uint96 amount, uint32 epoch)
+        private
+        returns (address worker)
+    {
+        Device storage d = self.devices[device];
+        worker = d.worker;
+        require(worker != address(0), IWorkerDispatcher.UnknownWorker(device));
+        require(d.since <= epoch, IWorkerDispatcher.DeviceNotActive(device, epoch, d.since));
+        uint256 left = d.limit > d.locked ? d.limit - d.locked : 0;
+        require(amount <= left, IWorkerDispatcher.DeviceLimit(device, left, amount));
+        d.locked += uint88(amount);
+    }
+
+    /// @notice Ends a lock of `amount`, takes `slash` of it out of the stake and changes the score.
+    /// @param kindId Kind of the agreement: one that the worker did not opt in to cannot touch its stake.
+    /// @return payout Where the worker's earnings go.
     function release(
         State storage self,
         address agreement,
-        address worker,
-        uint96 slash,
-        Verdict verdict,
+        Party memory p,
+        uint8 kindId,
         uint32 epoch,
         uint96 ticketUnit
-    ) internal returns (uint96 released) {
-        Lock memory l = self.locks[agreement][worker];
-        require(l.amount != 0, IWorkerDispatcher.NothingLocked(worker, agreement));
-        require(slash <= l.amount, IWorkerDispatcher.SlashAboveLock(slash, l.amount));
-        delete self.locks[agreement][worker];
-        if (l.device != address(0)) {
-            Device storage d = self.devices[l.device];
-            d.locked -= uint88(l.amount);
-            // What a device lost is gone from its limit, or a stolen key could lose it again and again.
-            if (slash != 0) d.limit = d.limit > slash ? d.limit - uint88(slash) : 0;
-        }
+    ) internal returns (address payout) {
+        require(p.slash <= p.locked, IWorkerDispatcher.SlashAboveLock(p.slash, p.locked));
+        Worker storage w = self.workers[p.worker];
+        require((w.kinds >> kindId) & 1 == 1, IWorkerDispatcher.NotOptedIn(p.worker, kindId));
+        require(p.locked <= w.locked, IWorkerDispatcher.NothingLocked(p.worker, agreement));
+        payout = w.payout;
+        if (p.byDevice) _releaseDevice(self, agreement, p);
 
-        Worker storage w = self.workers[worker];
-        w.locked -= uint88(l.amount);
-        if (verdict == Verdict.Kept) {
-            w.score = uint16(CredibilityLib.scoreAfterKept(w.score, w.scoreEpoch < epoch));
+        uint256 locked = w.locked - p.locked;
+        w.locked = uint88(locked);
+        if (p.verdict == Verdict.Kept) {
+            // Once an epoch at most; a whole epoch has gone by since the last change otherwise.
+            if (w.scoreEpoch < epoch) {
+                w.score = uint16(CredibilityLib.scoreAfterKept(_score(w, epoch)));
+                w.scoreEpoch = epoch;
+            }
+        } else if (p.verdict == Verdict.Lost) {
+            w.score = uint16(CredibilityLib.scoreAfterLost(_score(w, epoch)));
             w.scoreEpoch = epoch;
-        } else if (verdict == Verdict.Lost) {
-            w.score = uint16(CredibilityLib.scoreAfterLost(w.score));
         }
-        if (slash != 0) _setBonded(self, w, w.bonded - slash, epoch, ticketUnit);
-        return l.amount - slash;
+        if (p.slash != 0) _setBonded(self, w, w.bonded - p.slash, epoch, ticketUnit);
+    }
+
+    function _releaseDevice(State storage self, address agreement, Party memory p) private {
+        address device = self.devicesOf[agreement][p.worker];
+        delete self.devicesOf[agreement][p.worker];
+        Device storage d = self.devices[device];
+        d.locked -= uint88(p.locked);
+        // What a device lost is gone from its limit, or a stolen key could lose it again and again.
+        if (p.slash != 0) d.limit = d.limit > p.slash ? d.limit - uint88(p.slash) : 0;
     }
 
     // ------------------------------------------------------------------------------------------------ views
@@ -225,7 +237,9 @@ library StakeLib {
         returns (uint256)
     {
         Worker storage w = self.workers[worker];
-        if ((w.classes >> classId) & 1 == 0 || atEpoch < w.classesSince) return 0;
+        if ((w.classes >> classId) & 1 == 0) return 0;
+        if (atEpoch >= w.settledSince) return w.bonded / ticketUnit;
+        if (atEpoch < w.classesSince) return 0;
         uint256 then = w.trace.upperLookupRecent(atEpoch);
         return (then < w.bonded ? then : w.bonded) / ticketUnit;
     }
@@ -242,7 +256,11 @@ library StakeLib {
         if (c.workers < workers) workers = c.workers;
     }
 
-    function info(State storage self, address worker) internal view returns (WorkerInfo memory) {
+    function info(State storage self, address worker, uint32 epoch)
+        internal
+        view
+        returns (WorkerInfo memory)
+    {
         Worker storage w = self.workers[worker];
         return WorkerInfo({
             payout: w.payout,
@@ -250,7 +268,7 @@ library StakeLib {
             kinds: w.kinds,
             bonded: w.bonded,
             locked: w.locked,
-            score: w.score,
+            score: uint16(_score(w, epoch)),
             classesSince: w.classesSince,
             unbonding: w.unbonding,
             unbondingUntil: w.unbondingUntil
@@ -258,6 +276,14 @@ library StakeLib {
     }
 
     // ------------------------------------------------------------------------------------------------ private
+
+    function _inClassSince(Worker storage w, uint32 epoch) private view returns (bool) {
+        return w.settledSince <= epoch || w.classesSince <= epoch;
+    }
+
+    function _score(Worker storage w, uint32 epoch) private view returns (uint256) {
+        return CredibilityLib.decayed(w.score, epoch - w.scoreEpoch);
+    }
 
     function _setProfile(Worker storage w, address payout, uint48 classes, uint48 kinds, uint32 epoch)
         private
@@ -268,7 +294,7 @@ library StakeLib {
             ++count;
         }
         require(count <= MAX_CLASSES, IWorkerDispatcher.TooMany(count, MAX_CLASSES));
-        if (w.classes != classes) w.classesSince = epoch + 1;
+        if (w.classes != classes) (w.classesSince, w.settledSince) = (epoch + 1, epoch + 1);
         (w.payout, w.classes, w.kinds) = (payout, classes, kinds);
     }
 
@@ -277,6 +303,7 @@ library StakeLib {
     {
         uint256 unitsBefore = w.bonded / ticketUnit;
         w.bonded = uint88(bonded);
+        w.settledSince = epoch + 1;
         w.trace.push(epoch + 1, uint208(bonded));
         _moveUnits(self, w.classes, unitsBefore, bonded / ticketUnit, epoch);
     }

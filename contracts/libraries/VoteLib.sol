@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {IWorkerDispatcher} from "../interfaces/IWorkerDispatcher.sol";
-import {ComputeState, StoredSlot} from "../types/ComputeState.sol";
-import {ComputeTerms} from "../types/ComputeTerms.sol";
 import {Ending} from "../types/Status.sol";
 import {CredibilityLib} from "./CredibilityLib.sol";
-import {DrawLib} from "./DrawLib.sol";
 import {Vote} from "./SettlementLib.sol";
 
 /// @notice One verifier's opened vote.
@@ -14,12 +10,36 @@ struct Ballot {
     bool opened;
     /// Integer odds of the voter.
     uint256 odds;
-    /// Its sampled leaves, ascending.
+    /// Its leaves, ascending.
     uint32[] leaves;
     /// Bit i: its digest of leaves[i] is not the worker's.
     uint32 dissent;
     /// Its digests, where dissent is not zero (else empty).
     bytes32[] digests;
+}
+
+/// @notice What the votes say.
+struct Tally {
+    /// Verified, Refuted or Undecided.
+    Ending ending;
+    /// One for each ballot.
+    Vote[] votes;
+    /// Undecided leaves that a further round would have to look at: one for each dissenter that has lost none, ascending.
+    uint32[] open;
+    /// On an undecided leaf more than half of the odds stand for one digest that is not the worker's.
+    bool doubted;
+}
+
+/// @notice Who stands where on one leaf.
+enum LeafOutcome {
+    /// The worker's digest won, or nobody dissents.
+    Stands,
+    /// Another digest won.
+    Falls,
+    /// Neither.
+    Undecided,
+    /// Neither, and another digest has more than half of the odds.
+    Doubted
 }
 
 /// @dev What one verifier says of one leaf.
@@ -30,64 +50,109 @@ struct Choice {
 }
 
 /// @title VoteLib
-/// @notice Who is right on a disputed leaf: the digest with more than half of the odds of all who voted on it.
-/// @dev Deployed apart and linked: only dissent pays for the call, and the agreement stays below the size limit.
-/// Bounded by V verifiers and k leaves each, V k <= 128: the worst case stays below half of a
-/// transaction's gas (test/attack-findings/GasFindings.t.sol), which needs each leaf to be decided only once.
+/// @notice Who is right on a disputed leaf: the digest whose voters' odds, multiplied, are a share above 1 - 1/T of all
+/// digests' odds, and that at least two parties found independently: no single voter, however old, decides over another.
+/// @dev Deployed apart and linked: only dissent pays for the call. Bounded by 36 ballots of at most 32 leaves, 128 of them with dissent in the first round: the worst case stays below half
+/// of a transaction's gas (test/attack-findings/GasFindings.t.sol), which needs each leaf to be decided only once.
 library VoteLib {
-    /// @notice Collects the ballots of an agreement and decides.
-    function count(
-        ComputeState storage c,
-        ComputeTerms memory t,
-        IWorkerDispatcher dispatcher,
-        address worker
-    ) external view returns (Ending ending, Vote[] memory votes) {
-        Ballot[] memory ballots = new Ballot[](c.slotCount);
-        for (uint256 i = 0; i < ballots.length; ++i) {
-            StoredSlot memory slot = c.slots[i];
-            ballots[i] = Ballot({
-                opened: slot.opened,
-                odds: CredibilityLib.odds(dispatcher.workerInfo(slot.verifier).score),
-                leaves: DrawLib.sampledLeaves(c.drawSeed, slot.verifier, t.leafCount, t.samples),
-                dissent: c.dissents[slot.verifier].mask,
-                digests: c.dissents[slot.verifier].digests
-            });
-        }
-        return decide(ballots, CredibilityLib.odds(dispatcher.workerInfo(worker).score));
-    }
+    uint256 internal constant MAX_OPEN = 8;
 
     /// @param workerOdds The worker votes on every leaf, with its own digest.
-    /// @return ending Verified, Refuted or Undecided.
-    /// @return votes One per ballot.
-    function decide(Ballot[] memory ballots, uint256 workerOdds)
-        internal
+    /// @param trust T.
+    function decide(Ballot[] memory ballots, uint256 workerOdds, uint256 trust)
+        external
         pure
-        returns (Ending ending, Vote[] memory votes)
+        returns (Tally memory tally)
     {
         uint256 n = ballots.length;
-        votes = new Vote[](n);
-        ending = Ending.Verified;
-        for (uint256 i = 0; i < n; ++i) {
-            if (!ballots[i].opened) votes[i] = Vote.Silent;
-        }
+        tally.votes = new Vote[](n);
+        tally.ending = Ending.Verified;
+        uint32[] memory undecided = new uint32[](n);
         Choice[] memory choices = new Choice[](n);
+        for (uint256 i = 0; i < n; ++i) {
+            if (!ballots[i].opened) tally.votes[i] = Vote.Silent;
+        }
         for (uint256 i = 0; i < n; ++i) {
             if (!ballots[i].opened || ballots[i].dissent == 0) continue;
             for (uint256 j = 0; j < ballots[i].leaves.length; ++j) {
                 if ((ballots[i].dissent >> j) & 1 == 0) continue;
+                // By its first dissenter, so that a leaf is decided once.
                 if (_collect(ballots, choices, ballots[i].leaves[j]) != i) continue;
-                Ending leafEnding = _decideLeaf(ballots, choices, votes, workerOdds);
-                if (leafEnding == Ending.Refuted) {
-                    ending = Ending.Refuted;
-                } else if (leafEnding == Ending.Undecided && ending == Ending.Verified) {
-                    ending = Ending.Undecided;
+                (LeafOutcome outcome, bytes32 winner) = _decideLeaf(ballots, choices, workerOdds, trust);
+                if (outcome == LeafOutcome.Doubted) tally.doubted = true;
+                if (outcome == LeafOutcome.Stands || outcome == LeafOutcome.Falls) {
+                    _markLosers(choices, tally.votes, winner);
+                    if (outcome == LeafOutcome.Falls) tally.ending = Ending.Refuted;
+                } else {
+                    undecided[i] |= uint32(1) << uint32(j);
                 }
             }
         }
+        // One leaf that falls is enough.
+        if (tally.ending == Ending.Verified) _findOpen(ballots, choices, undecided, tally);
+    }
+
+    /// @notice What the ballots say of one leaf; Undecided if no verifier voted on it.
+    function outcomeOf(Ballot[] memory ballots, uint256 workerOdds, uint256 trust, uint32 leaf)
+        external
+        pure
+        returns (LeafOutcome outcome)
+    {
+        Choice[] memory choices = new Choice[](ballots.length);
+        uint256 first = _collect(ballots, choices, leaf);
+        if (first != type(uint256).max) {
+            (outcome,) = _decideLeaf(ballots, choices, workerOdds, trust);
+            return outcome;
+        }
+        for (uint256 i = 0; i < choices.length; ++i) {
+            if (choices[i].voted) return LeafOutcome.Stands;
+        }
+        return LeafOutcome.Undecided;
+    }
+
+    /// @dev A dissenter that lost a leaf is not heard on others; of each of the rest one leaf is enough to tell who lies.
+    function _findOpen(
+        Ballot[] memory ballots,
+        Choice[] memory choices,
+        uint32[] memory undecided,
+        Tally memory tally
+    ) private pure {
+        uint32[] memory found = new uint32[](MAX_OPEN);
+        uint256 count = 0;
+        for (uint256 i = 0; i < ballots.length && count < MAX_OPEN; ++i) {
+            for (uint256 j = 0; undecided[i] >> j != 0; ++j) {
+                if ((undecided[i] >> j) & 1 == 0) continue;
+                uint32 leaf = ballots[i].leaves[j];
+                _collect(ballots, choices, leaf);
+                if (!_hasLiveDissenter(choices, tally.votes)) continue;
+                uint256 spot = count++;
+                for (; spot != 0 && found[spot - 1] > leaf; --spot) {
+                    found[spot] = found[spot - 1];
+                }
+                found[spot] = leaf;
+                break;
+            }
+        }
+        if (count == 0) {
+            tally.doubted = false;
+            return;
+        }
+        tally.ending = Ending.Undecided;
+        tally.open = new uint32[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            tally.open[i] = found[i];
+        }
+    }
+
+    function _hasLiveDissenter(Choice[] memory choices, Vote[] memory votes) private pure returns (bool) {
+        for (uint256 i = 0; i < choices.length; ++i) {
+            if (choices[i].digest != 0 && votes[i] != Vote.Lost) return true;
+        }
+        return false;
     }
 
     /// @dev Looks every voter's choice on `leaf` up once: the counting below only compares.
-    /// @return first The first ballot that dissents on it, so that a leaf is decided once and not once per dissenter.
+    /// @return first The first ballot that dissents on it, or the largest number.
     function _collect(Ballot[] memory ballots, Choice[] memory choices, uint32 leaf)
         private
         pure
@@ -100,38 +165,48 @@ library VoteLib {
         }
     }
 
-    /// @dev Digest zero stands for the worker's own. Marks the losers in `votes`.
-    function _decideLeaf(
-        Ballot[] memory ballots,
-        Choice[] memory choices,
-        Vote[] memory votes,
-        uint256 workerOdds
-    ) private pure returns (Ending) {
-        uint256 total = workerOdds;
-        for (uint256 i = 0; i < ballots.length; ++i) {
-            if (choices[i].voted) total += ballots[i].odds;
-        }
-        if (2 * (_oddsFor(ballots, choices, 0) + workerOdds) > total) {
-            _markLosers(choices, votes, 0);
-            return Ending.Verified;
-        }
-        for (uint256 i = 0; i < ballots.length; ++i) {
+    /// @dev Digest zero stands for the worker's own.
+    function _decideLeaf(Ballot[] memory ballots, Choice[] memory choices, uint256 workerOdds, uint256 trust)
+        private
+        pure
+        returns (LeafOutcome, bytes32 winner)
+    {
+        (uint256 mine, uint256 supporters) = _oddsFor(ballots, choices, 0);
+        mine *= workerOdds;
+        uint256 all = mine;
+        uint256 best = 0;
+        uint256 bestVoters = 0;
+        for (uint256 i = 0; i < choices.length; ++i) {
             bytes32 digest = choices[i].digest;
-            if (digest != 0 && 2 * _oddsFor(ballots, choices, digest) > total) {
-                _markLosers(choices, votes, digest);
-                return Ending.Refuted;
-            }
+            if (digest == 0 || _seenBefore(choices, i)) continue;
+            (uint256 odds, uint256 voters) = _oddsFor(ballots, choices, digest);
+            all += odds;
+            if (odds > best) (best, bestVoters, winner) = (odds, voters, digest);
         }
-        return Ending.Undecided;
+        if (supporters != 0 && CredibilityLib.wins(mine, all, trust)) return (LeafOutcome.Stands, 0);
+        if (bestVoters < 2) return (LeafOutcome.Undecided, 0);
+        if (CredibilityLib.wins(best, all, trust)) return (LeafOutcome.Falls, winner);
+        return (2 * best > all ? LeafOutcome.Doubted : LeafOutcome.Undecided, 0);
     }
 
+    function _seenBefore(Choice[] memory choices, uint256 i) private pure returns (bool) {
+        for (uint256 j = 0; j < i; ++j) {
+            if (choices[j].digest == choices[i].digest) return true;
+        }
+        return false;
+    }
+
+    /// @return odds Product of the odds of who voted for `wanted`; 1 for nobody.
     function _oddsFor(Ballot[] memory ballots, Choice[] memory choices, bytes32 wanted)
         private
         pure
-        returns (uint256 odds)
+        returns (uint256 odds, uint256 voters)
     {
+        odds = 1;
         for (uint256 i = 0; i < ballots.length; ++i) {
-            if (choices[i].voted && choices[i].digest == wanted) odds += ballots[i].odds;
+            if (!choices[i].voted || choices[i].digest != wanted) continue;
+            odds *= ballots[i].odds;
+            ++voters;
         }
     }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-/// @notice What the client offers: 57 bytes in the agreement's own code, so that reading them costs no storage.
+/// @notice What the client offers: 60 bytes and two optional tails in the agreement's own code, so that reading them costs no
+/// storage.
 struct ComputeTerms {
     /// Reward of the worker at the start of the accept window, smallest token unit.
     uint96 rewardMin;
@@ -11,11 +12,12 @@ struct ComputeTerms {
     uint96 verifierFee;
     /// The pool that worker and verifiers come from: platform and runtime.
     uint16 classId;
-    /// Bit 0: the work is confidential and starts with a sealed session key.
+    /// Bit 0: the work is confidential and starts with a sealed session key. Bit 1: only `named` may work. Bit 2: only whom
+    /// the pool `named` places may work. Bit 3: `callback` is set.
     uint8 flags;
-    /// 1: proof of contribution. Others are refused until they exist.
+    /// 0: the client accepts the result or stays silent, and can have it verified at its own bond. 1: proof of contribution.
     uint8 trustLevel;
-    /// T: the result is accepted with credibility above 1 - 1/T; at least 2.
+    /// T: a digest wins a dissent with a share of the odds above 1 - 1/T; at least 2.
     uint16 trust;
     /// n: leaves (tasks) of the bag.
     uint32 leafCount;
@@ -29,6 +31,15 @@ struct ComputeTerms {
     uint24 workSecs;
     /// From the end of the draw to the verifiers' seals, seconds.
     uint24 verifySecs;
+    /// From the last opening to payment, in which anybody may dispute a leaf with a bond, seconds; may be zero. Level 0: how
+    /// long the client may be silent.
+    uint24 disputeSecs;
+    /// The worker or the pool (flags); else zero.
+    address named;
+    /// Contract that results can be delivered to, or zero.
+    address callback;
+    /// Gas that a delivery grants it.
+    uint32 callbackGas;
 }
 
 /// @notice The terms and what the dispatcher adds when it makes the agreement.
@@ -85,60 +96,88 @@ struct ComputeSpec {
 /// @notice The one place that knows the packed layout: big-endian, in the order of the struct, no padding.
 library ComputeTermsLib {
     uint8 internal constant FLAG_CONFIDENTIAL = 1;
-    uint256 internal constant PACKED_BYTES = 57;
+    uint8 internal constant FLAG_NAMED = 2;
+    uint8 internal constant FLAG_POOL = 4;
+    uint8 internal constant FLAG_CALLBACK = 8;
+    uint8 internal constant ALL_FLAGS = 15;
+    uint256 internal constant PACKED_BYTES = 60;
+    uint256 internal constant NAMED_BYTES = 20;
+    uint256 internal constant CALLBACK_BYTES = 24;
     /// @dev client 20, boughtAt 5, specHash 32.
-    uint256 internal constant BOUND_BYTES = 57 + PACKED_BYTES;
+    uint256 internal constant HEAD_BYTES = 57;
 
-    /// @notice Packed terms have another length than 57 bytes.
+    /// @notice Packed terms have another length than their flags ask for.
     error TermsLength(uint256 found, uint256 expected);
 
-    function pack(ComputeTerms memory t) internal pure returns (bytes memory) {
-        return bytes.concat(
+    function pack(ComputeTerms memory t) internal pure returns (bytes memory packed) {
+        packed = bytes.concat(
             abi.encodePacked(
                 t.rewardMin, t.rewardMax, t.verifierFee, t.classId, t.flags, t.trustLevel, t.trust
             ),
-            abi.encodePacked(t.leafCount, t.samples, t.verifiers, t.acceptSecs, t.workSecs, t.verifySecs)
+            abi.encodePacked(
+                t.leafCount, t.samples, t.verifiers, t.acceptSecs, t.workSecs, t.verifySecs, t.disputeSecs
+            )
         );
+        if (t.flags & (FLAG_NAMED | FLAG_POOL) != 0) packed = bytes.concat(packed, bytes20(t.named));
+        if (t.flags & FLAG_CALLBACK != 0) {
+            packed = bytes.concat(packed, bytes20(t.callback), bytes4(t.callbackGas));
+        }
     }
 
     function unpack(bytes memory packed) internal pure returns (ComputeTerms memory t) {
-        require(packed.length == PACKED_BYTES, TermsLength(packed.length, PACKED_BYTES));
-        _read(packed, 0, t);
+        require(packed.length >= PACKED_BYTES, TermsLength(packed.length, PACKED_BYTES));
+        uint256 used = _read(packed, 0, t);
+        require(packed.length == used, TermsLength(packed.length, used));
     }
 
-    /// @notice Reads what the dispatcher put into the agreement's code.
+    /// @notice Reads what the dispatcher put into the agreement's code, which was checked when it was bought.
     function unpackBound(bytes memory bound) internal pure returns (BoundTerms memory b) {
-        require(bound.length == BOUND_BYTES, TermsLength(bound.length, BOUND_BYTES));
         b.client = address(uint160(_uint(bound, 0, 20)));
         b.boughtAt = uint40(_uint(bound, 20, 5));
         b.specHash = bytes32(_uint(bound, 25, 32));
-        _read(bound, 57, b.terms);
+        _read(bound, HEAD_BYTES, b.terms);
     }
 
     function isConfidential(ComputeTerms memory t) internal pure returns (bool) {
         return t.flags & FLAG_CONFIDENTIAL != 0;
     }
 
-    function _read(bytes memory data, uint256 offset, ComputeTerms memory t) private pure {
+    /// @return end Where the terms that begin at `offset` end, as their flags say.
+    function _read(bytes memory data, uint256 offset, ComputeTerms memory t)
+        private
+        pure
+        returns (uint256 end)
+    {
         t.rewardMin = uint96(_uint(data, offset, 12));
         t.rewardMax = uint96(_uint(data, offset + 12, 12));
         t.verifierFee = uint96(_uint(data, offset + 24, 12));
-        // The 21 bytes after the amounts fit one word: split it by shifts instead of eleven memory reads.
-        uint256 rest = _uint(data, offset + 36, 21);
-        t.verifySecs = uint24(rest);
-        t.workSecs = uint24(rest >> 24);
-        t.acceptSecs = uint24(rest >> 48);
-        t.verifiers = uint8(rest >> 72);
-        t.samples = uint8(rest >> 80);
-        t.leafCount = uint32(rest >> 88);
-        t.trust = uint16(rest >> 120);
-        t.trustLevel = uint8(rest >> 136);
-        t.flags = uint8(rest >> 144);
-        t.classId = uint16(rest >> 152);
+        // The 24 bytes after the amounts fit one word: split it by shifts instead of twelve memory reads.
+        uint256 rest = _uint(data, offset + 36, 24);
+        t.disputeSecs = uint24(rest);
+        t.verifySecs = uint24(rest >> 24);
+        t.workSecs = uint24(rest >> 48);
+        t.acceptSecs = uint24(rest >> 72);
+        t.verifiers = uint8(rest >> 96);
+        t.samples = uint8(rest >> 104);
+        t.leafCount = uint32(rest >> 112);
+        t.trust = uint16(rest >> 144);
+        t.trustLevel = uint8(rest >> 160);
+        t.flags = uint8(rest >> 168);
+        t.classId = uint16(rest >> 176);
+        end = offset + PACKED_BYTES;
+        if (t.flags & (FLAG_NAMED | FLAG_POOL) != 0) {
+            t.named = address(uint160(_uint(data, end, 20)));
+            end += NAMED_BYTES;
+        }
+        if (t.flags & FLAG_CALLBACK != 0) {
+            t.callback = address(uint160(_uint(data, end, 20)));
+            t.callbackGas = uint32(_uint(data, end + 20, 4));
+            end += CALLBACK_BYTES;
+        }
     }
 
     /// @dev The `size` bytes at `offset` as a big-endian integer. Reads at most 31 bytes past the data, which memory has
-    /// (it is zero or other data, and is shifted out).
+    /// (it is zero or other data, and is shifted out; a length that does not fit is refused afterwards).
     function _uint(bytes memory data, uint256 offset, uint256 size) private pure returns (uint256 value) {
         assembly ("memory-safe") {
             value := shr(sub(256, mul(size, 8)), mload(add(add(data, 32), offset)))

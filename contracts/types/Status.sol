@@ -4,16 +4,20 @@ pragma solidity ^0.8.37;
 /// @notice Where an agreement stands. `WorkAgreement._setStatus` is the one place that changes it.
 ///
 ///   Open ──accept──▶ Keying ──postKey──▶ Working ──seal──▶ Sealed ──openDraw──▶ Drawing ◀─────────┐
-///    │                                      │                                     │ (by time)     │ decline,
-///    │ ◀──────────abort, vanish─────────────┘                                     ▼               │ vanish
-///    │                                                                        Verifying ──────────┘
-///    │                                                                            │ last seal
-///    ▼                                                                            ▼
-/// Cancelled ◀── every dead end before the worker's reveal (rule R0) ───────── Revealing
-///                                                                                 │ reveal
-/// Settled ◀── last opening, or its deadline ────────────────────────────────── Opening
+///    │                                      │               ▲ or claim            │ (by time)     │ decline,
+///    │ ◀──────────abort, vanish─────────────┤               │                     ▼               │ vanish
+///    │                                      │               │                 Verifying ──────────┘
+///    │                             submit,  │               │ further round       │ last seal
+///    ▼                             level 0  │               │ (dissent, audit,    ▼
+/// Cancelled ◀── every dead end before the   │               │  dispute)        Revealing (first round only)
+///               worker's reveal (rule R0)   │               │                     │ reveal
+///                                           ▼               │                     ▼
+/// Settled ◀── nobody disputes ───────── Disputable ─────────┴──────────────── Opening
+///    ▲                                      ▲                                     │
+///    └──────────────────────────────────────┴── last opening, or its deadline ────┘
 ///
-/// Public work skips Keying. Only Drawing changes by time alone: its window closes, and the next call sees Verifying.
+/// Public work skips Keying; a window for disputes of zero seconds skips Disputable. Only Drawing changes by time alone: its
+/// window closes, and the next call sees Verifying.
 /// Every state but Settled and Cancelled has a deadline after which anybody's `expire` moves it on.
 /// A new agreement is Open by having written nothing at all: buying costs no storage in the clone.
 enum Status {
@@ -26,7 +30,9 @@ enum Status {
     Revealing,
     Opening,
     Settled,
-    Cancelled
+    Cancelled,
+    /// The result is open; it can be disputed with a bond (level 0: rejected by the client).
+    Disputable
 }
 
 /// @notice How an agreement ended, and why.
@@ -34,9 +40,10 @@ enum Ending {
     None,
     /// Settled: the worker's result stands and is paid.
     Verified,
-    /// Settled: the verifiers' dissent won; the worker is slashed and the client refunded.
+    /// Settled: another digest won on some leaf; the worker is slashed and the client refunded.
     Refuted,
-    /// Settled: nobody won the dissent; nobody is slashed, the worker gets half.
+    /// Settled: no digest won on some disputed leaf; nobody is slashed for it, the worker gets half, or nothing where most
+    /// of the odds stand against it.
     Undecided,
     /// Cancelled: no worker accepted in time.
     NoWorker,

@@ -1,8 +1,9 @@
 //! Where the contracts of one network are: `deployments/<chainid>.json`, written by the deploy script.
 use std::path::{Path, PathBuf};
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, Bytes};
 use serde::{Deserialize, Serialize};
+use sunwork_protocol::drand::{Schedule, ScheduleError};
 
 /// Largest deployment file that is read, bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -29,6 +30,39 @@ pub struct Deployment {
     /// Who may add kinds and classes.
     #[serde(default)]
     pub owner: Address,
+    /// What it was deployed with, as far as programs need it.
+    #[serde(default)]
+    pub parameters: DeploymentParameters,
+}
+
+/// The part of a deployment's parameters that programs need.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeploymentParameters {
+    /// Which beacon it has.
+    #[serde(default)]
+    pub beacon: BeaconKind,
+}
+
+/// Which beacon a deployment has, and what its rounds are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum BeaconKind {
+    /// Rounds are block numbers, proven by block headers. Also what a file says that names no beacon.
+    #[default]
+    Block,
+    /// Rounds are those of a drand chain.
+    Drand(DrandChain),
+}
+
+/// A drand chain as a deployment uses it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DrandChain {
+    /// Its key: 192 bytes, uncompressed.
+    pub public_key: Bytes,
+    /// When its rounds come and which are drawn from.
+    #[serde(flatten)]
+    pub schedule: Schedule,
 }
 
 /// Why a deployment file cannot be used.
@@ -59,6 +93,14 @@ pub enum DeploymentError {
         path: PathBuf,
         /// What is wrong.
         source: serde_json::Error,
+    },
+    /// The drand beacon's schedule is impossible.
+    #[error("the deployment file {} cannot be used: {source}", path.display())]
+    Schedule {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: ScheduleError,
     },
     /// An address that must be set is zero.
     #[error("the deployment file {} names no {field}: found the zero address, expected a contract", path.display())]
@@ -96,6 +138,10 @@ impl Deployment {
                 return Err(DeploymentError::ZeroAddress { path: path.to_owned(), field });
             }
         }
+        if let BeaconKind::Drand(chain) = &deployment.parameters.beacon {
+            let checked = chain.schedule.checked();
+            checked.map_err(|source| DeploymentError::Schedule { path: path.to_owned(), source })?;
+        }
         Ok(deployment)
     }
 
@@ -131,6 +177,28 @@ mod tests {
         assert_eq!(deployment.chain_id, 31337);
         assert_eq!(deployment.class_id("linux/arm64+docker"), Some(1));
         assert_eq!(deployment.class_name(7), "class 7");
+    }
+
+    #[test]
+    fn the_beacon_is_the_one_of_the_parameters() {
+        let load = |beacon: &str| {
+            let parameters = format!(r#""parameters":{{"owner":"0x00","beacon":{beacon}}}"#);
+            Deployment::load(file(&GOOD.replace("\"params\":{}", &parameters)).path())
+        };
+        assert_eq!(load(r#"{"kind":"block","marginBlocks":4}"#).unwrap().parameters.beacon, BeaconKind::Block);
+        assert_eq!(Deployment::load(file(GOOD).path()).unwrap().parameters.beacon, BeaconKind::Block);
+        let drand = |period: u32| {
+            let rest = r#""genesis":1692803367,"marginSecs":60,"strideRounds":20"#;
+            format!(r#"{{"kind":"drand","publicKey":"0x03cf","periodSecs":{period},{rest}}}"#)
+        };
+        let BeaconKind::Drand(chain) = load(&drand(3)).unwrap().parameters.beacon else { panic!("no drand") };
+        assert_eq!(chain.public_key, Bytes::from([3, 0xcf]));
+        let expected = Schedule { genesis: 1_692_803_367, period_secs: 3, margin_secs: 60, stride_rounds: 20 };
+        assert_eq!(chain.schedule, expected);
+        assert!(load(&drand(0)).unwrap_err().to_string().contains("a period of 0 s"));
+        for bad in [r#"{"kind":"moon"}"#, r#"{"kind":"drand"}"#, r#"{"marginBlocks":1}"#] {
+            assert!(matches!(load(bad).unwrap_err(), DeploymentError::Invalid { .. }), "{bad}");
+        }
     }
 
     #[test]

@@ -9,12 +9,15 @@
 //! - [`keystore`]: Web3 secret storage
 //! - [`deployment`]: where the contracts are
 //! - [`class`]: what to do about an error
+//! - `drand`: rounds of a drand chain from HTTP sources (feature `drand`)
 //!
 //! Invariant: nothing here decides about work or money; it only carries out.
 pub mod blobs;
 mod causes;
 pub mod class;
 pub mod deployment;
+#[cfg(feature = "drand")]
+pub mod drand;
 pub mod keystore;
 pub mod mail;
 pub mod revert;

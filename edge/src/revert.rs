@@ -22,8 +22,8 @@ const ABIS: [&str; 4] = [
 const SENTENCES: &[(&str, &str)] = &[
     // beacon
     ("BadHeader", "the block header given as proof has another shape than the beacon reads"),
-    ("RoundNotReached", "beacon round {round} is not reached: the chain is at block {now_}"),
-    ("RoundTooOld", "beacon round {round} is too old to be proven: the chain is at block {now_}"),
+    ("RoundNotReached", "beacon round {round} is not reached: the present one is {now_}"),
+    ("RoundTooOld", "beacon round {round} is too old to be proven: the present one is {now_}"),
     ("WrongProof", "the proof given is not of beacon round {round}: found {found}, expected {expected}"),
     // agreement
     ("AlreadyClaimed", "{verifier} has claimed a slot in this draw already"),

@@ -23,6 +23,7 @@ use tower_http::cors::{Any, CorsLayer};
 pub use listener::{ConnectionLimits, LimitedListener};
 
 use crate::{
+    beacon_relay::RelayCounters,
     blobs::http::{self as blob_http, BlobService},
     follow::Progress,
     keeper::KeeperCounters,
@@ -52,6 +53,8 @@ pub struct Api {
     pub mail: MailService,
     /// The key agent.
     pub agent: Arc<AgentReport>,
+    /// What the beacon relay did.
+    pub relay: Arc<RelayCounters>,
 }
 
 #[derive(Serialize)]

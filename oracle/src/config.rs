@@ -65,6 +65,10 @@ pub struct Settings {
     /// How long mail is kept, days from 1 to 30 [default: 7]
     #[arg(long, env = "SUNWORK_ORACLE_MAIL_DAYS", value_name = "DAYS")]
     pub mail_days: Option<u64>,
+    /// HTTP sources of the deployment's drand chain, asked in turn, such as https://api.drand.sh/CHAINHASH; the keeper then
+    /// records rounds that agreements wait for, and pays the gas
+    #[arg(long, env = "SUNWORK_ORACLE_DRAND", value_name = "URL", value_delimiter = ',')]
+    pub drand: Option<Vec<Url>>,
     /// The key agent; in the file a table `[key-agent]`
     #[command(flatten)]
     #[serde(alias = "key_agent")]
@@ -149,6 +153,8 @@ pub struct Config {
     pub keeper_grace_secs: u64,
     /// Mail.
     pub mail: MailLimits,
+    /// HTTP sources of drand rounds; without any, none are recorded.
+    pub drand: Vec<Url>,
     /// The key agent, if there is to be one.
     pub key_agent: Option<AgentConfig>,
 }
@@ -246,6 +252,7 @@ impl Settings {
             keeper_grace_secs: self.keeper_grace_secs.or(below.keeper_grace_secs),
             mail_quota_mib: self.mail_quota_mib.or(below.mail_quota_mib),
             mail_days: self.mail_days.or(below.mail_days),
+            drand: self.drand.or(below.drand),
             key_agent: AgentSettings {
                 clients: self.key_agent.clients.or(below.key_agent.clients),
                 keystore: self.key_agent.keystore.or(below.key_agent.keystore),
@@ -283,6 +290,18 @@ impl Settings {
             return Err(ConfigError::Value { key: "mail-days", found: mail_days.to_string(), expected });
         }
         let poll_ms = positive("poll-ms", self.poll_ms, 1000)?;
+        let drand = self.drand.unwrap_or_default();
+        if let Some(url) = drand.iter().find(|url| !["http", "https"].contains(&url.scheme())) {
+            let found = format!("{}:", url.scheme());
+            return Err(ConfigError::Value {
+                key: "drand",
+                found,
+                expected: "URLs that begin with http:// or https://",
+            });
+        }
+        if !drand.is_empty() && keeper.is_none() {
+            return Err(missing("keystore", "SUNWORK_ORACLE_KEYSTORE"));
+        }
         Ok(Config {
             listen: self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8420))),
             data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from("oracle-data")),
@@ -303,6 +322,7 @@ impl Settings {
                 quota_bytes: mebibytes("mail-quota-mib", self.mail_quota_mib, 1024)?,
                 ..MailLimits::default()
             },
+            drand,
             key_agent,
         })
     }
@@ -408,6 +428,20 @@ mod tests {
         let database = Settings { database: Some("mysql://user:secret@host".into()), ..Settings::default() };
         let error = database.check().unwrap_err().to_string();
         assert!(error.contains("found mysql") && !error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn drand_sources_are_urls_and_need_the_keepers_key() {
+        let base = "rpc = ['http://127.0.0.1:8545']\ndeployment = 'd.json'\n";
+        let check = |text: &str| file(&format!("{base}{text}")).unwrap().check();
+        assert!(check("").unwrap().drand.is_empty());
+        let keys = "keystore = 'k'\npassword-file = 'p'\n";
+        let config = check(&format!("{keys}drand = ['https://api.drand.sh/52db', 'http://127.0.0.1:1']")).unwrap();
+        assert_eq!(config.drand[0].as_str(), "https://api.drand.sh/52db");
+        let error = check("drand = ['http://127.0.0.1:1']").unwrap_err().to_string();
+        assert!(error.starts_with("keystore is not set"), "{error}");
+        let error = check(&format!("{keys}drand = ['ftp://127.0.0.1']")).unwrap_err().to_string();
+        assert!(error.contains("found ftp:"), "{error}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 
 pub use decide::{Next, Poke, Standing, decide};
 pub use journal::{JournalError, KeeperJournal};
-pub use run::{Keeper, KeeperOptions};
+pub use run::{Keeper, KeeperBeacon, KeeperOptions};
 
 /// What the keeper did since the start.
 #[derive(Debug, Default)]

@@ -6,6 +6,7 @@
 //! - [`api`] shows both over HTTP, with [`json`] as the one place that knows how values are written
 //! - [`mail`] carries sealed messages between the parties of an agreement
 //! - [`keeper`] moves agreements on that nobody else moved
+//! - [`beacon_relay`] records drand rounds that agreements wait for
 //! - [`key_agent`] hands session keys to workers for clients that asked it to
 //! - [`server`] puts them together from a [`config`]
 //!
@@ -13,6 +14,7 @@
 //! all; the keeper trusts the contract and not the index.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 pub mod api;
+pub mod beacon_relay;
 pub mod blobs;
 pub mod chain;
 pub mod config;

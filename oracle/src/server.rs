@@ -3,17 +3,24 @@ use std::{fs::File, net::SocketAddr, sync::Arc, time::Duration};
 
 use alloy::signers::local::PrivateKeySigner;
 use eyre::{WrapErr as _, bail, eyre};
-use sunwork_edge::{Deployment, Rpc, TxManager, keystore, rpc};
+use sunwork_edge::{
+    Deployment, Rpc, TxManager,
+    deployment::{BeaconKind, DrandChain},
+    drand::DrandClient,
+    keystore, rpc,
+};
+use sunwork_protocol::drand::PublicKey;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{Api, LimitedListener},
+    beacon_relay::{BeaconRelay, RelayCounters, RelayOptions},
     blobs::{BlobStore, http::BlobService},
     config::{AgentConfig, Config, KeeperKey},
     follow::{self, Progress},
     index::{IndexOptions, Indexer},
-    keeper::{Keeper, KeeperCounters, KeeperJournal, KeeperOptions},
+    keeper::{Keeper, KeeperBeacon, KeeperCounters, KeeperJournal, KeeperOptions},
     key_agent::{AgentKeys, AgentOptions, AgentReport, KeyAgent, message_key},
     mail::{Mailbox, http::MailService, system_clock},
     rpc_chain::RpcChain,
@@ -65,6 +72,7 @@ impl Server {
             }
             None => None,
         };
+        let source = drand_source(&config, &deployment)?;
         let agent = match &config.key_agent {
             Some(agent) => Some(agent_parts(&config, agent, &rpc, &deployment, keeper_signer.zip(tx.clone())).await?),
             None => None,
@@ -83,9 +91,20 @@ impl Server {
             ("index", Ok(()))
         });
 
+        let relay = Arc::new(RelayCounters::default());
+        if let (Some((source, options)), Some(tx)) = (source, &tx) {
+            let relay = BeaconRelay::new(store.clone(), rpc.clone(), tx.clone(), source, options, relay.clone());
+            let relay = relay.run(watcher.clone(), token.clone());
+            tasks.spawn(async move {
+                relay.await;
+                ("beacon relay", Ok(()))
+            });
+        }
+
         let counters = Arc::new(KeeperCounters::default());
         if let Some(tx) = tx {
-            let options = KeeperOptions { grace_secs: config.keeper_grace_secs, poll: config.poll };
+            let beacon = keeper_beacon(&deployment);
+            let options = KeeperOptions { grace_secs: config.keeper_grace_secs, poll: config.poll, beacon };
             let keeper = Keeper::new(store.clone(), rpc.clone(), tx, options, counters.clone());
             let keeper = keeper.run(watcher.clone(), token.clone());
             tasks.spawn(async move {
@@ -119,6 +138,7 @@ impl Server {
             keeper: counters,
             mail: MailService::new(mailbox, watcher),
             agent: report,
+            relay,
         };
         let listener = LimitedListener::new(tcp, config.connections);
         let http = serve(listener, api, token.clone());
@@ -225,6 +245,37 @@ async fn agent_parts(
         recovers,
     };
     Ok((AgentKeys { signer, tx, secret }, options))
+}
+
+fn keeper_beacon(deployment: &Deployment) -> KeeperBeacon {
+    match &deployment.parameters.beacon {
+        BeaconKind::Block => KeeperBeacon::Block,
+        BeaconKind::Drand(chain) => KeeperBeacon::Drand { beacon: deployment.beacon, schedule: chain.schedule },
+    }
+}
+
+/// Where drand rounds come from, if there are any to record.
+fn drand_source(config: &Config, deployment: &Deployment) -> eyre::Result<Option<(DrandClient, RelayOptions)>> {
+    let BeaconKind::Drand(DrandChain { public_key, schedule }) = &deployment.parameters.beacon else {
+        if !config.drand.is_empty() {
+            tracing::warn!("drand sources are configured, but this deployment has no drand beacon; they are not used");
+        }
+        return Ok(None);
+    };
+    if config.drand.is_empty() {
+        tracing::warn!(
+            "this deployment has a drand beacon, but no drand sources are configured: rounds are left to others"
+        );
+        return Ok(None);
+    }
+    let key = PublicKey::from_bytes(public_key).wrap_err("reading the drand key of the deployment file")?;
+    let options = RelayOptions {
+        beacon: deployment.beacon,
+        schedule: *schedule,
+        grace_secs: config.keeper_grace_secs,
+        poll: config.poll,
+    };
+    Ok(Some((DrandClient::new(config.drand.clone(), key), options)))
 }
 
 /// Deletes expired mail until cancelled. What cannot be deleted now is not shown and can be deleted later.

@@ -4,6 +4,8 @@
 
 pub mod abi;
 pub mod bundle;
+pub mod credibility;
+pub mod drand;
 pub mod draw;
 pub mod envelope;
 pub mod image;
@@ -11,6 +13,8 @@ pub mod leaf;
 pub mod logs;
 pub mod mail;
 pub mod merkle;
+pub mod order;
+pub mod placement;
 pub mod private_job;
 pub mod seal;
 pub mod segments;
@@ -19,3 +23,4 @@ pub mod settlement;
 pub mod status;
 pub mod tar;
 pub mod terms;
+pub mod typed_data;

@@ -77,9 +77,15 @@ impl SessionKey {
         if self.is_public() {
             return digest;
         }
+        let key = self.blind_key(agreement, leaf);
+        keccak256([b"sunwork.leaf.blind.v1".as_slice(), key.as_slice(), digest.as_slice()].concat())
+    }
+
+    /// The key that blinds one leaf's digest. Who hands a result of confidential work to a contract shows it to the chain: it
+    /// opens nothing else.
+    pub fn blind_key(&self, agreement: Address, leaf: u32) -> B256 {
         let info = [agreement.as_slice(), &leaf.to_be_bytes()].concat();
-        let key = derive(&self.0, b"sunwork.leaf.blind.key.v1", &info);
-        keccak256([b"sunwork.leaf.blind.v1".as_slice(), &key, digest.as_slice()].concat())
+        derive(&self.0, b"sunwork.leaf.blind.key.v1", &info).into()
     }
 }
 

@@ -2,7 +2,6 @@
 pragma solidity ^0.8.37;
 
 import {Vm} from "forge-std/Vm.sol";
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
 import {IComputeAgreement} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {IWorkAgreement} from "../../contracts/interfaces/IWorkAgreement.sol";
 import {ComputeTerms, ComputeTermsLib} from "../../contracts/types/ComputeTerms.sol";
@@ -27,13 +26,13 @@ contract ConfidentialTest is Driver {
     function test_RevertWhen_workerHasNoKey() public {
         address worker = workers[0].owner;
         _setKey(worker, 0);
-        ComputeAgreement a = _buy(_confidentialTerms());
+        IComputeAgreement a = _buy(_confidentialTerms());
         vm.expectRevert(abi.encodeWithSelector(IComputeAgreement.NoEncryptionKey.selector, worker));
         _accept(a);
         assertEq(uint8(a.status()), uint8(Status.Open), "still open");
         assertEq(dispatcher.workerInfo(worker).locked, 0, "nothing locked");
 
-        ComputeAgreement open = _buy(_terms());
+        IComputeAgreement open = _buy(_terms());
         _accept(open);
         assertEq(uint8(open.status()), uint8(Status.Working), "public work needs no key");
 
@@ -49,7 +48,7 @@ contract ConfidentialTest is Driver {
         dispatcher.registerWorker(late, 1, hashes, 0, 0);
         _stake(late, STAKE);
         skip(EPOCH_SECS);
-        ComputeAgreement a = _buy(_confidentialTerms());
+        IComputeAgreement a = _buy(_confidentialTerms());
         vm.expectRevert(abi.encodeWithSelector(IComputeAgreement.NoEncryptionKey.selector, late));
         vm.prank(late);
         a.accept();
@@ -60,7 +59,7 @@ contract ConfidentialTest is Driver {
         (address worker, address device) = (workers[0].owner, workers[0].device);
         _setKey(device, "of the device");
         _setKey(worker, 0);
-        ComputeAgreement a = _buy(_confidentialTerms());
+        IComputeAgreement a = _buy(_confidentialTerms());
         vm.expectRevert(abi.encodeWithSelector(IComputeAgreement.NoEncryptionKey.selector, worker));
         vm.prank(device);
         a.accept();
@@ -79,7 +78,7 @@ contract ConfidentialTest is Driver {
         if (seed % 3 == 0) key = 0;
         _setKey(workers[0].owner, key);
         _setKey(workers[0].device, other);
-        ComputeAgreement a = _buy(confidential ? _confidentialTerms() : _terms());
+        IComputeAgreement a = _buy(confidential ? _confidentialTerms() : _terms());
         bool refused = confidential && key == 0;
         if (refused) {
             vm.expectRevert(
@@ -94,7 +93,7 @@ contract ConfidentialTest is Driver {
 
     /// @notice The worker could not hand the session key on, so the verifier could only decline.
     function test_RevertWhen_verifierHasNoKey() public {
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Drawing);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Drawing);
         skip(70);
         (, uint256 index,) = _bestTicket(a, workers[1].owner);
         _setKey(workers[1].owner, 0);
@@ -112,7 +111,7 @@ contract ConfidentialTest is Driver {
         for (uint256 i = 0; i < workers.length; ++i) {
             _setKey(workers[i].owner, 0);
         }
-        ComputeAgreement a = _driveTo(_terms(), Status.Settled);
+        IComputeAgreement a = _driveTo(_terms(), Status.Settled);
         assertEq(uint8(a.ending()), uint8(Ending.Verified), "nobody has a key");
     }
 
@@ -135,10 +134,10 @@ contract ConfidentialTest is Driver {
 
     /// @notice What counts is who is the agent now, not who was when the work was bought or accepted.
     function test_agentOfTheMomentPosts() public {
-        ComputeAgreement first = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement first = _driveTo(_confidentialTerms(), Status.Keying);
         _setAgent(client, _agent);
         _assertPosts(first, _agent);
-        ComputeAgreement second = _buy(_confidentialTerms());
+        IComputeAgreement second = _buy(_confidentialTerms());
         vm.prank(workers[1].owner);
         second.accept();
         _setAgent(client, keeper);
@@ -148,7 +147,7 @@ contract ConfidentialTest is Driver {
 
     function test_RevertWhen_agentWasCleared() public {
         _setAgent(client, _agent);
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         _setAgent(client, address(0));
         _assertRefused(a, _agent);
         _assertPosts(a, client);
@@ -160,7 +159,7 @@ contract ConfidentialTest is Driver {
         _setAgent(client, keeper);
         _setAgent(keeper, _agent);
         _setAgent(workers[0].owner, _agent);
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         _assertRefused(a, _agent);
         _assertRefused(a, workers[0].owner);
     }
@@ -173,7 +172,7 @@ contract ConfidentialTest is Driver {
 
     function test_RevertWhen_postedTwice() public {
         _setAgent(client, _agent);
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Working);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Working);
         address[2] memory both = [client, _agent];
         for (uint256 i = 0; i < both.length; ++i) {
             _postKeyRefused(
@@ -193,7 +192,7 @@ contract ConfidentialTest is Driver {
                 uint256 snapshot = vm.snapshotState();
                 ComputeTerms memory t = _terms();
                 t.flags = flags;
-                ComputeAgreement a = _driveTo(t, Status(i));
+                IComputeAgreement a = _driveTo(t, Status(i));
                 _postKeyRefused(
                     a,
                     _agent,
@@ -206,7 +205,7 @@ contract ConfidentialTest is Driver {
 
     function test_RevertWhen_agentPostsLate() public {
         _setAgent(client, _agent);
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         uint256 deadline = a.agreement().deadline;
         vm.warp(deadline + 1);
         _postKeyRefused(
@@ -217,7 +216,7 @@ contract ConfidentialTest is Driver {
     /// @notice The contract passes the envelope on and never looks into it; the work clock starts when it comes.
     function testFuzz_envelopeIsPassedOn(bytes calldata noise, uint256 waited) public {
         bytes memory envelope = noise[:noise.length < 256 ? noise.length : 256];
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         skip(bound(waited, 0, _params().keySecs));
         vm.expectEmit(address(a));
         emit IComputeAgreement.KeyPosted(0, envelope);
@@ -228,7 +227,7 @@ contract ConfidentialTest is Driver {
 
     /// @notice Logs are kept by every node for ever: 256 bytes of them, and no more.
     function testFuzz_RevertWhen_envelopeIsTooLong(uint256 excess) public {
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         uint256 length = 256 + bound(excess, 1, 10_000);
         vm.expectRevert(abi.encodeWithSelector(IComputeAgreement.KeyTooLong.selector, length, 256));
         vm.prank(client);
@@ -242,7 +241,7 @@ contract ConfidentialTest is Driver {
     function testFuzz_RevertWhen_anotherWorkerIsNamed(address other, bool byAgent) public {
         vm.assume(other != workers[0].owner);
         _setAgent(client, _agent);
-        ComputeAgreement a = _buy(_confidentialTerms());
+        IComputeAgreement a = _buy(_confidentialTerms());
         vm.prank(workers[0].device);
         a.accept();
         address[4] memory named = [other, workers[0].device, workers[0].payout, address(0)];
@@ -259,7 +258,7 @@ contract ConfidentialTest is Driver {
 
     /// @notice A worker that withdraws its key after it accepted stops nobody: who kept the key can still seal to it.
     function test_keyWithdrawnBeforeThePost() public {
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         _setKey(workers[0].owner, 0);
         _assertPosts(a, client);
         _seal(a);
@@ -275,7 +274,7 @@ contract ConfidentialTest is Driver {
     /// @notice All refunded; the worker has lost nothing but time, by its own key or a device.
     function testFuzz_noKeyRefundsAllAndFreesTheWorker(uint256 waited, bool byDevice, bool withAgent) public {
         if (withAgent) _setAgent(client, _agent);
-        ComputeAgreement a = _buy(_confidentialTerms());
+        IComputeAgreement a = _buy(_confidentialTerms());
         skip(bound(waited, 0, 300));
         vm.prank(byDevice ? workers[0].device : workers[0].owner);
         a.accept();
@@ -304,7 +303,7 @@ contract ConfidentialTest is Driver {
 
     /// @notice Nor does it matter that an attempt had its key: each needs its own, and the work is not offered again.
     function test_noKeyInTheSecondAttempt() public {
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Working);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Working);
         _abort(a);
         vm.prank(workers[1].owner);
         a.accept();
@@ -337,7 +336,7 @@ contract ConfidentialTest is Driver {
         t.rewardMax = t.rewardMin;
         t.verifierFee = uint96(bound(fee, 0, 100 * SUN));
         count = bound(count, 1, 3);
-        ComputeAgreement a = _buy(t);
+        IComputeAgreement a = _buy(t);
         uint256 burned = 0;
         for (uint256 i = 0; i < count; ++i) {
             vm.prank(workers[i].owner);
@@ -369,7 +368,7 @@ contract ConfidentialTest is Driver {
         ComputeTerms memory t = _terms();
         t.rewardMin = uint96(bound(reward, 1, 3000 * SUN));
         t.rewardMax = t.rewardMin;
-        ComputeAgreement a = _driveTo(t, Status.Working);
+        IComputeAgreement a = _driveTo(t, Status.Working);
         uint256 slash = (uint256(a.workerLock(t.rewardMin)) * 500 + 9999) / 10_000;
         _abort(a);
         vm.prank(client);
@@ -387,7 +386,7 @@ contract ConfidentialTest is Driver {
             uint256 snapshot = vm.snapshotState();
             ComputeTerms memory t = _terms();
             t.flags = flags;
-            ComputeAgreement a = _driveTo(t, Status.Working);
+            IComputeAgreement a = _driveTo(t, Status.Working);
             _expire(a);
             assertEq(uint8(a.status()), uint8(Status.Open), "offered again");
             assertEq(_before.bonded[0] - _books().bonded[0], 20 * SUN, "a fifth of the lock");
@@ -405,7 +404,7 @@ contract ConfidentialTest is Driver {
 
     /// @notice After the key the verifiers' dead ends are those of public work.
     function test_verifiersFeesAreShared() public {
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Verifying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Verifying);
         uint256 slash = uint256(a.verifierLock(uint96(100 * SUN))) / 5;
         _expire(a);
         assertEq(_books().burned - _before.burned, 2 * (slash / 2), "half of two fees burned");
@@ -417,7 +416,7 @@ contract ConfidentialTest is Driver {
 
     /// @notice Attempt 0 had its key and was aborted: attempt 1 waits for one of its own, and everybody is paid.
     function test_offeredAgainAfterAnAbort() public {
-        ComputeAgreement a = _buy(_confidentialTerms());
+        IComputeAgreement a = _buy(_confidentialTerms());
         vm.recordLogs();
         _accept(a);
         _postKey(a, client, "for worker 0");
@@ -434,7 +433,7 @@ contract ConfidentialTest is Driver {
             abi.encodeWithSelector(IWorkAgreement.WrongStatus.selector, Status.Keying, Status.Working)
         );
         vm.prank(workers[1].owner);
-        a.sealResult("seal", 0, 0);
+        a.sealResult("seal", 0, 0, "");
         _setAgent(client, _agent);
         _postKey(a, _agent, "for worker 1");
         bytes32[] memory envelopes = _keysPosted(a);
@@ -458,7 +457,7 @@ contract ConfidentialTest is Driver {
     }
 
     function test_offeredAgainAfterVanishing() public {
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Working);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Working);
         _expire(a);
         vm.prank(workers[1].owner);
         a.accept();
@@ -470,7 +469,7 @@ contract ConfidentialTest is Driver {
         ContractClient buyer = new ContractClient(dispatcher);
         _give(address(buyer), 1000 * SUN);
         ComputeTerms memory t = _confidentialTerms();
-        ComputeAgreement a = ComputeAgreement(buyer.buy(KIND, ComputeTermsLib.pack(t), SPEC));
+        IComputeAgreement a = IComputeAgreement(buyer.buy(KIND, ComputeTermsLib.pack(t), SPEC));
         buyer.setKeyAgent(_agent);
         _accept(a);
         _assertRefused(a, client);
@@ -492,7 +491,7 @@ contract ConfidentialTest is Driver {
         ContractClient buyer = new ContractClient(dispatcher);
         _give(address(buyer), 1000 * SUN);
         ComputeTerms memory t = _confidentialTerms();
-        ComputeAgreement a = ComputeAgreement(buyer.buy(KIND, ComputeTermsLib.pack(t), SPEC));
+        IComputeAgreement a = IComputeAgreement(buyer.buy(KIND, ComputeTermsLib.pack(t), SPEC));
         _accept(a);
         buyer.postKey(a, workers[0].owner, "sealed key");
         assertEq(uint8(a.status()), uint8(Status.Working), "posted");
@@ -500,7 +499,7 @@ contract ConfidentialTest is Driver {
 
     // ------------------------------------------------------------------------------------------------ helpers
 
-    function _assertPosts(ComputeAgreement a, address who) private {
+    function _assertPosts(IComputeAgreement a, address who) private {
         address worker = a.agreement().worker;
         vm.expectEmit(address(a));
         emit IComputeAgreement.KeyPosted(a.agreement().attempt, "sealed key");
@@ -510,14 +509,14 @@ contract ConfidentialTest is Driver {
         assertEq(a.agreement().deadline, block.timestamp + _termsOf(a).workSecs, "with its whole time");
     }
 
-    function _assertRefused(ComputeAgreement a, address who) private {
+    function _assertRefused(IComputeAgreement a, address who) private {
         _postKeyRefused(
             a, who, abi.encodeWithSelector(IComputeAgreement.NotTheClient.selector, who, a.client())
         );
         assertEq(uint8(a.status()), uint8(Status.Keying), "still waits");
     }
 
-    function _assertAbortBurnsAll(ComputeAgreement a) private {
+    function _assertAbortBurnsAll(IComputeAgreement a) private {
         (uint96 escrow,) = dispatcher.escrowOf(address(a));
         _abort(a);
         Books memory b = _books();
@@ -536,19 +535,19 @@ contract ConfidentialTest is Driver {
     }
 
     /// @dev By workers[0], which accepted first.
-    function _abort(ComputeAgreement a) private {
+    function _abort(IComputeAgreement a) private {
         vm.prank(workers[0].owner);
         a.abort();
     }
 
-    function _expire(ComputeAgreement a) private {
+    function _expire(IComputeAgreement a) private {
         vm.warp(uint256(a.agreement().deadline) + 1);
         vm.prank(stranger);
         a.expire();
     }
 
     /// @dev Hashes of attempt and envelope of the keys posted since `recordLogs`.
-    function _keysPosted(ComputeAgreement a) private returns (bytes32[] memory found) {
+    function _keysPosted(IComputeAgreement a) private returns (bytes32[] memory found) {
         Vm.Log[] memory logs = vm.getRecordedLogs();
         found = new bytes32[](logs.length);
         uint256 count = 0;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
 import {IComputeAgreement} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {IWorkAgreement} from "../../contracts/interfaces/IWorkAgreement.sol";
 import {ComputeTerms} from "../../contracts/types/ComputeTerms.sol";
@@ -21,13 +20,13 @@ contract DeadEndsTest is Driver {
     // ------------------------------------------------------------------------------------------------ nobody loses
 
     function test_nobodyAccepts() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Open);
+        IComputeAgreement a = _driveTo(_terms(), Status.Open);
         _expire(a);
         _assertCancelled(a, Ending.NoWorker, 0);
     }
 
     function test_clientCancelsBeforeAnybodyAccepts() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Open);
+        IComputeAgreement a = _driveTo(_terms(), Status.Open);
         vm.prank(client);
         a.cancel();
         _assertCancelled(a, Ending.ByClient, 0);
@@ -36,25 +35,25 @@ contract DeadEndsTest is Driver {
     function test_clientPostsNoKey() public {
         ComputeTerms memory t = _terms();
         t.flags = 1;
-        ComputeAgreement a = _driveTo(t, Status.Keying);
+        IComputeAgreement a = _driveTo(t, Status.Keying);
         _expire(a);
         _assertCancelled(a, Ending.NoKey, 0);
     }
 
     function test_noBeacon() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Sealed);
+        IComputeAgreement a = _driveTo(_terms(), Status.Sealed);
         _expire(a);
         _assertCancelled(a, Ending.NoBeacon, 0);
     }
 
     function test_noVerifierClaims() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Drawing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Drawing);
         _expire(a);
         _assertCancelled(a, Ending.TooFewVerifiers, SEED_TIP);
     }
 
     function test_tooFewVerifiersClaim() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Drawing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Drawing);
         skip(70);
         (, uint256 index,) = _bestTicket(a, workers[1].owner);
         vm.prank(workers[1].owner);
@@ -66,7 +65,7 @@ contract DeadEndsTest is Driver {
     function test_verifiersGoneByDeclining() public {
         ComputeTerms memory t = _terms();
         t.verifiers = 1;
-        ComputeAgreement a = _driveTo(t, Status.Drawing);
+        IComputeAgreement a = _driveTo(t, Status.Drawing);
         for (uint256 i = 1; i <= 4; ++i) {
             _draw(a);
             address verifier = _verifier(a, 0);
@@ -81,7 +80,7 @@ contract DeadEndsTest is Driver {
 
     /// @notice Who declines frees its slot at once, without fault, and does not come back.
     function test_declinedSlotIsDrawnAgain() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Verifying);
+        IComputeAgreement a = _driveTo(_terms(), Status.Verifying);
         address verifier = _verifier(a, 1);
         vm.prank(verifier);
         a.decline(1);
@@ -102,7 +101,7 @@ contract DeadEndsTest is Driver {
 
     /// @notice 5 % of the lock: half to the client, half burned; offered again at the price it had.
     function test_workerAborts() public {
-        ComputeAgreement a = _buy(_terms());
+        IComputeAgreement a = _buy(_terms());
         skip(150);
         _accept(a);
         assertEq(a.agreement().reward, 150 * SUN, "half way");
@@ -131,7 +130,7 @@ contract DeadEndsTest is Driver {
     }
 
     function test_threeWorkersAbort() public {
-        ComputeAgreement a = _buy(_terms());
+        IComputeAgreement a = _buy(_terms());
         uint256 slash = 5 * SUN;
         for (uint256 i = 0; i < 3; ++i) {
             vm.startPrank(workers[i].owner);
@@ -150,7 +149,7 @@ contract DeadEndsTest is Driver {
 
     /// @notice Of confidential work the whole fee is burned; Confidential.t.sol has the rest of it.
     function test_workerAbortsWhileWaitingForTheKey() public {
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         vm.prank(workers[0].owner);
         a.abort();
         assertEq(uint8(a.status()), uint8(Status.Open), "offered again");
@@ -160,7 +159,7 @@ contract DeadEndsTest is Driver {
 
     /// @notice Vanishing costs 20 % and score; a worker past its deadline cannot take the cheaper abort.
     function test_workerVanishesBeforeItsSeal() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Working);
+        IComputeAgreement a = _driveTo(_terms(), Status.Working);
         uint256 deadline = a.agreement().deadline;
         vm.warp(deadline + 1);
         vm.expectRevert(abi.encodeWithSelector(IWorkAgreement.TooLate.selector, deadline + 1, deadline));
@@ -176,7 +175,7 @@ contract DeadEndsTest is Driver {
     }
 
     function test_threeWorkersVanish() public {
-        ComputeAgreement a = _buy(_terms());
+        IComputeAgreement a = _buy(_terms());
         for (uint256 i = 0; i < 3; ++i) {
             vm.prank(workers[i].owner);
             a.accept();
@@ -192,7 +191,7 @@ contract DeadEndsTest is Driver {
 
     /// @notice Whole lock: the verifiers' fees first, then half to the client and half burned.
     function test_workerSealsAndDoesNotReveal() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Revealing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Revealing);
         uint256 lock = a.workerLock(uint96(100 * SUN));
         _expire(a);
         Books memory b = _books();
@@ -213,7 +212,7 @@ contract DeadEndsTest is Driver {
     // ------------------------------------------------------------------------------------------------ a verifier
 
     function test_verifierVanishesBeforeItsSeal() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Verifying);
+        IComputeAgreement a = _driveTo(_terms(), Status.Verifying);
         address present = _verifier(a, 0);
         address absent = _verifier(a, 1);
         _sealAs(a, present, _honestDigests(a, present));
@@ -237,7 +236,7 @@ contract DeadEndsTest is Driver {
     }
 
     function test_verifiersVanishUntilTheyAreGone() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Verifying);
+        IComputeAgreement a = _driveTo(_terms(), Status.Verifying);
         uint256 slash = uint256(a.verifierLock(uint96(100 * SUN))) / 5;
         _expire(a);
         _draw(a);
@@ -255,7 +254,7 @@ contract DeadEndsTest is Driver {
 
     /// @notice Whole lock: half shared by worker and the other verifier, half burned.
     function test_verifierSealsAndDoesNotOpen() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Opening);
+        IComputeAgreement a = _driveTo(_terms(), Status.Opening);
         address silent = _verifier(a, 1);
         _openAs(a, _opening(_verifier(a, 0), new bytes32[](0)));
         uint256 lock = a.verifierLock(uint96(100 * SUN));
@@ -273,7 +272,7 @@ contract DeadEndsTest is Driver {
     }
 
     function test_nobodyOpens() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Opening);
+        IComputeAgreement a = _driveTo(_terms(), Status.Opening);
         uint256 lock = a.verifierLock(uint96(100 * SUN));
         _expire(a);
         Books memory b = _books();
@@ -287,7 +286,7 @@ contract DeadEndsTest is Driver {
 
     /// @notice `redeemPayment` moves an agreement on as `expire` does, so that nobody needs a keeper.
     function test_redeemPaymentEndsItToo() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Sealed);
+        IComputeAgreement a = _driveTo(_terms(), Status.Sealed);
         skip(121);
         vm.prank(client);
         assertEq(a.redeemPayment(client), _budget(_terms()), "refund in one transaction");
@@ -296,7 +295,7 @@ contract DeadEndsTest is Driver {
     }
 
     function test_RevertWhen_expiredAfterTheEnd() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Settled);
+        IComputeAgreement a = _driveTo(_terms(), Status.Settled);
         vm.expectRevert(
             abi.encodeWithSelector(IWorkAgreement.WrongStatus.selector, Status.Settled, Status.Open)
         );
@@ -304,7 +303,7 @@ contract DeadEndsTest is Driver {
     }
 
     /// @dev Checks that it is refused until the deadline, then ends the status as a stranger.
-    function _expire(ComputeAgreement a) private {
+    function _expire(IComputeAgreement a) private {
         uint256 deadline = a.agreement().deadline;
         vm.warp(deadline);
         vm.expectRevert(abi.encodeWithSelector(IWorkAgreement.NotYetExpired.selector, deadline, deadline));
@@ -316,7 +315,7 @@ contract DeadEndsTest is Driver {
     }
 
     /// @dev From Working on, by whoever is the worker.
-    function _finish(ComputeAgreement a) private {
+    function _finish(IComputeAgreement a) private {
         _seal(a);
         _openDraw(a);
         _draw(a);
@@ -328,7 +327,7 @@ contract DeadEndsTest is Driver {
     }
 
     /// @dev All refunded but the tip, no stake touched, no lock left.
-    function _assertCancelled(ComputeAgreement a, Ending how, uint256 tip) private view {
+    function _assertCancelled(IComputeAgreement a, Ending how, uint256 tip) private view {
         assertEq(uint8(a.status()), uint8(Status.Cancelled), "cancelled");
         assertEq(uint8(a.ending()), uint8(how), "ending");
         Books memory b = _books();

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
-import {
-    AgreementView,
-    IComputeAgreement,
-    WorkerOpening
-} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {AgreementView, IComputeAgreement, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {SettleInput, SettleOutput, SettlementLib, Vote} from "../../contracts/libraries/SettlementLib.sol";
 import {ComputeTerms} from "../../contracts/types/ComputeTerms.sol";
 import {Ending, Status} from "../../contracts/types/Status.sol";
@@ -25,13 +20,13 @@ contract DissentTest is Driver {
     }
 
     function test_verifierWrong() public {
-        ComputeAgreement a = _vote(_v(0, 1), Ending.Verified, _votes(Vote.Honest, Vote.Lost));
+        IComputeAgreement a = _vote(_v(0, 1), Ending.Verified, _votes(Vote.Honest, Vote.Lost));
         assertEq(dispatcher.workerInfo(_verifier(a, 0)).score, 1, "honest score rises");
         assertEq(dispatcher.workerInfo(_verifier(a, 1)).score, 0, "lost does not");
     }
 
     function test_workerWrong() public {
-        ComputeAgreement a = _vote(_v(1, 1), Ending.Refuted, _votes(Vote.Honest, Vote.Honest));
+        IComputeAgreement a = _vote(_v(1, 1), Ending.Refuted, _votes(Vote.Honest, Vote.Honest));
         assertEq(dispatcher.workerInfo(workers[0].owner).score, 0, "no score for the refuted");
         assertEq(_before.bonded[0] - _books().bonded[0], 100 * SUN, "whole lock");
         // The fees come out of the slash; the rest is halved: 40 SUN to the two finders, 40 burned.
@@ -70,7 +65,7 @@ contract DissentTest is Driver {
     function test_loneLeafIsUndecided() public {
         ComputeTerms memory t = _terms();
         t.leafCount = 64;
-        ComputeAgreement a = _driveTo(t, Status.Verifying);
+        IComputeAgreement a = _driveTo(t, Status.Verifying);
         (address first, address second) = (_verifier(a, 0), _verifier(a, 1));
         bytes32[] memory mine = _honestDigests(a, first);
         uint256 lone = _leafOnlyOfFirst(a.sampledLeaves(first), a.sampledLeaves(second));
@@ -90,7 +85,7 @@ contract DissentTest is Driver {
 
     function test_RevertWhen_dissentNamesZero() public {
         ComputeTerms memory t = _terms();
-        ComputeAgreement a = _driveTo(t, Status.Verifying);
+        IComputeAgreement a = _driveTo(t, Status.Verifying);
         address first = _verifier(a, 0);
         bytes32[] memory mine = _honestDigests(a, first);
         uint32 leaf = a.sampledLeaves(first)[1];
@@ -107,7 +102,7 @@ contract DissentTest is Driver {
 
     function _vote(uint8[] memory choices, Ending ending, Vote[] memory votes)
         private
-        returns (ComputeAgreement a)
+        returns (IComputeAgreement a)
     {
         ComputeTerms memory t = _terms();
         (t.leafCount, t.samples, t.verifiers) = (4, 4, uint8(choices.length));
@@ -138,7 +133,7 @@ contract DissentTest is Driver {
     }
 
     /// @dev The books against SettlementLib.
-    function _assertSettled(ComputeAgreement a, ComputeTerms memory t, Ending ending, Vote[] memory votes)
+    function _assertSettled(IComputeAgreement a, ComputeTerms memory t, Ending ending, Vote[] memory votes)
         private
         view
     {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
-import {AgreementView, VerifierOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {AgreementView, IComputeAgreement, VerifierOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {ComputeTerms} from "../../contracts/types/ComputeTerms.sol";
 import {Ending, Status} from "../../contracts/types/Status.sol";
 import {Books} from "../utils/Base.t.sol";
@@ -38,7 +37,7 @@ contract HonestPathTest is Driver {
         skip(EPOCH_SECS);
         ComputeTerms memory t = _terms();
         (t.leafCount, t.samples, t.verifiers) = (1024, 16, 8);
-        ComputeAgreement a = _driveTo(t, Status.Revealing);
+        IComputeAgreement a = _driveTo(t, Status.Revealing);
         uint256 before = gasleft();
         _settleAll(a);
         assertLt(
@@ -59,7 +58,7 @@ contract HonestPathTest is Driver {
     }
 
     function test_priceRisesLinearly() public {
-        ComputeAgreement a = _buy(_terms());
+        IComputeAgreement a = _buy(_terms());
         assertEq(a.agreement().reward, 100 * SUN, "starts at the minimum");
         skip(75);
         assertEq(a.agreement().reward, 125 * SUN, "a quarter of the window");
@@ -73,7 +72,7 @@ contract HonestPathTest is Driver {
     function testFuzz_unspentDifferenceIsRefunded(uint256 waited) public {
         waited = bound(waited, 0, 300);
         Books memory before = _books();
-        ComputeAgreement a = _buy(_terms());
+        IComputeAgreement a = _buy(_terms());
         skip(waited);
         uint256 reward = 100 * SUN + 100 * SUN * waited / 300;
         _accept(a);
@@ -91,7 +90,7 @@ contract HonestPathTest is Driver {
     function test_confidentialWorkWaitsForTheKey() public {
         ComputeTerms memory t = _terms();
         t.flags = 1;
-        ComputeAgreement a = _driveTo(t, Status.Keying);
+        IComputeAgreement a = _driveTo(t, Status.Keying);
         assertEq(uint8(a.status()), uint8(Status.Keying), "waits for the key");
         skip(50);
         vm.expectEmit(address(a));
@@ -108,7 +107,7 @@ contract HonestPathTest is Driver {
     }
 
     function test_openingsInSeveralTransactions() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Opening);
+        IComputeAgreement a = _driveTo(_terms(), Status.Opening);
         VerifierOpening[] memory o = _honestOpenings(a);
         _openAs(a, o[1]);
         assertEq(uint8(a.status()), uint8(Status.Opening), "one is missing");
@@ -119,7 +118,7 @@ contract HonestPathTest is Driver {
     }
 
     function test_settleAllWithSomeThenTheRest() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Revealing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Revealing);
         VerifierOpening[] memory o = _honestOpenings(a);
         VerifierOpening[] memory first = new VerifierOpening[](1);
         first[0] = o[0];
@@ -130,7 +129,7 @@ contract HonestPathTest is Driver {
     }
 
     function test_redeemPaymentIsIdempotentAndForEverybody() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Settled);
+        IComputeAgreement a = _driveTo(_terms(), Status.Settled);
         vm.startPrank(stranger);
         assertEq(a.redeemPayment(workers[0].owner), 100 * SUN, "worker's reward");
         assertEq(a.redeemPayment(workers[0].owner), 0, "once");
@@ -145,7 +144,7 @@ contract HonestPathTest is Driver {
     function test_scoresRiseOnceAnEpoch() public {
         _driveTo(_terms(), Status.Settled);
         assertEq(dispatcher.workerInfo(workers[0].owner).score, 1, "first in this epoch");
-        ComputeAgreement a = _driveTo(_terms(), Status.Settled);
+        IComputeAgreement a = _driveTo(_terms(), Status.Settled);
         assertEq(dispatcher.workerInfo(workers[0].owner).score, 1, "same epoch");
         assertEq(dispatcher.workerInfo(_verifier(a, 0)).score, 1, "verifiers too");
         skip(EPOCH_SECS);
@@ -155,23 +154,23 @@ contract HonestPathTest is Driver {
 
     /// @dev Devices do all the work of their owners, within their limits.
     function test_devicesActForTheirWorkers() public {
-        ComputeAgreement a = _buy(_terms());
+        IComputeAgreement a = _buy(_terms());
         vm.prank(workers[0].device);
         a.accept();
         assertEq(a.agreement().worker, workers[0].owner, "the identity is the owner");
-        (, address device) = dispatcher.lockOf(address(a), workers[0].owner);
+        (, address device) = a.lockOf(workers[0].owner);
         assertEq(device, workers[0].device, "the lock names the device");
         assertEq(dispatcher.deviceInfo(device).locked, a.workerLock(uint96(100 * SUN)), "counts to its limit");
         bytes32 seal = keccak256("seal");
         vm.prank(workers[0].device);
-        a.sealResult(seal, CIPHERTEXT_ROOT, RESULT_BLOB);
+        a.sealResult(seal, CIPHERTEXT_ROOT, RESULT_BLOB, "");
         assertEq(uint8(a.status()), uint8(Status.Sealed), "sealed by the device");
     }
 
     function test_lowestTicketsHoldTheSlots() public {
         _addWorkers(5);
         skip(EPOCH_SECS);
-        ComputeAgreement a = _driveTo(_terms(), Status.Drawing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Drawing);
         // Late in the window everybody may claim; whoever comes, the lowest two stay.
         skip(70);
         for (uint256 i = 0; i < workers.length; ++i) {
@@ -190,7 +189,7 @@ contract HonestPathTest is Driver {
     /// @dev The whole path, with every balance asserted.
     function _run(ComputeTerms memory t) private {
         Books memory before = _books();
-        ComputeAgreement a = _driveTo(t, Status.Revealing);
+        IComputeAgreement a = _driveTo(t, Status.Revealing);
         AgreementView memory v = a.agreement();
         assertEq(v.slots.length, t.verifiers, "all slots held");
         _settleAll(a);

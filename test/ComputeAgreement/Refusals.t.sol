@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
-import {
-    AgreementView,
-    IComputeAgreement,
-    VerifierOpening,
-    WorkerOpening
-} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {AgreementView, IComputeAgreement, VerifierOpening, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {IWorkAgreement} from "../../contracts/interfaces/IWorkAgreement.sol";
 import {IWorkerDispatcher} from "../../contracts/interfaces/IWorkerDispatcher.sol";
 import {MerkleLib} from "../../contracts/libraries/MerkleLib.sol";
@@ -25,14 +19,14 @@ contract RefusalsTest is Driver {
             uint256 snapshot = vm.snapshotState();
             ComputeTerms memory t = _terms();
             if (Status(i) == Status.Keying) t.flags = 1;
-            ComputeAgreement a = _driveTo(t, Status(i));
+            IComputeAgreement a = _driveTo(t, Status(i));
             assertEq(uint8(a.status()), i, "driven there");
             _assertOnlyIn(a, Status(i));
             vm.revertToState(snapshot);
         }
     }
 
-    function _assertOnlyIn(ComputeAgreement a, Status s) private {
+    function _assertOnlyIn(IComputeAgreement a, Status s) private {
         WorkerOpening memory w;
         VerifierOpening memory o;
         VerifierOpening[] memory none = new VerifierOpening[](0);
@@ -49,7 +43,7 @@ contract RefusalsTest is Driver {
         }
         if (s != Status.Working) {
             _refused(
-                a, workers[0].owner, abi.encodeCall(a.sealResult, (bytes32("s"), 0, 0)), s, Status.Working
+                a, workers[0].owner, abi.encodeCall(a.sealResult, (bytes32("s"), 0, 0, "")), s, Status.Working
             );
         }
         if (s != Status.Sealed) _refused(a, keeper, abi.encodeCall(a.openDraw, ("")), s, Status.Sealed);
@@ -73,7 +67,7 @@ contract RefusalsTest is Driver {
         if (s != Status.Opening) _refused(a, stranger, openOne, s, Status.Opening);
     }
 
-    function _refused(ComputeAgreement a, address who, bytes memory call, Status found, Status expected)
+    function _refused(IComputeAgreement a, address who, bytes memory call, Status found, Status expected)
         private
     {
         bytes memory err = abi.encodeWithSelector(IWorkAgreement.WrongStatus.selector, found, expected);
@@ -86,54 +80,54 @@ contract RefusalsTest is Driver {
     // ------------------------------------------------------------------------------------------------ too late
 
     function test_RevertWhen_acceptedTooLate() public {
-        ComputeAgreement a = _buy(_terms());
+        IComputeAgreement a = _buy(_terms());
         _late(a, workers[0].owner, abi.encodeCall(a.accept, ()));
     }
 
     function test_RevertWhen_keyTooLate() public {
         ComputeTerms memory t = _terms();
         t.flags = 1;
-        ComputeAgreement a = _driveTo(t, Status.Keying);
+        IComputeAgreement a = _driveTo(t, Status.Keying);
         _late(a, client, abi.encodeCall(a.postKey, (workers[0].owner, "key")));
     }
 
     function test_RevertWhen_sealedTooLate() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Working);
-        _late(a, workers[0].owner, abi.encodeCall(a.sealResult, (bytes32("s"), 0, 0)));
+        IComputeAgreement a = _driveTo(_terms(), Status.Working);
+        _late(a, workers[0].owner, abi.encodeCall(a.sealResult, (bytes32("s"), 0, 0, "")));
     }
 
     function test_RevertWhen_beaconTooLate() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Sealed);
+        IComputeAgreement a = _driveTo(_terms(), Status.Sealed);
         bytes memory proof = _beaconProof(a);
         _late(a, keeper, abi.encodeCall(a.openDraw, (proof)));
     }
 
     function test_RevertWhen_claimedTooLate() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Drawing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Drawing);
         _late(a, workers[1].owner, abi.encodeCall(a.claim, (0)));
     }
 
     function test_RevertWhen_verifiedTooLate() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Verifying);
+        IComputeAgreement a = _driveTo(_terms(), Status.Verifying);
         address verifier = _verifier(a, 0);
         _late(a, verifier, abi.encodeCall(a.provideVerification, (bytes32("s"))));
         _late(a, verifier, abi.encodeCall(a.decline, (1)));
     }
 
     function test_RevertWhen_revealedTooLate() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Revealing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Revealing);
         _late(a, workers[0].owner, abi.encodeCall(a.reveal, (_workerOpening(a))));
     }
 
     function test_RevertWhen_openedTooLate() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Opening);
+        IComputeAgreement a = _driveTo(_terms(), Status.Opening);
         WorkerOpening memory w = _workerOpening(a);
         VerifierOpening memory o = _honestOpenings(a)[0];
         _late(a, stranger, abi.encodeCall(a.openVerification, (o, w.root, w.leaves, w.digests)));
     }
 
     /// @dev One second after the deadline is too late; the second itself is not.
-    function _late(ComputeAgreement a, address who, bytes memory call) private {
+    function _late(IComputeAgreement a, address who, bytes memory call) private {
         uint256 deadline = a.agreement().deadline;
         vm.warp(deadline + 1);
         bytes memory err = abi.encodeWithSelector(IWorkAgreement.TooLate.selector, deadline + 1, deadline);
@@ -148,7 +142,7 @@ contract RefusalsTest is Driver {
     function test_RevertWhen_notTheClient() public {
         ComputeTerms memory t = _terms();
         t.flags = 1;
-        ComputeAgreement a = _buy(t);
+        IComputeAgreement a = _buy(t);
         bytes memory err = abi.encodeWithSelector(IComputeAgreement.NotTheClient.selector, stranger, client);
         vm.expectRevert(err);
         vm.prank(stranger);
@@ -160,7 +154,7 @@ contract RefusalsTest is Driver {
     }
 
     function test_RevertWhen_notTheWorker() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Working);
+        IComputeAgreement a = _driveTo(_terms(), Status.Working);
         address other = workers[1].owner;
         bytes memory err =
             abi.encodeWithSelector(IComputeAgreement.NotTheWorker.selector, other, workers[0].owner);
@@ -168,12 +162,12 @@ contract RefusalsTest is Driver {
         vm.expectRevert(err);
         a.abort();
         vm.expectRevert(err);
-        a.sealResult("s", 0, 0);
+        a.sealResult("s", 0, 0, "");
         vm.stopPrank();
     }
 
     function test_RevertWhen_strangerAccepts() public {
-        ComputeAgreement a = _buy(_terms());
+        IComputeAgreement a = _buy(_terms());
         vm.expectRevert(abi.encodeWithSelector(IWorkerDispatcher.UnknownWorker.selector, stranger));
         vm.prank(stranger);
         a.accept();
@@ -185,7 +179,7 @@ contract RefusalsTest is Driver {
         vm.prank(client);
         token.approve(address(dispatcher), type(uint256).max);
         skip(EPOCH_SECS);
-        ComputeAgreement a = _buy(_terms());
+        IComputeAgreement a = _buy(_terms());
         vm.expectRevert(abi.encodeWithSelector(IComputeAgreement.ClientCannotWork.selector, client));
         vm.prank(client);
         a.accept();
@@ -198,7 +192,7 @@ contract RefusalsTest is Driver {
     }
 
     function test_RevertWhen_workerVerifiesItself() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Drawing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Drawing);
         vm.expectRevert(
             abi.encodeWithSelector(IWorkerDispatcher.AlreadyLocked.selector, workers[0].owner, address(a))
         );
@@ -207,7 +201,7 @@ contract RefusalsTest is Driver {
     }
 
     function test_RevertWhen_claimedTwice() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Drawing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Drawing);
         skip(70);
         address verifier = workers[1].owner;
         vm.startPrank(verifier);
@@ -220,7 +214,7 @@ contract RefusalsTest is Driver {
     }
 
     function test_RevertWhen_noVerifier() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Verifying);
+        IComputeAgreement a = _driveTo(_terms(), Status.Verifying);
         address outsider = workers[0].owner;
         vm.startPrank(outsider);
         vm.expectRevert(abi.encodeWithSelector(IComputeAgreement.NotAVerifier.selector, outsider));
@@ -233,10 +227,10 @@ contract RefusalsTest is Driver {
     // ------------------------------------------------------------------------------------------------ wrong content
 
     function test_RevertWhen_sealIsZero() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Working);
+        IComputeAgreement a = _driveTo(_terms(), Status.Working);
         vm.expectRevert(IComputeAgreement.ZeroSeal.selector);
         vm.prank(workers[0].owner);
-        a.sealResult(0, 0, 0);
+        a.sealResult(0, 0, 0, "");
         _seal(a);
         _openDraw(a);
         _draw(a);
@@ -247,7 +241,7 @@ contract RefusalsTest is Driver {
     }
 
     function test_RevertWhen_sealedTwice() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Verifying);
+        IComputeAgreement a = _driveTo(_terms(), Status.Verifying);
         address verifier = _verifier(a, 0);
         _sealAs(a, verifier, _honestDigests(a, verifier));
         vm.startPrank(verifier);
@@ -259,14 +253,14 @@ contract RefusalsTest is Driver {
     }
 
     function test_RevertWhen_noSuchTicket() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Drawing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Drawing);
         vm.expectRevert(abi.encodeWithSelector(IComputeAgreement.NoSuchTicket.selector, 100, 100));
         vm.prank(workers[1].owner);
         a.claim(100);
     }
 
     function test_RevertWhen_ticketTooHigh() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Drawing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Drawing);
         uint256 limit = a.ticketThreshold();
         bytes32 seed = a.agreement().drawSeed;
         uint256 index = 0;
@@ -281,7 +275,7 @@ contract RefusalsTest is Driver {
 
     /// @notice Stake that came after the worker's seal draws nothing, even where every ticket may claim.
     function test_RevertWhen_stakeCameLater() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Working);
+        IComputeAgreement a = _driveTo(_terms(), Status.Working);
         address late = makeAddr("late");
         vm.warp(uint256(a.agreement().deadline) - 1);
         _register(late, late, 1);
@@ -295,7 +289,7 @@ contract RefusalsTest is Driver {
     }
 
     function test_RevertWhen_revealDoesNotFitTheSeal() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Revealing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Revealing);
         for (uint256 field = 0; field < 4; ++field) {
             WorkerOpening memory o = _workerOpening(a);
             if (field == 0) o.root = "other";
@@ -308,7 +302,7 @@ contract RefusalsTest is Driver {
     }
 
     function test_RevertWhen_revealedDigestIsNotInTheTree() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Revealing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Revealing);
         WorkerOpening memory o = _workerOpening(a);
         o.digests[1] = "other";
         vm.expectPartialRevert(IComputeAgreement.ProofInvalid.selector);
@@ -316,7 +310,7 @@ contract RefusalsTest is Driver {
     }
 
     function test_RevertWhen_sampledLeafIsMissing() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Revealing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Revealing);
         uint32[] memory union = _sampledUnion(a);
         uint32 missing = union[union.length - 1];
         WorkerOpening memory o = _openingOf(_dropLast(union), 16);
@@ -325,7 +319,7 @@ contract RefusalsTest is Driver {
     }
 
     function test_RevertWhen_openingBringsOtherDigests() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Opening);
+        IComputeAgreement a = _driveTo(_terms(), Status.Opening);
         WorkerOpening memory w = _workerOpening(a);
         VerifierOpening memory o = _honestOpenings(a)[0];
         w.digests[0] = "other";
@@ -334,7 +328,7 @@ contract RefusalsTest is Driver {
     }
 
     function test_RevertWhen_verifierOpensOtherDigests() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Opening);
+        IComputeAgreement a = _driveTo(_terms(), Status.Opening);
         WorkerOpening memory w = _workerOpening(a);
         VerifierOpening memory o = _honestOpenings(a)[0];
         o.digests = new bytes32[](3);
@@ -351,7 +345,7 @@ contract RefusalsTest is Driver {
     }
 
     function test_RevertWhen_openedTwiceOrByNobody() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Opening);
+        IComputeAgreement a = _driveTo(_terms(), Status.Opening);
         WorkerOpening memory w = _workerOpening(a);
         VerifierOpening memory o = _honestOpenings(a)[0];
         a.openVerification(o, w.root, w.leaves, w.digests);
@@ -363,7 +357,7 @@ contract RefusalsTest is Driver {
     }
 
     function test_RevertWhen_sameOpeningTwiceInSettleAll() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Revealing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Revealing);
         WorkerOpening memory w = _workerOpening(a);
         VerifierOpening[] memory o = _honestOpenings(a);
         o[1] = o[0];
@@ -372,7 +366,7 @@ contract RefusalsTest is Driver {
     }
 
     function test_RevertWhen_leavesAreNotAscending() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Revealing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Revealing);
         WorkerOpening memory o = _workerOpening(a);
         o.leaves[1] = o.leaves[0];
         vm.expectRevert(abi.encodeWithSelector(MerkleLib.LeafOrder.selector, 1, o.leaves[0], 16));
@@ -380,7 +374,7 @@ contract RefusalsTest is Driver {
     }
 
     function test_viewBeforeAnythingHappened() public {
-        ComputeAgreement a = _buy(_terms());
+        IComputeAgreement a = _buy(_terms());
         AgreementView memory v = a.agreement();
         assertEq(v.deadline, block.timestamp + 300, "deadline from the terms");
         assertEq(v.slots.length, 0, "no slots");

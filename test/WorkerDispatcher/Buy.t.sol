@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
 import {IComputeAgreement} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {IWorkerDispatcher, Permit} from "../../contracts/interfaces/IWorkerDispatcher.sol";
 import {SettlementLib} from "../../contracts/libraries/SettlementLib.sol";
@@ -26,8 +25,8 @@ contract BuyTest is Base {
         (uint96 escrow, bool known) = dispatcher.escrowOf(a);
         assertEq(escrow, _budget(t), "escrow");
         assertTrue(known, "known");
-        assertEq(uint8(ComputeAgreement(a).status()), uint8(Status.Open), "open");
-        assertEq(ComputeAgreement(a).client(), client, "client");
+        assertEq(uint8(IComputeAgreement(a).status()), uint8(Status.Open), "open");
+        assertEq(IComputeAgreement(a).client(), client, "client");
         _assertConserved();
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
+import {IComputeAgreement} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {IWorkerDispatcher, WorkerInfo} from "../../contracts/interfaces/IWorkerDispatcher.sol";
 import {Base} from "../utils/Base.t.sol";
 
@@ -162,7 +162,7 @@ contract StakeTest is Base {
 
     /// @notice Locked stake cannot be taken out.
     function test_RevertWhen_stakeIsLocked() public {
-        ComputeAgreement a = _buy(_terms());
+        IComputeAgreement a = _buy(_terms());
         vm.startPrank(workers[0].owner);
         a.accept();
         vm.expectRevert(
@@ -179,7 +179,7 @@ contract StakeTest is Base {
     function test_RevertWhen_freeStakeIsTooSmall() public {
         _stake(_new, 99 * SUN);
         skip(EPOCH_SECS);
-        ComputeAgreement a = _buy(_terms());
+        IComputeAgreement a = _buy(_terms());
         vm.expectRevert(
             abi.encodeWithSelector(IWorkerDispatcher.FreeStakeTooSmall.selector, _new, 99 * SUN, 100 * SUN)
         );

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
+import {IComputeAgreement} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {Device, IWorkerDispatcher, WorkerInfo} from "../../contracts/interfaces/IWorkerDispatcher.sol";
 import {Base} from "../utils/Base.t.sol";
 
@@ -105,7 +105,7 @@ contract WorkersTest is Base {
     }
 
     function test_RevertWhen_updatedWhileLocked() public {
-        ComputeAgreement a = _buy(_terms());
+        IComputeAgreement a = _buy(_terms());
         vm.prank(workers[0].owner);
         a.accept();
         bytes32[] memory hashes = _kindHashes();
@@ -128,7 +128,7 @@ contract WorkersTest is Base {
     function test_RevertWhen_notOptedIn() public {
         vm.prank(workers[0].owner);
         dispatcher.updateWorker(stranger, 1, new bytes32[](0));
-        ComputeAgreement a = _buy(_terms());
+        IComputeAgreement a = _buy(_terms());
         vm.expectRevert(abi.encodeWithSelector(IWorkerDispatcher.NotOptedIn.selector, workers[0].owner, 0));
         vm.prank(workers[0].owner);
         a.accept();
@@ -143,7 +143,7 @@ contract WorkersTest is Base {
         emit IWorkerDispatcher.DeviceSet(workers[0].owner, device, uint88(500 * SUN), next);
         vm.prank(workers[0].owner);
         dispatcher.setDevice(device, uint88(500 * SUN));
-        ComputeAgreement a = _buy(_terms());
+        IComputeAgreement a = _buy(_terms());
         vm.expectRevert(
             abi.encodeWithSelector(IWorkerDispatcher.DeviceNotActive.selector, device, next - 1, next)
         );
@@ -163,8 +163,8 @@ contract WorkersTest is Base {
     function test_RevertWhen_deviceLimitIsReached() public {
         vm.prank(workers[0].owner);
         dispatcher.setDevice(workers[0].device, uint88(150 * SUN));
-        ComputeAgreement first = _buy(_terms());
-        ComputeAgreement second = _buy(_terms());
+        IComputeAgreement first = _buy(_terms());
+        IComputeAgreement second = _buy(_terms());
         vm.prank(workers[0].device);
         first.accept();
         bytes memory err = abi.encodeWithSelector(

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
 import {IComputeAgreement} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {Device} from "../../contracts/interfaces/IWorkerDispatcher.sol";
 import {ComputeTerms} from "../../contracts/types/ComputeTerms.sol";
@@ -13,7 +12,7 @@ contract DeviceFindingsTest is Driver {
     /// @notice K1. Any device of a worker, even one whose limit the owner had set to zero, could seal, abort or decline in
     /// agreements that it never entered, and so lose stake far above its limit.
     function test_stolenDeviceCannotActInOthersAgreements() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Working);
+        IComputeAgreement a = _driveTo(_terms(), Status.Working);
         vm.prank(workers[0].owner);
         dispatcher.setDevice(workers[0].device, 0);
 
@@ -23,7 +22,7 @@ contract DeviceFindingsTest is Driver {
                 IComputeAgreement.NotTheWorker.selector, workers[0].device, workers[0].owner
             )
         );
-        a.sealResult(keccak256("garbage"), 0, 0);
+        a.sealResult(keccak256("garbage"), 0, 0, "");
         vm.expectRevert(
             abi.encodeWithSelector(
                 IComputeAgreement.NotTheWorker.selector, workers[0].device, workers[0].owner
@@ -45,7 +44,7 @@ contract DeviceFindingsTest is Driver {
 
     /// @notice The device that entered goes on acting, and the owner always may.
     function test_enteringDeviceAndOwnerAct() public {
-        ComputeAgreement a = _buy(_terms());
+        IComputeAgreement a = _buy(_terms());
         vm.prank(workers[0].device);
         a.accept();
         vm.prank(workers[0].device);
@@ -63,7 +62,7 @@ contract DeviceFindingsTest is Driver {
         vm.prank(workers[0].owner);
         dispatcher.setDevice(workers[0].device, uint88(150 * SUN));
         for (uint256 i = 0; i < 40; ++i) {
-            ComputeAgreement a = _buy(_terms());
+            IComputeAgreement a = _buy(_terms());
             vm.prank(workers[0].device);
             try a.accept() {
                 vm.warp(uint256(a.agreement().deadline) + 1);
@@ -89,7 +88,7 @@ contract DeviceFindingsTest is Driver {
         dispatcher.setDevice(keeper, 0);
         dispatcher.setDevice(client, 0);
         vm.stopPrank();
-        ComputeAgreement a = _driveTo(_terms(), Status.Revealing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Revealing);
         assertEq(dispatcher.payableOf(thief), 0, "no tip for the thief");
         assertEq(dispatcher.payableOf(keeper), SEED_TIP, "the keeper has its tip");
         _settleAll(a);
@@ -112,7 +111,7 @@ contract DeviceFindingsTest is Driver {
     /// @notice A worker with a device inside an agreement: the device cannot register itself away from under the lock.
     function test_lockedDeviceCannotLeave() public {
         ComputeTerms memory t = _terms();
-        ComputeAgreement a = _buy(t);
+        IComputeAgreement a = _buy(t);
         vm.prank(workers[0].device);
         a.accept();
         bytes32[] memory hashes = _kindHashes();

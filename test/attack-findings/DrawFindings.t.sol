@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
-import {AgreementView} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {AgreementView, IComputeAgreement} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {IWorkAgreement} from "../../contracts/interfaces/IWorkAgreement.sol";
 import {ComputeTerms} from "../../contracts/types/ComputeTerms.sol";
 import {Ending, Status} from "../../contracts/types/Status.sol";
@@ -13,7 +12,7 @@ contract DrawFindingsTest is Driver {
     /// @notice D1. A second window closed after its own deadline: between the two anybody's `expire` cancelled the
     /// agreement although all slots were taken, so a cheating worker with one friend among the drawn got away free.
     function test_redrawnWindowClosesBeforeItsDeadline() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Verifying);
+        IComputeAgreement a = _driveTo(_terms(), Status.Verifying);
         vm.prank(_verifier(a, 0));
         a.decline(1);
         assertEq(uint8(a.status()), uint8(Status.Drawing), "offered anew");
@@ -36,7 +35,7 @@ contract DrawFindingsTest is Driver {
 
     /// @notice D2. The claim that fills the last slot in the very last second counts.
     function test_lastClaimInTheLastSecondCounts() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Drawing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Drawing);
         uint40 deadline = a.agreement().deadline;
         vm.warp(deadline);
         for (uint256 i = 0; i < workers.length && a.status() == Status.Drawing; ++i) {
@@ -60,7 +59,7 @@ contract DrawFindingsTest is Driver {
     /// @notice D3. Claim and decline in one block, before anybody is drawn, was a free strike: `maxStrikes` identities
     /// with one ticket each could end any agreement. Only those whose tickets stand when the window closes may decline.
     function test_onlyTheDrawnMayDecline() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Drawing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Drawing);
         address claimer;
         while (claimer == address(0)) {
             for (uint256 i = 0; i < workers.length && claimer == address(0); ++i) {
@@ -79,7 +78,7 @@ contract DrawFindingsTest is Driver {
     /// @notice D4. A worker that missed its deadline paid the small fee of an abort, without a mark on its score, if it
     /// was faster than everybody's `expire`.
     function test_noAbortAfterTheDeadline() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Working);
+        IComputeAgreement a = _driveTo(_terms(), Status.Working);
         uint256 deadline = a.agreement().deadline;
         vm.warp(deadline + 1);
         vm.prank(workers[0].owner);
@@ -95,7 +94,7 @@ contract DrawFindingsTest is Driver {
     function test_noAbortAfterTheKeyDeadline() public {
         ComputeTerms memory t = _terms();
         t.flags = 1;
-        ComputeAgreement a = _driveTo(t, Status.Keying);
+        IComputeAgreement a = _driveTo(t, Status.Keying);
         uint256 deadline = a.agreement().deadline;
         vm.warp(deadline + 1);
         vm.prank(workers[0].owner);

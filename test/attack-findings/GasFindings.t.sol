@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
-import {
-    AgreementView,
-    IComputeAgreement,
-    VerifierOpening,
-    WorkerOpening
-} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {AgreementView, IComputeAgreement, VerifierOpening, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {ComputeTerms} from "../../contracts/types/ComputeTerms.sol";
 import {Ending, Status} from "../../contracts/types/Status.sol";
 import {Driver} from "../utils/Driver.t.sol";
@@ -45,7 +39,7 @@ contract GasFindingsTest is Driver {
     function _worstDissent(uint32 leafCount, uint8 verifiers, uint8 samples) private {
         ComputeTerms memory t = _terms();
         (t.leafCount, t.samples, t.verifiers) = (leafCount, samples, verifiers);
-        ComputeAgreement a = _driveTo(t, Status.Verifying);
+        IComputeAgreement a = _driveTo(t, Status.Verifying);
         AgreementView memory v = a.agreement();
         for (uint256 i = 0; i < verifiers; ++i) {
             _sealAs(a, v.slots[i].verifier, _wrong(v.slots[i].verifier, samples));
@@ -72,7 +66,7 @@ contract GasFindingsTest is Driver {
     }
 
     /// @dev Everything cold, as in a transaction of its own; its calldata at the floor price (EIP-7623) on top.
-    function _measure(string memory what, ComputeAgreement a, bytes memory call) private {
+    function _measure(string memory what, IComputeAgreement a, bytes memory call) private {
         vm.cool(address(a));
         vm.cool(address(dispatcher));
         uint256 before = gasleft();
@@ -93,7 +87,7 @@ contract GasFindingsTest is Driver {
     function test_revealBringsNoMoreThanTheSampledLeaves() public {
         ComputeTerms memory t = _terms();
         (t.leafCount, t.samples, t.verifiers) = (1024, 4, 2);
-        ComputeAgreement a = _driveTo(t, Status.Revealing);
+        IComputeAgreement a = _driveTo(t, Status.Revealing);
         WorkerOpening memory o = _workerOpening(a);
         bytes32[] memory all = _digests(1024);
         o.digests = all;
@@ -112,7 +106,7 @@ contract GasFindingsTest is Driver {
     function test_everyStrikeAndAttemptEndsBounded() public {
         ComputeTerms memory t = _terms();
         t.verifiers = 8;
-        ComputeAgreement a = _driveTo(t, Status.Verifying);
+        IComputeAgreement a = _driveTo(t, Status.Verifying);
         uint256 steps = 0;
         for (; uint8(a.status()) < uint8(Status.Settled); ++steps) {
             vm.warp(uint256(a.agreement().deadline) + 1);

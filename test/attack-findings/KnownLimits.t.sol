@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
-import {WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {IComputeAgreement, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {IWorkerDispatcher} from "../../contracts/interfaces/IWorkerDispatcher.sol";
 import {ComputeTerms} from "../../contracts/types/ComputeTerms.sol";
 import {Ending, Status} from "../../contracts/types/Status.sol";
@@ -24,7 +23,7 @@ contract KnownLimitsTest is Driver {
             skip(EPOCH_SECS);
         }
         address veteran = _best();
-        ComputeAgreement a;
+        IComputeAgreement a;
         do {
             address newcomer = _newcomer();
             a = _buy(t);
@@ -62,7 +61,7 @@ contract KnownLimitsTest is Driver {
     /// accepts pay the fee of an abort. It gains nothing (the fee is burned) and pays gas, with its budget bound meanwhile.
     function test_limit_uselessKeyCostsTheWorkerAnAbort() public {
         uint256 before = _owned(client);
-        ComputeAgreement a = _buy(_confidentialTerms());
+        IComputeAgreement a = _buy(_confidentialTerms());
         for (uint256 i = 0; i < _params().maxAttempts; ++i) {
             vm.prank(workers[i].owner);
             a.accept();
@@ -82,11 +81,11 @@ contract KnownLimitsTest is Driver {
     function test_limit_withheldKeyChoosesTheVerifiers() public {
         uint256 honest = 0;
         for (uint256 n = 0; n < 8 && honest == 0; ++n) {
-            ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Working);
+            IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Working);
             TestTree.Tree memory lies = TestTree.build(_lies());
             bytes32 seal = _workerSeal(a, lies.root(), workers[0].owner);
             vm.prank(workers[0].owner);
-            a.sealResult(seal, CIPHERTEXT_ROOT, RESULT_BLOB);
+            a.sealResult(seal, CIPHERTEXT_ROOT, RESULT_BLOB, "");
             _openDraw(a);
             for (_draw(a); _withoutKey(a) != address(0); _draw(a)) {
                 ++honest;
@@ -117,7 +116,7 @@ contract KnownLimitsTest is Driver {
     /// @notice L7. A session key is handed to whoever accepts or is drawn: to read the inputs costs a worker an abort, a verifier
     /// nothing.
     function test_limit_declineAfterReadingIsFree() public {
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Verifying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Verifying);
         address reader = _verifier(a, 0);
         vm.prank(reader);
         a.decline(1);
@@ -126,7 +125,7 @@ contract KnownLimitsTest is Driver {
     }
 
     /// @dev A drawn verifier that is none of the worker's two accomplices, or zero.
-    function _withoutKey(ComputeAgreement a) private view returns (address) {
+    function _withoutKey(IComputeAgreement a) private view returns (address) {
         for (uint256 i = 0; i < a.agreement().slots.length; ++i) {
             address v = _verifier(a, i);
             if (v != workers[3].owner && v != workers[4].owner) return v;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
+import {IComputeAgreement} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {ComputeTerms} from "../../contracts/types/ComputeTerms.sol";
 import {Ending, Status} from "../../contracts/types/Status.sol";
 import {Driver} from "../utils/Driver.t.sol";
@@ -13,7 +13,7 @@ contract LockFindingsTest is Driver {
     function test_attack_silentWorkerWithTinyRewardPaysTheVerifiers() public {
         ComputeTerms memory t = _terms();
         (t.rewardMin, t.rewardMax, t.verifierFee) = (1000, 1000, uint96(100 * SUN));
-        ComputeAgreement a = _driveTo(t, Status.Revealing);
+        IComputeAgreement a = _driveTo(t, Status.Revealing);
         address verifier = workers[_indexOf(_verifier(a, 0))].payout;
         vm.warp(uint256(a.agreement().deadline) + 1);
         a.expire();

@@ -2,12 +2,7 @@
 pragma solidity ^0.8.37;
 
 import {LibClone} from "solady/utils/LibClone.sol";
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
-import {
-    AgreementView,
-    VerifierOpening,
-    WorkerOpening
-} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {AgreementView, IComputeAgreement, VerifierOpening, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {IWorkAgreement} from "../../contracts/interfaces/IWorkAgreement.sol";
 import {IWorkerDispatcher} from "../../contracts/interfaces/IWorkerDispatcher.sol";
 import {ComputeTerms, ComputeTermsLib} from "../../contracts/types/ComputeTerms.sol";
@@ -22,7 +17,7 @@ contract EscrowTest is Driver {
             uint256 snapshot = vm.snapshotState();
             ComputeTerms memory t = _terms();
             if (Status(i) == Status.Keying) t.flags = 1;
-            ComputeAgreement a = _driveTo(t, Status(i));
+            IComputeAgreement a = _driveTo(t, Status(i));
             for (uint256 calls = 0; uint8(a.status()) < uint8(Status.Settled); ++calls) {
                 require(calls < 12, "needs too many calls");
                 vm.warp(uint256(a.agreement().deadline) + 1);
@@ -66,7 +61,7 @@ contract EscrowTest is Driver {
         bytes memory bound = abi.encodePacked(
             stranger, uint40(block.timestamp), keccak256(SPEC), ComputeTermsLib.pack(_terms())
         );
-        ComputeAgreement fake = ComputeAgreement(LibClone.clone(address(implementation), bound));
+        IComputeAgreement fake = IComputeAgreement(LibClone.clone(address(implementation), bound));
         bytes memory err = abi.encodeWithSelector(IWorkerDispatcher.UnknownAgreement.selector, address(fake));
         vm.expectRevert(err);
         vm.prank(workers[0].owner);
@@ -78,8 +73,8 @@ contract EscrowTest is Driver {
 
     /// @notice Row 27: the same purchase twice is two agreements with an escrow each.
     function test_attack_idReuse() public {
-        ComputeAgreement first = _buy(_terms());
-        ComputeAgreement second = _buy(_terms());
+        IComputeAgreement first = _buy(_terms());
+        IComputeAgreement second = _buy(_terms());
         assertNotEq(address(first), address(second), "two addresses");
         vm.prank(client);
         first.cancel();
@@ -97,7 +92,7 @@ contract EscrowTest is Driver {
         address late = makeAddr("late");
         _register(late, late, 1);
         skip(EPOCH_SECS);
-        ComputeAgreement a = _driveTo(_terms(), Status.Sealed);
+        IComputeAgreement a = _driveTo(_terms(), Status.Sealed);
         uint32 snapshot = a.agreement().snapshotEpoch;
         _stake(late, STAKE);
         assertEq(dispatcher.ticketsOf(late, CLASS, snapshot), 0, "new stake");
@@ -126,7 +121,7 @@ contract EscrowTest is Driver {
 
     /// @notice Row 28: 2^256 - 1 and all-ones everywhere; nothing wraps around, nothing moves.
     function test_attack_arithmeticExtremes() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Drawing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Drawing);
         uint256 balance = token.balanceOf(address(dispatcher));
         uint256 max = type(uint256).max;
         address[3] memory callers = [client, workers[1].owner, stranger];
@@ -163,14 +158,14 @@ contract EscrowTest is Driver {
         _stake(workers[1].owner, 10_000_000 * SUN);
         _stake(workers[2].owner, 10_000_000 * SUN);
         skip(EPOCH_SECS);
-        ComputeAgreement a = _driveTo(t, Status.Settled);
+        IComputeAgreement a = _driveTo(t, Status.Settled);
         assertEq(_owned(workers[0].payout), 20_000_000 * SUN, "paid");
         _assertEmpty(address(a));
         _assertConserved();
     }
 
     function _claimGas() private returns (uint256 used) {
-        ComputeAgreement a = _driveTo(_terms(), Status.Drawing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Drawing);
         skip(70);
         (, uint256 index,) = _bestTicket(a, workers[1].owner);
         vm.cool(address(a));
@@ -181,7 +176,7 @@ contract EscrowTest is Driver {
         used -= gasleft();
     }
 
-    function _everybodyWithdraws(ComputeAgreement a) private {
+    function _everybodyWithdraws(IComputeAgreement a) private {
         vm.startPrank(stranger);
         a.redeemPayment(client);
         a.redeemPayment(keeper);

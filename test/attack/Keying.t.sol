@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
 import {IComputeAgreement} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {IWorkAgreement} from "../../contracts/interfaces/IWorkAgreement.sol";
 import {IWorkerDispatcher, Party} from "../../contracts/interfaces/IWorkerDispatcher.sol";
@@ -21,7 +20,7 @@ contract KeyingTest is Driver {
     /// @notice A worker that accepts and then withdraws its key would end the work as NoKey, for nothing. The client answers
     /// with any envelope, even an empty one: now the worker has to abort, or vanishes.
     function testFuzz_attack_withdrawnKeyCostsTheWorkerItsFee(bytes32 key, bool aborts) public {
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         // Zero, a point of small order, or noise: the contract cannot tell.
         _setKey(workers[0].owner, key);
         _postKey(a, client, "");
@@ -41,7 +40,7 @@ contract KeyingTest is Driver {
     /// @notice Its price where the client stays silent: nothing but `keySecs` of its lock; the client has all its money back.
     function test_attack_withdrawnKeyAndSilentClient() public {
         Books memory before = _books();
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         uint256 accepted = block.timestamp;
         _setKey(workers[0].owner, 0);
         vm.warp(uint256(a.agreement().deadline) + 1);
@@ -54,7 +53,7 @@ contract KeyingTest is Driver {
     /// @notice With identities of its own a blocker pays a fee for each attempt, and the client nothing.
     function test_attack_blockingByAbortsCostsEachTime() public {
         Books memory before = _books();
-        ComputeAgreement a = _buy(_confidentialTerms());
+        IComputeAgreement a = _buy(_confidentialTerms());
         for (uint256 i = 0; i < 3; ++i) {
             vm.startPrank(workers[i].owner);
             a.accept();
@@ -70,7 +69,7 @@ contract KeyingTest is Driver {
     /// @notice Nobody but the worker's owner account changes its key: a client would seal to the thief.
     function test_attack_stolenDeviceReplacesTheKey() public {
         bytes32 before = dispatcher.encryptionKeyOf(workers[0].owner);
-        ComputeAgreement a = _buy(_confidentialTerms());
+        IComputeAgreement a = _buy(_confidentialTerms());
         vm.startPrank(workers[0].device);
         a.accept();
         dispatcher.setEncryptionKey("the thief's");
@@ -87,7 +86,7 @@ contract KeyingTest is Driver {
     function test_attack_workerIsTheAgent() public {
         Books memory before = _books();
         _setAgent(client, workers[0].owner);
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         _postKey(a, workers[0].owner, "");
         vm.warp(uint256(a.agreement().deadline) + 1);
         a.expire();
@@ -101,7 +100,7 @@ contract KeyingTest is Driver {
     function test_attack_clientNeverPosts() public {
         Books memory before = _books();
         for (uint256 i = 0; i < 5; ++i) {
-            ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+            IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
             assertEq(dispatcher.workerInfo(workers[0].owner).locked, 100 * SUN, "held");
             (uint96 escrow,) = dispatcher.escrowOf(address(a));
             assertGe(escrow, 100 * SUN, "as long as the client's money");
@@ -114,7 +113,7 @@ contract KeyingTest is Driver {
 
         ComputeTerms memory t = _confidentialTerms();
         (t.verifiers, t.samples, t.rewardMax) = (1, 1, t.rewardMin);
-        ComputeAgreement worst = _driveTo(t, Status.Keying);
+        IComputeAgreement worst = _driveTo(t, Status.Keying);
         (uint96 bound_,) = dispatcher.escrowOf(address(worst));
         assertEq(dispatcher.workerInfo(workers[0].owner).locked, 200 * SUN, "the largest lock for a price");
         assertLt(200 * SUN, 2 * uint256(bound_), "less than twice the client's money");
@@ -122,7 +121,7 @@ contract KeyingTest is Driver {
 
     /// @notice The last second of the wait gives the worker as long as the first: a late key is no way to make it vanish.
     function test_attack_keyInTheLastSecond() public {
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         vm.warp(a.agreement().deadline);
         _postKey(a, client, "useless");
         skip(600);
@@ -135,7 +134,7 @@ contract KeyingTest is Driver {
     function test_attack_clientAbortsAsItsOwnWorker() public {
         address friend = workers[0].owner;
         uint256 before = _owned(client) + dispatcher.workerInfo(friend).bonded;
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Working);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Working);
         vm.prank(friend);
         a.abort();
         vm.prank(client);
@@ -148,7 +147,7 @@ contract KeyingTest is Driver {
     /// @notice Whoever of client and agent comes first decides; the other is refused and nothing is posted twice.
     function test_attack_agentRunsAheadOfItsClient() public {
         _setAgent(client, _agent);
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         _postKey(a, _agent, "junk");
         _postKeyRefused(
             a,
@@ -170,7 +169,7 @@ contract KeyingTest is Driver {
 
     /// @notice Named and dismissed within one block: what counts is the order of the calls.
     function test_attack_agentOfOneBlock() public {
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         _setAgent(client, _agent);
         _setAgent(client, keeper);
         _postKeyRefused(
@@ -183,7 +182,7 @@ contract KeyingTest is Driver {
     /// @notice A new agent serves all of a client's agreements at once, and the old one none.
     function test_attack_dismissedAgentStrikesEverywhere() public {
         _setAgent(client, _agent);
-        ComputeAgreement[3] memory all;
+        IComputeAgreement[3] memory all;
         for (uint256 i = 0; i < all.length; ++i) {
             all[i] = _buy(_confidentialTerms());
             vm.prank(workers[i].owner);
@@ -203,7 +202,7 @@ contract KeyingTest is Driver {
     /// @notice An agent may post a key. Not cancel, not move money, not act for the worker, not change the client's agent.
     function test_attack_agentDoesMore() public {
         _setAgent(client, _agent);
-        ComputeAgreement a = _buy(_confidentialTerms());
+        IComputeAgreement a = _buy(_confidentialTerms());
         vm.startPrank(_agent);
         vm.expectRevert(abi.encodeWithSelector(IComputeAgreement.NotTheClient.selector, _agent, client));
         a.cancel();
@@ -229,7 +228,7 @@ contract KeyingTest is Driver {
 
     /// @notice An agent that is a contract is called by nobody, so it cannot come in again; what it tries besides is refused.
     function test_attack_reentrantAgent() public {
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         HostileAgent hostile = new HostileAgent(a);
         _setAgent(client, address(hostile));
         hostile.attack();
@@ -256,7 +255,7 @@ contract KeyingTest is Driver {
 
     /// @notice Key and expiry exclude each other at every second: up to the deadline only the key, after it only the expiry.
     function testFuzz_attack_keyOrExpiryNeverBoth(uint256 waited, uint256 order) public {
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         uint256 deadline = a.agreement().deadline;
         address worker = a.agreement().worker;
         skip(bound(waited, 0, 2 * uint256(_params().keySecs)));
@@ -282,7 +281,7 @@ contract KeyingTest is Driver {
     function testFuzz_attack_keyOnItsWayToAnotherWorker(bool byAgent) public {
         _setAgent(client, _agent);
         address sender = byAgent ? _agent : client;
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         // `sender` has sent this. Before it:
         bytes memory underWay = abi.encodeCall(a.postKey, (workers[0].owner, "sealed to worker 0"));
         vm.prank(workers[0].owner);
@@ -307,7 +306,7 @@ contract KeyingTest is Driver {
 
     /// @notice S4, by a reorganisation: in the new chain somebody else accepted, in the same attempt.
     function test_attack_keyAcrossAReorganisation() public {
-        ComputeAgreement a = _buy(_confidentialTerms());
+        IComputeAgreement a = _buy(_confidentialTerms());
         uint256 fork = vm.snapshotState();
         _accept(a);
         bytes memory underWay = abi.encodeCall(a.postKey, (a.agreement().worker, "sealed to worker 0"));
@@ -322,7 +321,7 @@ contract KeyingTest is Driver {
     /// @notice In the last second the worker may still abort for its fee, a second later it is free: nobody can be charged
     /// for a key that did not come.
     function test_attack_abortAroundTheDeadline() public {
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         uint256 deadline = a.agreement().deadline;
         vm.warp(deadline);
         vm.expectRevert(abi.encodeWithSelector(IWorkAgreement.NotYetExpired.selector, deadline, deadline));
@@ -340,7 +339,7 @@ contract KeyingTest is Driver {
 
     /// @notice After the end nothing moves any more, and no money twice.
     function test_attack_expiredTwice() public {
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         vm.warp(uint256(a.agreement().deadline) + 1);
         a.expire();
         uint256 owed = dispatcher.payableOf(client);
@@ -359,7 +358,7 @@ contract KeyingTest is Driver {
 
     // ------------------------------------------------------------------------------------------------ helpers
 
-    function _assertRefused(ComputeAgreement a, address who, bytes memory call, bytes memory err) private {
+    function _assertRefused(IComputeAgreement a, address who, bytes memory call, bytes memory err) private {
         vm.prank(who);
         (bool ok, bytes memory answer) = address(a).call(call);
         assertFalse(ok, "refused");

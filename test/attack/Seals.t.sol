@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
-import {
-    AgreementView,
-    IComputeAgreement,
-    VerifierOpening,
-    WorkerOpening
-} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {AgreementView, IComputeAgreement, VerifierOpening, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {SealLib} from "../../contracts/libraries/SealLib.sol";
 import {ComputeTerms} from "../../contracts/types/ComputeTerms.sol";
 import {Ending, Status} from "../../contracts/types/Status.sol";
@@ -23,7 +17,7 @@ contract SealsTest is Driver {
     function test_attack_copiedCommit() public {
         ComputeTerms memory t = _terms();
         (t.leafCount, t.samples) = (4, 4);
-        ComputeAgreement a = _driveTo(t, Status.Verifying);
+        IComputeAgreement a = _driveTo(t, Status.Verifying);
         (address honest, address thief) = (_verifier(a, 0), _verifier(a, 1));
         bytes32[] memory digests = _honestDigests(a, honest);
         bytes32 copied = _verifierSeal(a, honest, digests);
@@ -47,7 +41,7 @@ contract SealsTest is Driver {
     function test_attack_commitWithoutReveal() public {
         ComputeTerms memory t = _terms();
         t.verifiers = 4;
-        ComputeAgreement a = _driveTo(t, Status.Opening);
+        IComputeAgreement a = _driveTo(t, Status.Opening);
         AgreementView memory v = a.agreement();
         _openAs(a, _opening(v.slots[0].verifier, new bytes32[](0)));
         uint256 lock = a.verifierLock(t.rewardMin);
@@ -63,7 +57,7 @@ contract SealsTest is Driver {
     function testFuzz_attack_lastRevealer(uint256 order) public {
         ComputeTerms memory t = _terms();
         (t.leafCount, t.samples, t.verifiers) = (4, 4, 4);
-        ComputeAgreement a = _driveTo(t, Status.Verifying);
+        IComputeAgreement a = _driveTo(t, Status.Verifying);
         AgreementView memory v = a.agreement();
         // Three of four found another digest: 6 odds of 10.
         bytes32[] memory other = _digests(4);
@@ -90,7 +84,7 @@ contract SealsTest is Driver {
     function test_attack_silenceIsNoWayOut() public {
         ComputeTerms memory t = _terms();
         (t.leafCount, t.samples) = (4, 4);
-        ComputeAgreement a = _driveTo(t, Status.Verifying);
+        IComputeAgreement a = _driveTo(t, Status.Verifying);
         address liar = _verifier(a, 0);
         bytes32[] memory wrong = _digests(4);
         wrong[0] = "wrong";
@@ -110,7 +104,7 @@ contract SealsTest is Driver {
     /// @notice Row 4: a worker that withholds its result harms only itself.
     function test_attack_nonRevealGriefing() public {
         Books memory before = _books();
-        ComputeAgreement a = _driveTo(_terms(), Status.Revealing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Revealing);
         vm.warp(uint256(a.agreement().deadline) + 1);
         vm.prank(stranger);
         a.expire();
@@ -125,7 +119,7 @@ contract SealsTest is Driver {
 
     /// @notice Row 9: openings are not bound to the sender, so carrying one first harms nobody and gains nothing.
     function test_attack_frontRunReveal() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Revealing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Revealing);
         WorkerOpening memory w = _workerOpening(a);
         VerifierOpening[] memory o = _honestOpenings(a);
         vm.prank(stranger);
@@ -140,32 +134,32 @@ contract SealsTest is Driver {
 
     /// @notice Row 18: a seal made for one agreement cannot be opened in another, though root and salt are the same.
     function test_attack_replayOnAnotherAgreement() public {
-        ComputeAgreement first = _driveTo(_terms(), Status.Revealing);
+        IComputeAgreement first = _driveTo(_terms(), Status.Revealing);
         bytes32 seal = _workerSeal(first, TestTree.build(_digests(16)).root(), workers[0].owner);
         _settleAll(first);
-        ComputeAgreement second = _driveTo(_terms(), Status.Working);
+        IComputeAgreement second = _driveTo(_terms(), Status.Working);
         vm.prank(workers[0].owner);
-        second.sealResult(seal, CIPHERTEXT_ROOT, RESULT_BLOB);
+        second.sealResult(seal, CIPHERTEXT_ROOT, RESULT_BLOB, "");
         _cannotReveal(second);
     }
 
     /// @notice Row 18: nor in a later attempt of the same agreement.
     function test_attack_replayOnAnotherAttempt() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Working);
+        IComputeAgreement a = _driveTo(_terms(), Status.Working);
         bytes32 root = TestTree.build(_digests(16)).root();
         bytes32 seal = _workerSeal(a, root, workers[1].owner);
         vm.prank(workers[0].owner);
         a.abort();
         vm.startPrank(workers[1].owner);
         a.accept();
-        a.sealResult(seal, CIPHERTEXT_ROOT, RESULT_BLOB);
+        a.sealResult(seal, CIPHERTEXT_ROOT, RESULT_BLOB, "");
         vm.stopPrank();
         _cannotReveal(a);
     }
 
     /// @notice Row 18: nor on another chain.
     function test_attack_replayOnAnotherChain() public {
-        ComputeAgreement a = _driveTo(_terms(), Status.Revealing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Revealing);
         WorkerOpening memory w = _workerOpening(a);
         vm.chainId(block.chainid + 1);
         vm.expectPartialRevert(IComputeAgreement.SealMismatch.selector);
@@ -197,7 +191,7 @@ contract SealsTest is Driver {
     }
 
     /// @dev From Sealed on with honest verifiers; the reveal is refused and the worker loses its lock.
-    function _cannotReveal(ComputeAgreement a) private {
+    function _cannotReveal(IComputeAgreement a) private {
         _openDraw(a);
         _draw(a);
         _sealAll(a);

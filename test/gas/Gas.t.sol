@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
-import {VerifierOpening, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {IComputeAgreement, VerifierOpening, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {ComputeTerms, ComputeTermsLib} from "../../contracts/types/ComputeTerms.sol";
 import {Status} from "../../contracts/types/Status.sol";
 import {Driver} from "../utils/Driver.t.sol";
@@ -93,102 +92,102 @@ contract GasTest is Driver {
     // ------------------------------------------------------------------------------------------------ working
 
     function test_gas_accept() public unmetered {
-        ComputeAgreement a = _driveTo(_terms(), Status.Open);
+        IComputeAgreement a = _driveTo(_terms(), Status.Open);
         _measure(address(a), workers[0].owner, abi.encodeCall(a.accept, ()));
     }
 
     function test_gas_acceptByDevice() public unmetered {
-        ComputeAgreement a = _driveTo(_terms(), Status.Open);
+        IComputeAgreement a = _driveTo(_terms(), Status.Open);
         _measure(address(a), workers[0].device, abi.encodeCall(a.accept, ()));
     }
 
     function test_gas_acceptConfidential() public unmetered {
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Open);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Open);
         _measure(address(a), workers[0].owner, abi.encodeCall(a.accept, ()));
     }
 
     function test_gas_postKey() public unmetered {
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         _measure(address(a), client, abi.encodeCall(a.postKey, (workers[0].owner, new bytes(81))));
     }
 
     function test_gas_postKeyByAgent() public unmetered {
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         _setAgent(client, keeper);
         _measure(address(a), keeper, abi.encodeCall(a.postKey, (workers[0].owner, new bytes(81))));
     }
 
     function test_gas_abortConfidential() public unmetered {
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Working);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Working);
         _measure(address(a), workers[0].owner, abi.encodeCall(a.abort, ()));
     }
 
     function test_gas_expireKeying() public unmetered {
-        ComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
+        IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
         skip(61);
         _measure(address(a), stranger, abi.encodeCall(a.expire, ()));
     }
 
     function test_gas_abort() public unmetered {
-        ComputeAgreement a = _driveTo(_terms(), Status.Working);
+        IComputeAgreement a = _driveTo(_terms(), Status.Working);
         _measure(address(a), workers[0].owner, abi.encodeCall(a.abort, ()));
     }
 
     function test_gas_sealResult() public unmetered {
-        ComputeAgreement a = _driveTo(_terms(), Status.Working);
+        IComputeAgreement a = _driveTo(_terms(), Status.Working);
         _measure(
             address(a),
             workers[0].owner,
-            abi.encodeCall(a.sealResult, (bytes32("seal"), CIPHERTEXT_ROOT, RESULT_BLOB))
+            abi.encodeCall(a.sealResult, (bytes32("seal"), CIPHERTEXT_ROOT, RESULT_BLOB, ""))
         );
     }
 
     // ------------------------------------------------------------------------------------------------ verifying
 
     function test_gas_openDraw() public unmetered {
-        ComputeAgreement a = _driveTo(_terms(), Status.Sealed);
+        IComputeAgreement a = _driveTo(_terms(), Status.Sealed);
         bytes memory proof = _beaconProof(a);
         _measure(address(a), keeper, abi.encodeCall(a.openDraw, (proof)));
     }
 
     function test_gas_openDrawOfAKnownRound() public unmetered {
-        ComputeAgreement a = _driveTo(_terms(), Status.Sealed);
+        IComputeAgreement a = _driveTo(_terms(), Status.Sealed);
         beacon.record(a.agreement().round, _beaconProof(a));
         _measure(address(a), keeper, abi.encodeCall(a.openDraw, ("")));
     }
 
     function test_gas_claimFirst() public unmetered {
-        ComputeAgreement a = _driveTo(_terms(), Status.Drawing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Drawing);
         _claim(a, 1);
     }
 
     function test_gas_claimLast() public unmetered {
-        ComputeAgreement a = _driveTo(_terms(), Status.Drawing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Drawing);
         skip(70);
         _claimIfBelow(a, workers[1].owner);
         _claim(a, 2);
     }
 
     function test_gas_provideVerificationFirst() public unmetered {
-        ComputeAgreement a = _driveTo(_terms(), Status.Verifying);
+        IComputeAgreement a = _driveTo(_terms(), Status.Verifying);
         _measure(address(a), _verifier(a, 0), abi.encodeCall(a.provideVerification, (bytes32("seal"))));
     }
 
     function test_gas_provideVerificationLast() public unmetered {
-        ComputeAgreement a = _driveTo(_terms(), Status.Verifying);
+        IComputeAgreement a = _driveTo(_terms(), Status.Verifying);
         _sealAs(a, _verifier(a, 0), _honestDigests(a, _verifier(a, 0)));
         _measure(address(a), _verifier(a, 1), abi.encodeCall(a.provideVerification, (bytes32("seal"))));
     }
 
     function test_gas_decline() public unmetered {
-        ComputeAgreement a = _driveTo(_terms(), Status.Verifying);
+        IComputeAgreement a = _driveTo(_terms(), Status.Verifying);
         _measure(address(a), _verifier(a, 0), abi.encodeCall(a.decline, (1)));
     }
 
     // ------------------------------------------------------------------------------------------------ settling
 
     function test_gas_reveal() public unmetered {
-        ComputeAgreement a = _driveTo(_terms(), Status.Revealing);
+        IComputeAgreement a = _driveTo(_terms(), Status.Revealing);
         _measure(address(a), workers[0].owner, abi.encodeCall(a.reveal, (_workerOpening(a))));
     }
 
@@ -197,7 +196,7 @@ contract GasTest is Driver {
     }
 
     function test_gas_openVerificationLast() public unmetered {
-        ComputeAgreement a = _driveTo(_terms(), Status.Opening);
+        IComputeAgreement a = _driveTo(_terms(), Status.Opening);
         _openAs(a, _opening(_verifier(a, 0), new bytes32[](0)));
         _open(a, 1);
     }
@@ -222,31 +221,31 @@ contract GasTest is Driver {
     }
 
     function test_gas_expireOpening() public unmetered {
-        ComputeAgreement a = _driveTo(_terms(), Status.Opening);
+        IComputeAgreement a = _driveTo(_terms(), Status.Opening);
         skip(91);
         _measure(address(a), stranger, abi.encodeCall(a.expire, ()));
     }
 
     function test_gas_redeemPayment() public unmetered {
-        ComputeAgreement a = _driveTo(_terms(), Status.Settled);
+        IComputeAgreement a = _driveTo(_terms(), Status.Settled);
         _measure(address(a), stranger, abi.encodeCall(a.redeemPayment, (workers[0].owner)));
     }
 
     // ------------------------------------------------------------------------------------------------ measuring
 
-    function _claim(ComputeAgreement a, uint256 worker) private {
+    function _claim(IComputeAgreement a, uint256 worker) private {
         vm.warp(uint256(a.agreement().deadline) - 10);
         (, uint256 index,) = _bestTicket(a, workers[worker].owner);
         _measure(address(a), workers[worker].owner, abi.encodeCall(a.claim, (index)));
     }
 
-    function _open(ComputeAgreement a, uint256 slot) private {
+    function _open(IComputeAgreement a, uint256 slot) private {
         WorkerOpening memory w = _workerOpening(a);
         VerifierOpening memory o = _opening(_verifier(a, slot), new bytes32[](0));
         _measure(address(a), stranger, abi.encodeCall(a.openVerification, (o, w.root, w.leaves, w.digests)));
     }
 
-    function _settle(ComputeAgreement a) private {
+    function _settle(IComputeAgreement a) private {
         _measure(address(a), stranger, abi.encodeCall(a.settleAll, (_workerOpening(a), _honestOpenings(a))));
         require(a.status() == Status.Settled, "settled");
     }

@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
-import {
-    AgreementView,
-    IComputeAgreement,
-    VerifierOpening,
-    WorkerOpening
-} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {AgreementView, IComputeAgreement, VerifierOpening, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {ComputeTerms, ComputeTermsLib} from "../../contracts/types/ComputeTerms.sol";
 import {Status} from "../../contracts/types/Status.sol";
 import {Actor} from "../utils/Base.t.sol";
@@ -53,7 +47,7 @@ contract Handler is Registry {
     /// @dev By the client, its agent, or somebody who is neither (any more), for the worker or another, in an envelope that says
     /// for whom. Succeeds exactly for the first two, in time, for the worker, within 256 bytes.
     function postKey(uint256 seed) public {
-        (bool has, ComputeAgreement a) = _find(seed, Status.Keying);
+        (bool has, IComputeAgreement a) = _find(seed, Status.Keying);
         if (!has) return;
         address agent = dispatcher.keyAgentOf(a.client());
         uint256 who = _pick(seed, "poster", 8);
@@ -64,7 +58,7 @@ contract Handler is Registry {
         if (may && poster != a.client()) ++keysByAgents;
     }
 
-    function _postKeyAs(ComputeAgreement a, address poster, bool may, uint256 seed)
+    function _postKeyAs(IComputeAgreement a, address poster, bool may, uint256 seed)
         private
         returns (bool ok)
     {
@@ -84,7 +78,7 @@ contract Handler is Registry {
     }
 
     function cancel(uint256 seed) public {
-        (bool has, ComputeAgreement a) = _find(seed, Status.Open);
+        (bool has, IComputeAgreement a) = _find(seed, Status.Open);
         // Most clients want their result.
         if (!has || _pick(seed, "cancel", 4) != 0) return;
         _act(a.client(), address(a), abi.encodeCall(a.cancel, ()));
@@ -93,7 +87,7 @@ contract Handler is Registry {
     // ------------------------------------------------------------------------------------------------ worker
 
     function accept(uint256 seed) public {
-        (bool has, ComputeAgreement a) = _find(seed, Status.Open);
+        (bool has, IComputeAgreement a) = _find(seed, Status.Open);
         if (!has) return;
         address actor = _anyKey(seed);
         bool keyless = _termsOf(a).flags == 1 && dispatcher.encryptionKeyOf(dispatcher.workerOf(actor)) == 0;
@@ -106,7 +100,7 @@ contract Handler is Registry {
     }
 
     function abort(uint256 seed) public {
-        (bool has, ComputeAgreement a) = _find(seed, Status.Working);
+        (bool has, IComputeAgreement a) = _find(seed, Status.Working);
         if (!has) (has, a) = _find(seed, Status.Keying);
         if (!has) return;
         address actor = _actorFor(a, a.agreement().worker, seed);
@@ -114,7 +108,7 @@ contract Handler is Registry {
     }
 
     function seal(uint256 seed) public {
-        (bool has, ComputeAgreement a) = _find(seed, Status.Working);
+        (bool has, IComputeAgreement a) = _find(seed, Status.Working);
         if (!has) return;
         address worker = a.agreement().worker;
         Plan plan = _anyPlan(seed);
@@ -124,12 +118,12 @@ contract Handler is Registry {
         _act(
             _actorFor(a, worker, seed),
             address(a),
-            abi.encodeCall(a.sealResult, (sealed_, CIPHERTEXT_ROOT, RESULT_BLOB))
+            abi.encodeCall(a.sealResult, (sealed_, CIPHERTEXT_ROOT, RESULT_BLOB, ""))
         );
     }
 
     function reveal(uint256 seed) public {
-        (bool has, ComputeAgreement a) = _find(seed, Status.Revealing);
+        (bool has, IComputeAgreement a) = _find(seed, Status.Revealing);
         if (!has) return;
         WorkerOpening memory o = _plannedWorkerOpening(a);
         _act(_anyKey(seed), address(a), abi.encodeCall(a.reveal, (o)));
@@ -138,7 +132,7 @@ contract Handler is Registry {
     // ------------------------------------------------------------------------------------------------ draw
 
     function openDraw(uint256 seed) public {
-        (bool has, ComputeAgreement a) = _find(seed, Status.Sealed);
+        (bool has, IComputeAgreement a) = _find(seed, Status.Sealed);
         if (!has) return;
         uint48 round = a.agreement().round;
         bytes memory proof = beacon.seedOf(round) == 0 ? _makeBlock(round) : bytes("");
@@ -151,7 +145,7 @@ contract Handler is Registry {
 
     /// @dev Some workers look at their tickets and claim, by their owner's key or a device.
     function claim(uint256 seed) public {
-        (bool has, ComputeAgreement a) = _find(seed, Status.Drawing);
+        (bool has, IComputeAgreement a) = _find(seed, Status.Drawing);
         if (!has) return;
         for (uint256 i = 0; i < workers.length; ++i) {
             if (_pick(seed, vm.toString(i), 3) == 0) continue;
@@ -167,14 +161,14 @@ contract Handler is Registry {
 
     /// @dev To the moment in which a window closes.
     function closeWindow(uint256 seed) public {
-        (bool has, ComputeAgreement a) = _find(seed, Status.Drawing);
+        (bool has, IComputeAgreement a) = _find(seed, Status.Drawing);
         if (has && a.agreement().closesAt > block.timestamp) vm.warp(a.agreement().closesAt);
     }
 
     // ------------------------------------------------------------------------------------------------ verifiers
 
     function verify(uint256 seed) public {
-        (bool has, ComputeAgreement a) = _find(seed, Status.Verifying);
+        (bool has, IComputeAgreement a) = _find(seed, Status.Verifying);
         if (!has) return;
         AgreementView memory v = a.agreement();
         for (uint256 i = 0; i < v.slots.length; ++i) {
@@ -184,7 +178,7 @@ contract Handler is Registry {
         }
     }
 
-    function _verifyAs(ComputeAgreement a, address verifier, uint256 mood, uint256 seed) private {
+    function _verifyAs(IComputeAgreement a, address verifier, uint256 mood, uint256 seed) private {
         address actor = _actorFor(a, verifier, seed);
         if (mood == 1) {
             _act(actor, address(a), abi.encodeCall(a.decline, (1)));
@@ -198,7 +192,7 @@ contract Handler is Registry {
     }
 
     function open(uint256 seed) public {
-        (bool has, ComputeAgreement a) = _find(seed, Status.Opening);
+        (bool has, IComputeAgreement a) = _find(seed, Status.Opening);
         if (!has) return;
         WorkerOpening memory w = _plannedWorkerOpening(a);
         AgreementView memory v = a.agreement();
@@ -210,7 +204,7 @@ contract Handler is Registry {
     }
 
     function settleAll(uint256 seed) public {
-        (bool has, ComputeAgreement a) = _find(seed, Status.Revealing);
+        (bool has, IComputeAgreement a) = _find(seed, Status.Revealing);
         if (!has) return;
         AgreementView memory v = a.agreement();
         uint256 count = _pick(seed, "count", v.slots.length + 2);
@@ -228,7 +222,7 @@ contract Handler is Registry {
     /// @dev Succeeds exactly when the agreement lives and its deadline has passed.
     function expire(uint256 seed) public {
         if (agreements.length == 0) return;
-        ComputeAgreement a = ComputeAgreement(agreements[seed % agreements.length]);
+        IComputeAgreement a = IComputeAgreement(agreements[seed % agreements.length]);
         AgreementView memory v = a.agreement();
         bool due = v.status < Status.Settled && block.timestamp > v.deadline;
         (bool ok,) = _act(stranger, address(a), abi.encodeCall(a.expire, ()));
@@ -237,9 +231,9 @@ contract Handler is Registry {
 
     /// @dev Nobody does what the next deadline of some agreement waits for; others may miss theirs as well.
     function neglect(uint256 seed) public {
-        (bool has, ComputeAgreement a) =
+        (bool has, IComputeAgreement a) =
             _find(seed, [Status.Keying, Status.Working, Status.Working][seed % 3]);
-        if (!has && agreements.length != 0) a = ComputeAgreement(agreements[seed % agreements.length]);
+        if (!has && agreements.length != 0) a = IComputeAgreement(agreements[seed % agreements.length]);
         if (address(a) == address(0)) return;
         uint256 deadline = a.agreement().deadline;
         if (deadline >= block.timestamp) vm.warp(deadline + 1);
@@ -249,7 +243,7 @@ contract Handler is Registry {
 
     function redeem(uint256 seed) public {
         if (agreements.length == 0) return;
-        ComputeAgreement a = ComputeAgreement(agreements[seed % agreements.length]);
+        IComputeAgreement a = IComputeAgreement(agreements[seed % agreements.length]);
         address party = _pick(seed, "party", 3) == 0 ? client : _anyKey(seed);
         uint256 before = dispatcher.payableOf(dispatcher.payoutOf(party));
         (bool ok, bytes memory sent) = _act(stranger, address(a), abi.encodeCall(a.redeemPayment, (party)));
@@ -267,7 +261,7 @@ contract Handler is Registry {
         if (how < 6) return skip(_params().drawStepSecs);
         if (how == 9) return skip(EPOCH_SECS);
         if (agreements.length == 0) return;
-        uint256 deadline = ComputeAgreement(agreements[seed % agreements.length]).agreement().deadline;
+        uint256 deadline = IComputeAgreement(agreements[seed % agreements.length]).agreement().deadline;
         if (deadline >= block.timestamp) vm.warp(deadline + (how == 8 ? 0 : 1));
     }
 
@@ -276,7 +270,7 @@ contract Handler is Registry {
         for (uint256 i = 0; i < 3; ++i) {
             if (agreements.length == 0) return buy(seed);
             seed = uint256(keccak256(abi.encode(seed)));
-            _next(ComputeAgreement(agreements[seed % agreements.length]).agreement(), seed);
+            _next(IComputeAgreement(agreements[seed % agreements.length]).agreement(), seed);
         }
     }
 
@@ -296,12 +290,12 @@ contract Handler is Registry {
     // ------------------------------------------------------------------------------------------------ picking
 
     /// @dev An agreement in `wanted`, searched from a random place.
-    function _find(uint256 seed, Status wanted) private view returns (bool, ComputeAgreement) {
+    function _find(uint256 seed, Status wanted) private view returns (bool, IComputeAgreement) {
         for (uint256 i = 0; i < agreements.length; ++i) {
-            ComputeAgreement a = ComputeAgreement(agreements[addmod(seed, i, agreements.length)]);
+            IComputeAgreement a = IComputeAgreement(agreements[addmod(seed, i, agreements.length)]);
             if (a.status() == wanted) return (true, a);
         }
-        return (false, ComputeAgreement(address(0)));
+        return (false, IComputeAgreement(address(0)));
     }
 
     function _anyPlan(uint256 seed) private pure returns (Plan) {
@@ -311,8 +305,8 @@ contract Handler is Registry {
     }
 
     /// @dev The key that entered for `worker`, or its owner.
-    function _actorFor(ComputeAgreement a, address worker, uint256 seed) private view returns (address) {
-        (, address device) = dispatcher.lockOf(address(a), worker);
+    function _actorFor(IComputeAgreement a, address worker, uint256 seed) private view returns (address) {
+        (, address device) = a.lockOf(worker);
         return device == address(0) || _pick(seed, "actor", 2) == 0 ? worker : device;
     }
 }

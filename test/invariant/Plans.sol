@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
-import {VerifierOpening, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {IComputeAgreement, VerifierOpening, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {Driver} from "../utils/Driver.t.sol";
 import {TestTree} from "../utils/TestTree.sol";
 
@@ -32,7 +31,7 @@ abstract contract Plans is Driver {
         return keccak256(abi.encode("lie", party, leaf));
     }
 
-    function _allDigests(ComputeAgreement a, address worker)
+    function _allDigests(IComputeAgreement a, address worker)
         internal
         view
         returns (bytes32[] memory digests)
@@ -43,7 +42,7 @@ abstract contract Plans is Driver {
         }
     }
 
-    function _digestsOf(ComputeAgreement a, address verifier)
+    function _digestsOf(IComputeAgreement a, address verifier)
         internal
         view
         returns (bytes32[] memory digests)
@@ -55,7 +54,7 @@ abstract contract Plans is Driver {
         }
     }
 
-    function _plannedWorkerOpening(ComputeAgreement a) internal view returns (WorkerOpening memory o) {
+    function _plannedWorkerOpening(IComputeAgreement a) internal view returns (WorkerOpening memory o) {
         bytes32[] memory all = _allDigests(a, a.agreement().worker);
         TestTree.Tree memory tree = TestTree.build(all);
         (o.root, o.salt, o.ciphertextRoot, o.resultBlob) =
@@ -69,7 +68,7 @@ abstract contract Plans is Driver {
     }
 
     /// @param brief Leaves the digests out where they are the worker's.
-    function _plannedOpening(ComputeAgreement a, address verifier, bool brief)
+    function _plannedOpening(IComputeAgreement a, address verifier, bool brief)
         internal
         view
         returns (VerifierOpening memory)

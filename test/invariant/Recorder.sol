@@ -2,7 +2,6 @@
 pragma solidity ^0.8.37;
 
 import {Vm} from "forge-std/Vm.sol";
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
 import {AgreementView, IComputeAgreement} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {IWorkAgreement} from "../../contracts/interfaces/IWorkAgreement.sol";
 import {IWorkerDispatcher} from "../../contracts/interfaces/IWorkerDispatcher.sol";
@@ -44,7 +43,7 @@ abstract contract Recorder is Plans {
         returns (bool ok, bytes memory answer)
     {
         Before memory before = _remember();
-        aborting = bytes4(data) == ComputeAgreement.abort.selector;
+        aborting = bytes4(data) == IComputeAgreement.abort.selector;
         vm.recordLogs();
         vm.prank(actor);
         (ok, answer) = target.call(data);
@@ -58,7 +57,7 @@ abstract contract Recorder is Plans {
     function _remember() private view returns (Before memory b) {
         b.views = new AgreementView[](agreements.length);
         for (uint256 i = 0; i < agreements.length; ++i) {
-            b.views[i] = ComputeAgreement(agreements[i]).agreement();
+            b.views[i] = IComputeAgreement(agreements[i]).agreement();
         }
         b.scores = new uint256[](workers.length);
         for (uint256 i = 0; i < workers.length; ++i) {
@@ -91,7 +90,7 @@ abstract contract Recorder is Plans {
         }
         // Slashes of a settlement are complete only now.
         for (uint256 i = 0; i < before.views.length; ++i) {
-            ComputeAgreement a = ComputeAgreement(agreements[i]);
+            IComputeAgreement a = IComputeAgreement(agreements[i]);
             if (before.views[i].ending != Ending.None) {
                 assertEq(
                     keccak256(abi.encode(a.agreement())), keccak256(abi.encode(before.views[i])), "final"
@@ -127,7 +126,7 @@ abstract contract Recorder is Plans {
 
     /// @dev One envelope an attempt, by the client or its agent, in a status that waits for it, for the worker.
     function _checkKey(Before memory before, Vm.Log memory log, address actor) private {
-        ComputeAgreement a = ComputeAgreement(log.emitter);
+        IComputeAgreement a = IComputeAgreement(log.emitter);
         AgreementView memory v = _viewOf(before, address(a));
         (uint8 attempt, bytes memory envelope) = abi.decode(log.data, (uint8, bytes));
         assertEq(uint8(v.status), uint8(Status.Keying), "it waited for a key");
@@ -154,7 +153,7 @@ abstract contract Recorder is Plans {
             if (logs[i].topics[0] != IWorkerDispatcher.Burned.selector) continue;
             if (_account(logs[i].topics[1]) == a) burned += abi.decode(logs[i].data, (uint256));
         }
-        bool all = aborting && _termsOf(ComputeAgreement(a)).flags == 1;
+        bool all = aborting && _termsOf(IComputeAgreement(a)).flags == 1;
         assertEq(burned, all ? fee : _ceil(fee, 2), "the burned part of the fee");
         if (all) ++abortsBurned;
     }
@@ -165,7 +164,7 @@ abstract contract Recorder is Plans {
             if (logs[i].emitter != address(dispatcher) || logs[i].topics.length < 2) continue;
             bytes32 topic = logs[i].topics[0];
             if (topic == IWorkerDispatcher.Paid.selector && _account(logs[i].topics[1]) == a) {
-                assertEq(_account(logs[i].topics[2]), ComputeAgreement(a).client(), "to the client only");
+                assertEq(_account(logs[i].topics[2]), IComputeAgreement(a).client(), "to the client only");
             } else if (topic == IWorkerDispatcher.Burned.selector) {
                 assertTrue(_account(logs[i].topics[1]) != a, "nothing burned");
             } else if (topic == IWorkerDispatcher.StakeReleased.selector) {
@@ -196,7 +195,7 @@ abstract contract Recorder is Plans {
     }
 
     /// @dev The settlement against a recount from the plans of the parties.
-    function _checkVerdict(ComputeAgreement a, Before memory before) private view {
+    function _checkVerdict(IComputeAgreement a, Before memory before) private view {
         AgreementView memory v = a.agreement();
         Said[] memory said = new Said[](v.slots.length);
         for (uint256 i = 0; i < said.length; ++i) {

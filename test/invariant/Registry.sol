@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
-import {
-    ComputeParams,
-    VerifierOpening,
-    WorkerOpening
-} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {ComputeParams, IComputeAgreement, VerifierOpening, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {Party, Verdict} from "../../contracts/interfaces/IWorkerDispatcher.sol";
 import {Actor} from "../utils/Base.t.sol";
 import {Recorder} from "./Recorder.sol";
@@ -152,25 +147,25 @@ abstract contract Registry is Recorder {
     function _anyCall(uint256 seed) private view returns (bytes memory) {
         bytes32 noise = keccak256(abi.encode(seed, "noise"));
         uint256 which = _pick(seed, "selector", 12);
-        if (which == 0) return abi.encodeCall(ComputeAgreement.accept, ());
-        if (which == 1) return abi.encodeCall(ComputeAgreement.cancel, ());
-        if (which == 2) return abi.encodeCall(ComputeAgreement.postKey, (_anyWorker(seed).owner, ""));
-        if (which == 3) return abi.encodeCall(ComputeAgreement.abort, ());
-        if (which == 4) return abi.encodeCall(ComputeAgreement.sealResult, (noise, noise, noise));
-        if (which == 5) return abi.encodeCall(ComputeAgreement.openDraw, (abi.encode(noise)));
-        if (which == 6) return abi.encodeCall(ComputeAgreement.claim, (seed % 128));
+        if (which == 0) return abi.encodeCall(IComputeAgreement.accept, ());
+        if (which == 1) return abi.encodeCall(IComputeAgreement.cancel, ());
+        if (which == 2) return abi.encodeCall(IComputeAgreement.postKey, (_anyWorker(seed).owner, ""));
+        if (which == 3) return abi.encodeCall(IComputeAgreement.abort, ());
+        if (which == 4) return abi.encodeCall(IComputeAgreement.sealResult, (noise, noise, noise, ""));
+        if (which == 5) return abi.encodeCall(IComputeAgreement.openDraw, (abi.encode(noise)));
+        if (which == 6) return abi.encodeCall(IComputeAgreement.claim, (seed % 128));
         if (which == 7) return abi.encodeWithSignature("provideVerification(bytes32)", noise);
-        if (which == 8) return abi.encodeCall(ComputeAgreement.decline, (7));
+        if (which == 8) return abi.encodeCall(IComputeAgreement.decline, (7));
         WorkerOpening memory w;
-        if (which == 9) return abi.encodeCall(ComputeAgreement.reveal, (w));
+        if (which == 9) return abi.encodeCall(IComputeAgreement.reveal, (w));
         VerifierOpening memory o;
         if (which == 10) {
             return
                 abi.encodeCall(
-                    ComputeAgreement.openVerification, (o, noise, new uint32[](1), new bytes32[](1))
+                    IComputeAgreement.openVerification, (o, noise, new uint32[](1), new bytes32[](1))
                 );
         }
-        return abi.encodeCall(ComputeAgreement.settleAll, (w, new VerifierOpening[](2)));
+        return abi.encodeCall(IComputeAgreement.settleAll, (w, new VerifierOpening[](2)));
     }
 
     // ------------------------------------------------------------------------------------------------ picking

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
-import {AgreementView} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {AgreementView, IComputeAgreement} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {WorkerInfo} from "../../contracts/interfaces/IWorkerDispatcher.sol";
 import {Ending, Status} from "../../contracts/types/Status.sol";
 import {Handler} from "./Handler.sol";
@@ -43,14 +42,14 @@ contract World is Handler {
     function checkLocks() public view {
         AgreementView[] memory views = new AgreementView[](agreements.length);
         for (uint256 i = 0; i < views.length; ++i) {
-            views[i] = ComputeAgreement(agreements[i]).agreement();
+            views[i] = IComputeAgreement(agreements[i]).agreement();
         }
         for (uint256 i = 0; i < workers.length; ++i) {
             address worker = workers[i].owner;
             uint256 locked = 0;
             uint256 byDevice = 0;
             for (uint256 j = 0; j < views.length; ++j) {
-                (uint96 amount, address device) = dispatcher.lockOf(agreements[j], worker);
+                (uint96 amount, address device) = agreements[j].lockOf(worker);
                 assertEq(amount != 0, _isParty(views[j], worker), "locked exactly while it is a party");
                 locked += amount;
                 if (device == address(0)) continue;
@@ -100,7 +99,7 @@ contract World is Handler {
     /// @notice Counters of an agreement fit its slots.
     function checkShape() public view {
         for (uint256 i = 0; i < agreements.length; ++i) {
-            ComputeAgreement a = ComputeAgreement(agreements[i]);
+            IComputeAgreement a = IComputeAgreement(agreements[i]);
             AgreementView memory v = a.agreement();
             uint256 seals = 0;
             uint256 opened = 0;
@@ -132,7 +131,7 @@ contract World is Handler {
     /// cannot go on may lack one.
     function checkKeys() public view {
         for (uint256 i = 0; i < agreements.length; ++i) {
-            ComputeAgreement a = ComputeAgreement(agreements[i]);
+            IComputeAgreement a = IComputeAgreement(agreements[i]);
             AgreementView memory v = a.agreement();
             uint256 keys = keysPosted[address(a)][v.attempt];
             bool confidential = _termsOf(a).flags == 1;
@@ -154,9 +153,9 @@ contract World is Handler {
         for (uint256 i = 0; i < agreements.length; ++i) {
             for (uint256 n = 0; !_isFinal(agreements[i]); ++n) {
                 assertLt(n, MAX_EXPIRES, "ends after a few calls");
-                _passDeadline(ComputeAgreement(agreements[i]));
+                _passDeadline(IComputeAgreement(agreements[i]));
                 vm.prank(stranger);
-                ComputeAgreement(agreements[i]).expire();
+                IComputeAgreement(agreements[i]).expire();
             }
             _assertEmpty(agreements[i]);
         }
@@ -185,7 +184,7 @@ contract World is Handler {
     }
 
     /// @dev A window that closes on the way gives the verifiers their own deadline: at most two are to be passed.
-    function _passDeadline(ComputeAgreement a) private {
+    function _passDeadline(IComputeAgreement a) private {
         for (uint256 n = 0; n < 2; ++n) {
             uint256 deadline = a.agreement().deadline;
             if (block.timestamp <= deadline) vm.warp(deadline + 1);
@@ -193,7 +192,7 @@ contract World is Handler {
     }
 
     function _isFinal(address a) private view returns (bool) {
-        return ComputeAgreement(a).status() >= Status.Settled;
+        return IComputeAgreement(a).status() >= Status.Settled;
     }
 
     // ------------------------------------------------------------------------------------------------ fuzzing

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
+import {IComputeAgreement} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {IWorkerDispatcher} from "../../contracts/interfaces/IWorkerDispatcher.sol";
 
 /// @notice A client that is a contract: it buys and names an agent, and can post a key itself.
@@ -22,21 +22,21 @@ contract ContractClient {
         DISPATCHER.setKeyAgent(agent);
     }
 
-    function postKey(ComputeAgreement a, address worker, bytes calldata sealedKey) external {
+    function postKey(IComputeAgreement a, address worker, bytes calldata sealedKey) external {
         a.postKey(worker, sealedKey);
     }
 }
 
 /// @notice A key agent that tries to do more than post one key, in the same transaction and from any call that reaches it.
 contract HostileAgent {
-    ComputeAgreement internal immutable AGREEMENT;
+    IComputeAgreement internal immutable AGREEMENT;
     address internal immutable WORKER;
     /// @notice Calls that came back into this contract.
     uint256 public entered;
     /// @notice What was refused, in the order of the attempts.
     bytes[] public refusals;
 
-    constructor(ComputeAgreement a) {
+    constructor(IComputeAgreement a) {
         (AGREEMENT, WORKER) = (a, a.agreement().worker);
     }
 
@@ -47,7 +47,7 @@ contract HostileAgent {
         _try(abi.encodeCall(AGREEMENT.abort, ()));
         _try(abi.encodeCall(AGREEMENT.accept, ()));
         _try(abi.encodeCall(AGREEMENT.expire, ()));
-        _try(abi.encodeCall(AGREEMENT.sealResult, (bytes32("seal"), 0, 0)));
+        _try(abi.encodeCall(AGREEMENT.sealResult, (bytes32("seal"), 0, 0, "")));
     }
 
     function count() external view returns (uint256) {

@@ -3,12 +3,13 @@ pragma solidity ^0.8.37;
 
 import {Test} from "forge-std/Test.sol";
 import {DispatcherParams, WorkerDispatcher} from "../../contracts/WorkerDispatcher.sol";
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
+import {ComputeParams, IComputeAgreement} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {BlockBeacon} from "../../contracts/beacon/BlockBeacon.sol";
-import {ComputeParams} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {IWorkerDispatcher, Permit} from "../../contracts/interfaces/IWorkerDispatcher.sol";
 import {SunToken} from "../../contracts/token/SunToken.sol";
 import {ComputeTerms, ComputeTermsLib} from "../../contracts/types/ComputeTerms.sol";
+
+import {ComputeDeployer} from "../../script/ComputeDeployer.sol";
 
 /// @notice One worker with all its accounts.
 struct Actor {
@@ -48,7 +49,7 @@ abstract contract Base is Test {
     SunToken internal token;
     WorkerDispatcher internal dispatcher;
     BlockBeacon internal beacon;
-    ComputeAgreement internal implementation;
+    IComputeAgreement internal implementation;
 
     address internal owner = makeAddr("owner");
     address internal client;
@@ -77,7 +78,7 @@ abstract contract Base is Test {
         token = new SunToken(address(this));
         dispatcher = new WorkerDispatcher(_dispatcherParams(address(token)));
         beacon = new BlockBeacon(MARGIN_BLOCKS);
-        implementation = new ComputeAgreement(dispatcher, beacon, _params());
+        implementation = IComputeAgreement(ComputeDeployer.deploy(dispatcher, beacon, _params()));
         vm.startPrank(owner);
         dispatcher.addKind(address(implementation));
         dispatcher.addClass("linux/amd64+docker");
@@ -108,7 +109,8 @@ abstract contract Base is Test {
             maxStrikes: 4,
             abortBps: 500,
             vanishBps: 2000,
-            seedTip: SEED_TIP
+            seedTip: SEED_TIP,
+            auditOneIn: 0
         });
     }
 
@@ -188,7 +190,11 @@ abstract contract Base is Test {
             verifiers: 2,
             acceptSecs: 300,
             workSecs: 600,
-            verifySecs: 240
+            verifySecs: 240,
+            disputeSecs: 0,
+            named: address(0),
+            callback: address(0),
+            callbackGas: 0
         });
     }
 
@@ -202,11 +208,11 @@ abstract contract Base is Test {
         return uint256(t.rewardMax) + uint256(t.verifiers) * t.verifierFee + SEED_TIP;
     }
 
-    function _buy(ComputeTerms memory t) internal returns (ComputeAgreement) {
+    function _buy(ComputeTerms memory t) internal returns (IComputeAgreement) {
         vm.prank(client);
         address a = dispatcher.buyContract(KIND, ComputeTermsLib.pack(t), SPEC);
         agreements.push(a);
-        return ComputeAgreement(a);
+        return IComputeAgreement(a);
     }
 
     /// @dev The client's signed permit for the dispatcher.
@@ -259,8 +265,9 @@ abstract contract Base is Test {
     function _assertEmpty(address agreement) internal view {
         (uint96 escrow,) = dispatcher.escrowOf(agreement);
         assertEq(escrow, 0, "escrow empty");
+        assertEq(dispatcher.lockedBy(agreement), 0, "all locks freed");
         for (uint256 i = 0; i < workers.length; ++i) {
-            (uint96 locked,) = dispatcher.lockOf(agreement, workers[i].owner);
+            (uint96 locked,) = IComputeAgreement(agreement).lockOf(workers[i].owner);
             assertEq(locked, 0, "lock freed");
         }
     }

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {ComputeAgreement} from "../../contracts/agreements/ComputeAgreement.sol";
-import {
-    AgreementView,
-    VerifierOpening,
-    WorkerOpening
-} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {AgreementView, IComputeAgreement, VerifierOpening, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {SealLib} from "../../contracts/libraries/SealLib.sol";
 import {ComputeTerms} from "../../contracts/types/ComputeTerms.sol";
 import {Status} from "../../contracts/types/Status.sol";
@@ -26,36 +21,36 @@ abstract contract Driver is Base {
 
     // ------------------------------------------------------------------------------------------------ steps
 
-    function _accept(ComputeAgreement a) internal {
+    function _accept(IComputeAgreement a) internal {
         vm.prank(workers[0].owner);
         a.accept();
     }
 
     /// @dev By `who`, for the worker of the moment.
-    function _postKey(ComputeAgreement a, address who, bytes memory sealedKey) internal {
+    function _postKey(IComputeAgreement a, address who, bytes memory sealedKey) internal {
         address worker = a.agreement().worker;
         vm.prank(who);
         a.postKey(worker, sealedKey);
     }
 
     /// @dev The same, refused with `err`.
-    function _postKeyRefused(ComputeAgreement a, address who, bytes memory err) internal {
+    function _postKeyRefused(IComputeAgreement a, address who, bytes memory err) internal {
         address worker = a.agreement().worker;
         vm.expectRevert(err);
         vm.prank(who);
         a.postKey(worker, "refused");
     }
 
-    function _seal(ComputeAgreement a) internal {
+    function _seal(IComputeAgreement a) internal {
         address worker = a.agreement().worker;
         bytes32 root = TestTree.build(_digests(_termsOf(a).leafCount)).root();
         bytes32 seal = _workerSeal(a, root, worker);
         vm.prank(worker);
-        a.sealResult(seal, CIPHERTEXT_ROOT, RESULT_BLOB);
+        a.sealResult(seal, CIPHERTEXT_ROOT, RESULT_BLOB, "");
     }
 
     /// @dev Brings the chain past the round and gives it a hash that fits the returned header.
-    function _beaconProof(ComputeAgreement a) internal returns (bytes memory header) {
+    function _beaconProof(IComputeAgreement a) internal returns (bytes memory header) {
         return _makeBlock(a.agreement().round);
     }
 
@@ -65,14 +60,14 @@ abstract contract Driver is Base {
         vm.setBlockhash(round, keccak256(header));
     }
 
-    function _openDraw(ComputeAgreement a) internal {
+    function _openDraw(IComputeAgreement a) internal {
         bytes memory proof = _beaconProof(a);
         vm.prank(keeper);
         a.openDraw(proof);
     }
 
     /// @dev Everybody eligible claims as soon as its best ticket is below the threshold, until the window is closed.
-    function _draw(ComputeAgreement a) internal {
+    function _draw(IComputeAgreement a) internal {
         uint256 slots = _termsOf(a).verifiers;
         uint256 deadline = a.agreement().deadline;
         while (a.agreement().slots.length < slots) {
@@ -88,7 +83,7 @@ abstract contract Driver is Base {
     }
 
     /// @return claimed False if the worker may not, or its best ticket is too high.
-    function _claimIfBelow(ComputeAgreement a, address verifier) internal returns (bool claimed) {
+    function _claimIfBelow(IComputeAgreement a, address verifier) internal returns (bool claimed) {
         (bool has, uint256 index, uint256 ticket) = _bestTicket(a, verifier);
         if (!has || verifier == a.agreement().worker || _holdsSlot(a, verifier)) return false;
         if (ticket >= a.ticketThreshold() || !_beatsSlots(a, uint80(ticket >> 176))) return false;
@@ -101,7 +96,7 @@ abstract contract Driver is Base {
     }
 
     /// @dev Every drawn verifier that has not sealed yet seals the worker's digests.
-    function _sealAll(ComputeAgreement a) internal {
+    function _sealAll(IComputeAgreement a) internal {
         AgreementView memory v = a.agreement();
         for (uint256 i = 0; i < v.slots.length; ++i) {
             if (v.slots[i].seal == 0) {
@@ -110,31 +105,31 @@ abstract contract Driver is Base {
         }
     }
 
-    function _sealAs(ComputeAgreement a, address verifier, bytes32[] memory digests) internal {
+    function _sealAs(IComputeAgreement a, address verifier, bytes32[] memory digests) internal {
         bytes32 seal = _verifierSeal(a, verifier, digests);
         vm.prank(verifier);
         a.provideVerification(seal);
     }
 
-    function _reveal(ComputeAgreement a) internal {
+    function _reveal(IComputeAgreement a) internal {
         a.reveal(_workerOpening(a));
     }
 
-    function _settleAll(ComputeAgreement a) internal {
+    function _settleAll(IComputeAgreement a) internal {
         WorkerOpening memory w = _workerOpening(a);
         VerifierOpening[] memory o = _honestOpenings(a);
         vm.prank(stranger);
         a.settleAll(w, o);
     }
 
-    function _openAs(ComputeAgreement a, VerifierOpening memory o) internal {
+    function _openAs(IComputeAgreement a, VerifierOpening memory o) internal {
         WorkerOpening memory w = _workerOpening(a);
         vm.prank(stranger);
         a.openVerification(o, w.root, w.leaves, w.digests);
     }
 
     /// @dev Buys and drives to `target`: one of Open, Keying (confidential), Working … Opening, Settled.
-    function _driveTo(ComputeTerms memory t, Status target) internal returns (ComputeAgreement a) {
+    function _driveTo(ComputeTerms memory t, Status target) internal returns (IComputeAgreement a) {
         a = _buy(t);
         if (target == Status.Open) return a;
         _accept(a);
@@ -163,7 +158,7 @@ abstract contract Driver is Base {
         }
     }
 
-    function _workerSeal(ComputeAgreement a, bytes32 root, address worker) internal view returns (bytes32) {
+    function _workerSeal(IComputeAgreement a, bytes32 root, address worker) internal view returns (bytes32) {
         return
             SealLib.workerSeal(root, WORKER_SALT, CIPHERTEXT_ROOT, address(a), a.agreement().attempt, worker);
     }
@@ -172,7 +167,7 @@ abstract contract Driver is Base {
         return keccak256(abi.encode("verifier salt", verifier));
     }
 
-    function _verifierSeal(ComputeAgreement a, address verifier, bytes32[] memory digests)
+    function _verifierSeal(IComputeAgreement a, address verifier, bytes32[] memory digests)
         internal
         view
         returns (bytes32)
@@ -187,7 +182,7 @@ abstract contract Driver is Base {
     }
 
     /// @dev What a verifier computes that gets the same as the worker.
-    function _honestDigests(ComputeAgreement a, address verifier)
+    function _honestDigests(IComputeAgreement a, address verifier)
         internal
         view
         returns (bytes32[] memory mine)
@@ -200,7 +195,7 @@ abstract contract Driver is Base {
         }
     }
 
-    function _workerOpening(ComputeAgreement a) internal view returns (WorkerOpening memory) {
+    function _workerOpening(IComputeAgreement a) internal view returns (WorkerOpening memory) {
         return _openingOf(_sampledUnion(a), _termsOf(a).leafCount);
     }
 
@@ -222,7 +217,7 @@ abstract contract Driver is Base {
         o.proof = tree.multiproof(o.leaves);
     }
 
-    function _honestOpenings(ComputeAgreement a) internal view returns (VerifierOpening[] memory o) {
+    function _honestOpenings(IComputeAgreement a) internal view returns (VerifierOpening[] memory o) {
         AgreementView memory v = a.agreement();
         o = new VerifierOpening[](v.slots.length);
         for (uint256 i = 0; i < o.length; ++i) {
@@ -240,7 +235,7 @@ abstract contract Driver is Base {
     }
 
     /// @dev All leaves that any drawn verifier computes, ascending.
-    function _sampledUnion(ComputeAgreement a) internal view returns (uint32[] memory leaves) {
+    function _sampledUnion(IComputeAgreement a) internal view returns (uint32[] memory leaves) {
         bool[] memory wanted = new bool[](_termsOf(a).leafCount);
         AgreementView memory v = a.agreement();
         uint256 count = 0;
@@ -260,15 +255,15 @@ abstract contract Driver is Base {
 
     // ------------------------------------------------------------------------------------------------ views
 
-    function _termsOf(ComputeAgreement a) internal view returns (ComputeTerms memory) {
+    function _termsOf(IComputeAgreement a) internal view returns (ComputeTerms memory) {
         return a.boundTerms().terms;
     }
 
-    function _verifier(ComputeAgreement a, uint256 slot) internal view returns (address) {
+    function _verifier(IComputeAgreement a, uint256 slot) internal view returns (address) {
         return a.agreement().slots[slot].verifier;
     }
 
-    function _bestTicket(ComputeAgreement a, address verifier)
+    function _bestTicket(IComputeAgreement a, address verifier)
         internal
         view
         returns (bool has, uint256 index, uint256 ticket)
@@ -284,7 +279,7 @@ abstract contract Driver is Base {
         }
     }
 
-    function _holdsSlot(ComputeAgreement a, address verifier) internal view returns (bool) {
+    function _holdsSlot(IComputeAgreement a, address verifier) internal view returns (bool) {
         AgreementView memory v = a.agreement();
         for (uint256 i = 0; i < v.slots.length; ++i) {
             if (v.slots[i].verifier == verifier) return true;
@@ -293,7 +288,7 @@ abstract contract Driver is Base {
     }
 
     /// @dev False if all slots are held by lower tickets.
-    function _beatsSlots(ComputeAgreement a, uint80 ticket) internal view returns (bool) {
+    function _beatsSlots(IComputeAgreement a, uint80 ticket) internal view returns (bool) {
         AgreementView memory v = a.agreement();
         if (v.slots.length < _termsOf(a).verifiers) return true;
         for (uint256 i = 0; i < v.slots.length; ++i) {

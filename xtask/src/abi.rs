@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 use crate::{foundry, paths};
 
 /// The contracts that Rust talks to.
-const CONTRACTS: [&str; 4] = ["IBeacon", "IComputeAgreement", "IWorkerDispatcher", "SunToken"];
+const CONTRACTS: [&str; 6] =
+    ["IBeacon", "IComputeAgreement", "IPlacements", "ISignedOrders", "IWorkerDispatcher", "SunToken"];
 
 /// Write the files, or only compare them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

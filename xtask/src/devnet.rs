@@ -28,14 +28,16 @@ use crate::{
     process::{Process, stop_all},
 };
 
+mod drand;
 mod folder;
 mod options;
 mod oracle;
 pub mod supervise;
 mod worker;
 
+pub use drand::DrandNode;
 pub use folder::Place;
-pub use options::Options;
+pub use options::{Beacon, Options};
 pub use oracle::OracleNode;
 pub use worker::WorkerNode;
 
@@ -60,6 +62,8 @@ pub struct Devnet {
     pub workers: Vec<WorkerNode>,
     /// The oracle.
     pub oracle: OracleNode,
+    /// The drand chain, if the beacon is one.
+    pub drand: Option<DrandNode>,
     /// The chain.
     pub chain: Chain,
     /// The contracts.
@@ -74,7 +78,7 @@ impl Devnet {
     ///
     /// # Errors
     /// What did not come up, with its last words. What was started is stopped.
-    pub async fn start(options: Options) -> eyre::Result<Self> {
+    pub async fn start(mut options: Options) -> eyre::Result<Self> {
         let folder = NetFolder::create(&options.place)?;
         // Anvil and the scrypt keystores take their time: side by side.
         let (chain, workers, ()) = futures::try_join!(
@@ -82,13 +86,22 @@ impl Devnet {
             make_workers(&options, folder.path()),
             make_client_keystore(folder.path()),
         )?;
+        let drand = match options.beacon {
+            Beacon::Block => None,
+            Beacon::Drand => {
+                let node = DrandNode::start(chain.provider().clone()).await?;
+                options.params["beacon"] = node.parameters()?;
+                options.oracle_env.push(("SUNWORK_ORACLE_DRAND".to_owned(), node.url().to_string()));
+                Some(node)
+            }
+        };
         let deployment = deploy(&options, &chain, &folder).await?;
         let file = folder.path().join("deployment.json");
         let (oracle, workers) = futures::try_join!(
             OracleNode::start(&options, &chain, &file, folder.path()),
             register(&options, &chain, &deployment, workers),
         )?;
-        let mut devnet = Self { workers, oracle, chain, deployment, folder };
+        let mut devnet = Self { workers, oracle, drand, chain, deployment, folder };
         devnet.workers_run(&options)?;
         devnet.wait_until_active().await?;
         if let Some(seconds) = options.block_secs {

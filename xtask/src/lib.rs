@@ -3,6 +3,7 @@
 //! - [`setup`]: npm packages, Solidity compiler, Docker Engine: what is missing is installed, or said
 //! - [`devnet`]: a whole network (chain, contracts, oracle, workers) of real processes on free ports
 //! - [`demo`]: the main job on such a network, with a picture and a report
+//! - [`economics`]: for which terms cheating does not pay
 //! - [`mod@test`], [`check`], [`abi`], [`gas`]: what CI runs
 //!
 //! Invariant: every process that is started here is ended here, whatever happens to this one (see [`watchdog`]).
@@ -16,6 +17,7 @@ pub mod command;
 pub mod demo;
 pub mod devnet;
 pub mod docker;
+pub mod economics;
 pub mod foundry;
 pub mod gas;
 pub mod npm;

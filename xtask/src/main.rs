@@ -2,7 +2,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use xtask::{abi, check, demo, devnet, gas, setup, stage::Stages, test};
+use xtask::{abi, check, demo, devnet, economics, gas, setup, stage::Stages, test};
 
 /// Developer commands of Sunwork. Each sets up what is missing on this machine first.
 #[derive(Parser)]
@@ -28,6 +28,9 @@ enum Command {
         /// Number of workers
         #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(0..=32))]
         workers: u8,
+        /// Where draws get their randomness: block headers, or a drand chain of the network's own
+        #[arg(long, value_enum, default_value_t)]
+        beacon: devnet::Beacon,
     },
     /// All tests: forge, cargo, and end to end on real anvil and real Docker
     Test {
@@ -44,6 +47,17 @@ enum Command {
         /// Only compare
         #[arg(long)]
         check: bool,
+    },
+    /// For which reward, stake, k, V, T and n cheating does not pay (docs/ECONOMICS.md)
+    Economics {
+        #[command(flatten)]
+        setting: economics::setting::Setting,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+        /// Write the tables of docs/ECONOMICS.md anew (its own example, whatever else is given)
+        #[arg(long, conflicts_with = "json")]
+        update_docs: bool,
     },
     /// Writes the gas snapshot
     Snapshot {
@@ -70,9 +84,10 @@ async fn run(command: Command) -> eyre::Result<()> {
     let mode = |check| if check { abi::Mode::Check } else { abi::Mode::Write };
     match command {
         Command::Demo { out } => demo::run(&std::path::absolute(out)?).await,
-        Command::Devnet { port, workers } => {
+        Command::Devnet { port, workers, beacon } => {
             let mut options = devnet::Options::for_people()?.workers(workers.into());
             options.port = port.or(options.port);
+            options.beacon = beacon;
             devnet::supervise::run(options).await
         }
         Command::Test { deep } => test::run(if deep { test::Depth::Deep } else { test::Depth::Normal }).await,
@@ -82,6 +97,8 @@ async fn run(command: Command) -> eyre::Result<()> {
             setup::packages(&mut Stages::default()).await?;
             abi::run(mode(check)).await
         }
+        Command::Economics { update_docs: true, .. } => economics::update(),
+        Command::Economics { setting, json, .. } => economics::run(&setting, json),
         Command::Snapshot { check } => {
             setup::packages(&mut Stages::default()).await?;
             gas::run(mode(check)).await

@@ -16,6 +16,7 @@ pub async fn show(State(api): State<Api>) -> Response {
     let keeper = &api.keeper;
     let mail = api.mail.mailbox();
     let agent = &api.agent.counters;
+    let relay = &api.relay;
     let block = |header: Option<crate::chain::Header>| header.map_or(0, |header| header.number);
     let samples = [
         ("indexed_block", "gauge", "Newest block in the index.", block(progress.indexed)),
@@ -28,6 +29,16 @@ pub async fn show(State(api): State<Api>) -> Response {
         ("keeper_sent_total", "counter", "Transactions of the keeper.", keeper.mined.load(Ordering::Relaxed)),
         ("keeper_lost_total", "counter", "Races that the keeper lost.", keeper.lost.load(Ordering::Relaxed)),
         ("keeper_failed_total", "counter", "Failures of the keeper.", keeper.failed.load(Ordering::Relaxed)),
+        ("beacon_relay_recorded_total", "counter", "Rounds recorded.", relay.recorded.load(Ordering::Relaxed)),
+        ("beacon_relay_known_total", "counter", "Rounds others recorded.", relay.known.load(Ordering::Relaxed)),
+        ("beacon_relay_failed_total", "counter", "Recordings that failed.", relay.failed.load(Ordering::Relaxed)),
+        (
+            "beacon_relay_unavailable_total",
+            "counter",
+            "Times that no source gave a round.",
+            relay.unavailable.load(Ordering::Relaxed),
+        ),
+        ("beacon_relay_waiting", "gauge", "Rounds that agreements wait for.", relay.waiting.load(Ordering::Relaxed)),
         ("mail_messages", "gauge", "Messages in the mailbox.", mail.messages()),
         ("mail_bytes", "gauge", "What they count.", mail.bytes()),
         ("mail_quota_bytes", "gauge", "What all mail may count.", mail.limits().quota_bytes),

@@ -6,14 +6,18 @@ use std::{
 };
 
 use alloy::{
-    primitives::{Address, Bytes, keccak256},
+    primitives::{Address, B256, Bytes, aliases::U48, keccak256},
     providers::Provider,
     sol_types::SolCall,
 };
 use futures::{StreamExt as _, stream};
 use sunwork_edge::{Rpc, TxManager, tx::TxError};
 use sunwork_protocol::{
-    abi::IComputeAgreement::{self, IComputeAgreementInstance},
+    abi::{
+        IBeacon::IBeaconInstance,
+        IComputeAgreement::{self, IComputeAgreementInstance},
+    },
+    drand::Schedule,
     status::Status,
 };
 use tokio::{sync::watch, task::JoinSet};
@@ -46,6 +50,22 @@ pub struct KeeperOptions {
     pub grace_secs: u64,
     /// Longest pause between two rounds.
     pub poll: Duration,
+    /// Which beacon the deployment has.
+    pub beacon: KeeperBeacon,
+}
+
+/// What a beacon's rounds are, and what proves one.
+#[derive(Clone, Copy, Debug)]
+pub enum KeeperBeacon {
+    /// Blocks, proven by their headers.
+    Block,
+    /// Rounds of a drand chain. A draw is opened once its round is recorded, by the relay or by others.
+    Drand {
+        /// The beacon contract.
+        beacon: Address,
+        /// When rounds come.
+        schedule: Schedule,
+    },
 }
 
 /// The keeper.
@@ -150,12 +170,12 @@ impl Keeper {
         let listed: HashSet<Account> = rows.iter().map(|row| row.address).collect();
         self.later.retain(|agreement, _| listed.contains(agreement));
         let due: Vec<AgreementRow> = rows.into_iter().filter(|row| self.is_due(row, head.time)).collect();
-        let rpc = self.rpc.clone();
+        let (rpc, beacon) = (self.rpc.clone(), self.options.beacon);
         let standings: Vec<_> = stream::iter(due)
             .map(|row| {
                 let rpc = &rpc;
                 async move {
-                    let standing = standing(rpc, &row, head).await;
+                    let standing = standing(rpc, beacon, &row, head).await;
                     (row, standing)
                 }
             })
@@ -190,10 +210,10 @@ impl Keeper {
             Next::Poke(poke) => {
                 self.busy.insert(agreement);
                 let (rpc, tx, counters) = (self.rpc.clone(), self.tx.clone(), self.counters.clone());
-                let round = row.sealing.as_ref().map(|sealing| sealing.round);
+                let (beacon, round) = (self.options.beacon, row.sealing.as_ref().map(|sealing| sealing.round));
                 let updated_block = row.updated_block;
                 self.sending.spawn(async move {
-                    send(&rpc, &tx, &counters, agreement, poke, round).await;
+                    send(&rpc, &tx, &counters, agreement, poke, (beacon, round)).await;
                     (agreement, updated_block)
                 });
             }
@@ -202,19 +222,34 @@ impl Keeper {
 }
 
 /// Asks the contract, and for a sealed one whether its round is over.
-async fn standing(rpc: &Rpc, row: &AgreementRow, head: Header) -> Result<Standing, String> {
+async fn standing(rpc: &Rpc, beacon: KeeperBeacon, row: &AgreementRow, head: Header) -> Result<Standing, String> {
     let contract = IComputeAgreementInstance::new(row.address.0, rpc.provider());
     let view = contract.agreement().call().await.map_err(|error| format!("calling agreement(): {error}"))?;
     let status = Status::from_u8(view.status)
         .ok_or_else(|| format!("it has status {}, which this version does not know", view.status))?;
     let round: u64 = view.round.to();
-    let mut round_time = None;
-    if status == Status::Sealed && round < head.number {
-        let block = rpc.provider().get_block_by_number(round.into()).await;
-        let block = block.map_err(|error| format!("asking for block {round}: {error}"))?;
-        round_time = block.map(|block| block.header.inner.timestamp);
-    }
+    let round_time = match status {
+        Status::Sealed => round_time(rpc, beacon, round, head).await?,
+        _ => None,
+    };
     Ok(Standing { status, deadline: view.deadline.to(), closes_at: view.closesAt.to(), round_time })
+}
+
+/// When the round came, once it can be proven.
+async fn round_time(rpc: &Rpc, beacon: KeeperBeacon, round: u64, head: Header) -> Result<Option<u64>, String> {
+    match beacon {
+        KeeperBeacon::Block if round < head.number => {
+            let block = rpc.provider().get_block_by_number(round.into()).await;
+            let block = block.map_err(|error| format!("asking for block {round}: {error}"))?;
+            Ok(block.map(|block| block.header.inner.timestamp))
+        }
+        KeeperBeacon::Drand { beacon, schedule } if round <= schedule.current_round(head.time) => {
+            let seed = IBeaconInstance::new(beacon, rpc.provider()).seedOf(U48::from(round)).call().await;
+            let seed = seed.map_err(|error| format!("calling seedOf({round}): {error}"))?;
+            Ok((seed != B256::ZERO).then(|| schedule.time_of(round)))
+        }
+        KeeperBeacon::Block | KeeperBeacon::Drand { .. } => Ok(None),
+    }
 }
 
 async fn send(
@@ -223,11 +258,11 @@ async fn send(
     counters: &KeeperCounters,
     agreement: Account,
     poke: Poke,
-    round: Option<u64>,
+    (beacon, round): (KeeperBeacon, Option<u64>),
 ) {
     let (label, calldata) = match poke {
         Poke::Expire => ("expire", Ok(IComputeAgreement::expireCall {}.abi_encode())),
-        Poke::OpenDraw => ("openDraw", open_draw(rpc, round).await),
+        Poke::OpenDraw => ("openDraw", open_draw(rpc, beacon, round).await),
     };
     let result = match calldata {
         Ok(calldata) => simulate_and_send(tx, label, agreement.0, calldata.into()).await,
@@ -265,8 +300,12 @@ async fn simulate_and_send(
     tx.send(label, to, calldata).await
 }
 
-/// `openDraw` with the header of the round's block, which the contract checks against the block's hash.
-async fn open_draw(rpc: &Rpc, round: Option<u64>) -> Result<Vec<u8>, String> {
+/// `openDraw` with the header of the round's block, which the contract checks against the block's hash; or without a proof,
+/// since a drand round is recorded before.
+async fn open_draw(rpc: &Rpc, beacon: KeeperBeacon, round: Option<u64>) -> Result<Vec<u8>, String> {
+    if matches!(beacon, KeeperBeacon::Drand { .. }) {
+        return Ok(IComputeAgreement::openDrawCall { beaconProof: Bytes::new() }.abi_encode());
+    }
     let round = round.ok_or("the index knows no round of it")?;
     let block = rpc.provider().get_block_by_number(round.into()).await;
     let block = block.map_err(|error| format!("asking for block {round}: {error}"))?;

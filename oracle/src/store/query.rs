@@ -211,6 +211,17 @@ impl Store {
         .doing("listing agreements that are due")?;
         rows.iter().map(|row| view(row, "agreements")).collect()
     }
+
+    /// Agreements that wait for a beacon round, oldest deadline first, at most `limit`.
+    pub async fn waiting_for_beacon(&self, limit: u32) -> Result<Vec<AgreementRow>, StoreError> {
+        let rows = sqlx::query("SELECT view FROM agreements WHERE status = $1 ORDER BY deadline LIMIT $2")
+            .bind(i64::from(Status::Sealed as u8))
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await
+            .doing("listing agreements that wait for a beacon round")?;
+        rows.iter().map(|row| view(row, "agreements")).collect()
+    }
 }
 
 /// Bounds for "before this row"; without a cursor everything is.

@@ -84,6 +84,7 @@ impl TestApi {
             keeper: Arc::new(KeeperCounters::default()),
             mail: MailService::new(mailbox.clone(), watcher),
             agent: Arc::new(AgentReport::default()),
+            relay: Arc::default(),
         };
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = tcp.local_addr().unwrap();

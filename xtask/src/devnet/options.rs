@@ -7,6 +7,16 @@ use serde_json::Value;
 use super::Place;
 use crate::paths;
 
+/// Which beacon a network has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Beacon {
+    /// The block beacon of the deployment parameters.
+    #[default]
+    Block,
+    /// A drand chain of its own, whose rounds this process signs and the oracle records.
+    Drand,
+}
+
 /// How to start a [`super::Devnet`].
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -22,6 +32,8 @@ pub struct Options {
     pub oracle_port: Option<u16>,
     /// Deployment parameters, in the form of `script/params/anvil.json`.
     pub params: Value,
+    /// The beacon; a drand one replaces the parameters' group `beacon`.
+    pub beacon: Beacon,
     /// Environment of every worker.
     pub worker_env: Vec<(String, String)>,
     /// Environment of the oracle.
@@ -47,6 +59,7 @@ impl Options {
             port: None,
             oracle_port: None,
             params: serde_json::from_str(&text).wrap_err_with(|| format!("reading {}", path.display()))?,
+            beacon: Beacon::default(),
             worker_env: Vec::new(),
             oracle_env: Vec::new(),
             place: Place::Temporary,

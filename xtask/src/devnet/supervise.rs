@@ -62,6 +62,9 @@ fn print(devnet: &Devnet) {
     println!("\nThe network is running: chain {}, one block per second.", devnet.deployment.chain_id);
     println!("  chain       {}", devnet.rpc_url());
     println!("  oracle      {}", devnet.oracle_url());
+    if let Some(drand) = &devnet.drand {
+        println!("  drand       {}", drand.url());
+    }
     println!("  deployment  {}", devnet.deployment_file().display());
     println!("  token       {}", devnet.deployment.token);
     println!("  dispatcher  {}", devnet.deployment.dispatcher);
