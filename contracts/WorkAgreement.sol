@@ -35,6 +35,9 @@ abstract contract WorkAgreement {
 
     IWorkerDispatcher public immutable dispatcher;
 
+    /// @dev The present round of voting is not the first.
+    uint8 internal constant FLAG_LATER = 8;
+
     Base internal _s;
 
     constructor(IWorkerDispatcher dispatcher_) {
@@ -51,7 +54,13 @@ abstract contract WorkAgreement {
     /// @dev The status as of this block, where time alone changes it, and when it ends.
     function _now() internal view virtual returns (Status status, uint256 deadline);
 
-    /// @dev The one place that changes the status.
+    /// @dev `_setStatus` for a step that changes more of the state: all of it is written once.
+    function _write(Base memory s) internal {
+        _s = s;
+        emit IWorkAgreement.StatusChanged(s.status, s.attempt, s.deadline);
+    }
+
+    /// @dev With `_write` the one place that changes the status.
     function _setStatus(Status next, uint256 deadline) internal {
         _s.status = next;
         _s.deadline = uint40(deadline);

@@ -14,7 +14,7 @@ import {
     Device,
     Party,
     Permit,
-    Verdict,
+    Unanimity,
     WorkerInfo
 } from "./interfaces/IWorkerDispatcher.sol";
 import {OrderLib} from "./libraries/OrderLib.sol";
@@ -328,14 +328,36 @@ contract WorkerDispatcher is
         uint256 out = uint256(burned) + kept;
         for (uint256 i = 0; i < parties.length; ++i) {
             Party calldata p = parties[i];
-            out += p.pay;
-            _credit(p.locked == 0 ? payoutOf(p.worker) : _release(e, p), p.pay);
+            uint96 pay_ = p.pay;
+            out += pay_;
+            if (p.locked == 0) _credit(payoutOf(p.worker), pay_);
+            else _addPayable(_release(e, p), pay_);
         }
         require(out <= e.balance, EscrowTooSmall(e.balance, out));
         _burn(burned);
         _credit(refundTo, e.balance - out);
         e.balance = kept;
         _escrows[msg.sender] = e;
+    }
+
+    /// @inheritdoc IWorkerDispatcher
+    function closeUnanimous(Unanimity calldata u) external onlyAgreement {
+        Escrow memory e = _escrows[msg.sender];
+        uint256 count = u.verifiers.length;
+        (uint96 fee, uint96 verifierLock) = (u.verifierFee, u.verifierLock);
+        uint256 freed = u.workerLock + count * verifierLock;
+        require(freed <= e.locked, NothingLocked(u.worker, msg.sender));
+        uint256 out = u.reward + count * fee;
+        require(out <= e.balance, EscrowTooSmall(e.balance, out));
+        uint32 now_ = epoch();
+        _keep(e.kindId, u.worker, u.workerLock, u.reward, u.scored, now_);
+        for (uint256 i = 0; i < count; ++i) {
+            _keep(e.kindId, u.verifiers[i], verifierLock, fee, u.scored, now_);
+        }
+        uint256 refund = e.balance - out;
+        (e.balance, e.locked) = (0, uint96(e.locked - freed));
+        _escrows[msg.sender] = e;
+        _credit(u.refundTo, refund);
     }
 
     // ------------------------------------------------------------------------------------------------ views
@@ -482,15 +504,17 @@ contract WorkerDispatcher is
         _pull(worker, amount);
     }
 
-    /// @dev Takes tokens in, and says beforehand what is missing. A token that takes a fee on the way is refused.
+    /// @dev Takes tokens in, and says what is missing if that fails. A token that takes a fee on the way is refused.
     function _pull(address from, uint256 amount) private {
         IERC20 t = IERC20(token);
-        uint256 have = t.balanceOf(from);
-        require(have >= amount, InsufficientBalance(from, have, amount));
-        uint256 allowed = t.allowance(from, address(this));
-        require(allowed >= amount, InsufficientAllowance(from, allowed, amount));
         uint256 before = t.balanceOf(address(this));
-        t.safeTransferFrom(from, address(this), amount);
+        if (!t.trySafeTransferFrom(from, address(this), amount)) {
+            uint256 have = t.balanceOf(from);
+            require(have >= amount, InsufficientBalance(from, have, amount));
+            uint256 allowed = t.allowance(from, address(this));
+            require(allowed >= amount, InsufficientAllowance(from, allowed, amount));
+            revert TransferShort(0, amount);
+        }
         uint256 received = t.balanceOf(address(this)) - before;
         require(received == amount, TransferShort(received, amount));
     }
@@ -517,18 +541,30 @@ contract WorkerDispatcher is
         payout = _stakes.release(msg.sender, p, e.kindId, epoch(), ticketUnit);
         e.locked -= p.locked;
         e.balance += p.slash;
-        emit StakeReleased(p.worker, msg.sender, p.locked - p.slash, p.slash);
+        emit StakeReleased(p.worker, msg.sender, p.locked - p.slash, p.slash, p.pay);
+    }
+
+    function _keep(uint8 kindId, address worker, uint96 locked, uint96 pay_, bool scored, uint32 now_)
+        private
+    {
+        address payout = _stakes.releaseKept(msg.sender, worker, locked, scored, kindId, now_);
+        _addPayable(payout, pay_);
+        emit StakeReleased(worker, msg.sender, locked, 0, pay_);
     }
 
     function _credit(address account, uint256 amount) private {
         if (amount == 0) return;
-        _payables[account] = (_payables[account] | USED) + amount;
+        _addPayable(account, amount);
         emit Paid(msg.sender, account, amount);
+    }
+
+    function _addPayable(address account, uint256 amount) private {
+        if (amount != 0) _payables[account] = (_payables[account] | USED) + amount;
     }
 
     function _burn(uint256 amount) private {
         if (amount == 0) return;
-        _payables[BURN_ACCOUNT] = (_payables[BURN_ACCOUNT] | USED) + amount;
+        _addPayable(BURN_ACCOUNT, amount);
         emit Burned(msg.sender, amount);
     }
 

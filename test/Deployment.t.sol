@@ -85,7 +85,11 @@ contract DeployedSystemTest is Test {
             verifiers: 2,
             acceptSecs: 600,
             workSecs: 600,
-            verifySecs: 600
+            verifySecs: 600,
+            disputeSecs: 0,
+            named: address(0),
+            callback: address(0),
+            callbackGas: 0
         });
     }
 
@@ -164,7 +168,7 @@ contract DeployScriptTest is Test {
 
     function test_RevertWhen_AParameterIsUnknown() public {
         string memory json = vm.replace(vm.readFile(ANVIL), "\"keySecs\"", "\"keySeconds\": 1, \"keySecs\"");
-        vm.expectRevert(abi.encodeWithSelector(ParametersLib.UnknownParameter.selector, ".compute", 13, 12));
+        vm.expectRevert(abi.encodeWithSelector(ParametersLib.UnknownParameter.selector, ".compute", 14, 13));
         this.parse(json);
     }
 

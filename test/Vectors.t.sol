@@ -6,6 +6,8 @@ import {DrawLib} from "../contracts/libraries/DrawLib.sol";
 import {MerkleLib} from "../contracts/libraries/MerkleLib.sol";
 import {SealLib} from "../contracts/libraries/SealLib.sol";
 import {SettleInput, SettleOutput, SettlementLib, Vote} from "../contracts/libraries/SettlementLib.sol";
+import {Ballot, Tally, VoteLib} from "../contracts/libraries/VoteLib.sol";
+import {Ballot, LeafOutcome, Tally, VoteLib} from "../contracts/libraries/VoteLib.sol";
 import {
     BoundTerms,
     ComputeSpec,
@@ -62,7 +64,8 @@ contract VectorsTest is Test {
             bytes32 seed = DrawLib.drawSeed(
                 _b32(row, "beaconSeed"),
                 vm.parseJsonAddress(json, string.concat(row, "agreement")),
-                uint8(_uint(row, "attempt"))
+                uint8(_uint(row, "attempt")),
+                uint8(_uint(row, "voteRound"))
             );
             assertEq(seed, _b32(row, "drawSeed"), "draw seed");
             address verifier = vm.parseJsonAddress(json, string.concat(row, "verifier"));
@@ -118,7 +121,14 @@ contract VectorsTest is Test {
             for (uint256 j = 0; j < votes.length; ++j) {
                 s.votes[j] = Vote(votes[j]);
             }
+            s.doubted = vm.parseJsonBool(json, string.concat(row, "doubted"));
+            (s.reserved, s.bond) = (_uint(row, "reserved"), _uint(row, "bond"));
+            (s.disputesWon, s.disputesLost) = (_uint(row, "disputesWon"), _uint(row, "disputesLost"));
+            assertEq(
+                SettlementLib.disputeBond(s.reward, s.verifierFee, verifiers), _uint(row, "bond"), "bond"
+            );
             SettleOutput memory o = SettlementLib.settle(s);
+            assertEq(o.disputerPay, _uint(row, "disputerPay"), "disputer pay");
             assertEq(o.workerPay, _uint(row, "workerPay"), "worker pay");
             assertEq(o.workerSlash, _uint(row, "workerSlash"), "worker slash");
             assertEq(o.verifierPay, vm.parseJsonUintArray(json, string.concat(row, "verifierPay")), "pay");
@@ -130,17 +140,53 @@ contract VectorsTest is Test {
         }
     }
 
+    function test_tallies() public view {
+        uint256 count = _count("tallies");
+        for (uint256 i = 0; i < count; ++i) {
+            string memory row = _row("tallies", i);
+            Ballot[] memory ballots = _ballots(row);
+            uint256 odds = _uint(row, "workerOdds");
+            uint256 trust = _uint(row, "trust");
+            Tally memory tally = VoteLib.decide(ballots, odds, trust);
+            assertEq(uint8(tally.ending), _uint(row, "ending"), "ending");
+            assertEq(tally.doubted, vm.parseJsonBool(json, string.concat(row, "doubted")), "doubted");
+            assertEq(_wide(tally.open), vm.parseJsonUintArray(json, string.concat(row, "open")), "open");
+            uint256[] memory votes = vm.parseJsonUintArray(json, string.concat(row, "votes"));
+            assertEq(tally.votes.length, votes.length, "votes");
+            for (uint256 j = 0; j < votes.length; ++j) {
+                assertEq(uint8(tally.votes[j]), votes[j], "vote");
+            }
+            uint256[] memory outcomes = vm.parseJsonUintArray(json, string.concat(row, "outcomes"));
+            for (uint256 leaf = 0; leaf < outcomes.length; ++leaf) {
+                LeafOutcome found = VoteLib.outcomeOf(ballots, odds, trust, uint32(leaf));
+                assertEq(uint8(found), outcomes[leaf], "outcome");
+            }
+        }
+    }
+
     function test_terms() public view {
-        string memory row = ".terms.";
-        BoundTerms memory b = ComputeTermsLib.unpackBound(vm.parseJsonBytes(json, ".terms.bound"));
-        assertEq(b.client, vm.parseJsonAddress(json, ".terms.client"), "client");
-        assertEq(b.boughtAt, _uint(row, "boughtAt"), "boughtAt");
-        assertEq(b.specHash, _b32(row, "specHash"), "spec hash");
-        ComputeTerms memory t = b.terms;
+        uint256 count = _count("terms");
+        for (uint256 i = 0; i < count; ++i) {
+            string memory row = _row("terms", i);
+            bytes memory packed = vm.parseJsonBytes(json, string.concat(row, "packed"));
+            BoundTerms memory b =
+                ComputeTermsLib.unpackBound(vm.parseJsonBytes(json, string.concat(row, "bound")));
+            assertEq(b.client, _address(row, "client"), "client");
+            assertEq(b.boughtAt, _uint(row, "boughtAt"), "boughtAt");
+            assertEq(b.specHash, _b32(row, "specHash"), "spec hash");
+            _checkTerms(row, b.terms);
+            _checkTerms(row, ComputeTermsLib.unpack(packed));
+            assertEq(ComputeTermsLib.pack(b.terms), packed, "packed");
+        }
+    }
+
+    function _checkTerms(string memory row, ComputeTerms memory t) private view {
         assertEq(t.rewardMin, _uint(row, "rewardMin"), "rewardMin");
         assertEq(t.rewardMax, _uint(row, "rewardMax"), "rewardMax");
         assertEq(t.verifierFee, _uint(row, "verifierFee"), "verifierFee");
         assertEq(t.classId, _uint(row, "classId"), "classId");
+        assertEq(t.flags, _uint(row, "flags"), "flags");
+        assertEq(t.trustLevel, _uint(row, "trustLevel"), "trustLevel");
         assertEq(t.trust, _uint(row, "trust"), "trust");
         assertEq(t.leafCount, _uint(row, "leafCount"), "leafCount");
         assertEq(t.samples, _uint(row, "samples"), "samples");
@@ -148,20 +194,36 @@ contract VectorsTest is Test {
         assertEq(t.acceptSecs, _uint(row, "acceptSecs"), "acceptSecs");
         assertEq(t.workSecs, _uint(row, "workSecs"), "workSecs");
         assertEq(t.verifySecs, _uint(row, "verifySecs"), "verifySecs");
-        assertTrue(ComputeTermsLib.isConfidential(t), "confidential");
-        assertEq(ComputeTermsLib.pack(t), vm.parseJsonBytes(json, ".terms.packed"), "packed");
+        assertEq(t.disputeSecs, _uint(row, "disputeSecs"), "disputeSecs");
+        assertEq(t.named, _address(row, "named"), "named");
+        assertEq(t.callback, _address(row, "callback"), "callback");
+        assertEq(t.callbackGas, _uint(row, "callbackGas"), "callbackGas");
+    }
+
+    function _ballots(string memory row) private view returns (Ballot[] memory ballots) {
+        ballots = new Ballot[](_uint(row, "ballots.count"));
+        for (uint256 i = 0; i < ballots.length; ++i) {
+            string memory path = string.concat(row, "ballots.rows[", vm.toString(i), "].");
+            ballots[i] = Ballot({
+                opened: vm.parseJsonBool(json, string.concat(path, "opened")),
+                odds: _uint(path, "odds"),
+                leaves: _leaves(path, "leaves"),
+                dissent: uint32(_uint(path, "dissent")),
+                digests: _b32s(path, "digests")
+            });
+        }
     }
 
     function test_spec() public view {
-        string memory row = ".terms.";
+        string memory row = ".spec.";
         ComputeSpec memory s;
         s.version = 2;
         s.imageDigest = _b32(row, "imageDigest");
-        s.imageName = vm.parseJsonString(json, ".terms.imageName");
-        s.platform = vm.parseJsonString(json, ".terms.platform");
-        s.args = vm.parseJsonStringArray(json, ".terms.args");
-        string[] memory names = vm.parseJsonStringArray(json, ".terms.inputNames");
-        uint256[] memory sizes = vm.parseJsonUintArray(json, ".terms.inputSizes");
+        s.imageName = vm.parseJsonString(json, ".spec.imageName");
+        s.platform = vm.parseJsonString(json, ".spec.platform");
+        s.args = vm.parseJsonStringArray(json, ".spec.args");
+        string[] memory names = vm.parseJsonStringArray(json, ".spec.inputNames");
+        uint256[] memory sizes = vm.parseJsonUintArray(json, ".spec.inputSizes");
         s.inputs = new Input[](names.length);
         for (uint256 i = 0; i < names.length; ++i) {
             s.inputs[i] = Input(names[i], _b32s(row, "inputHashes")[i], uint64(sizes[i]));
@@ -177,7 +239,7 @@ contract VectorsTest is Test {
         s.keyNonce = _b32(row, "keyNonce");
         s.clientKey = _b32(row, "clientKey");
         bytes memory encoded = abi.encode(s);
-        assertEq(encoded, vm.parseJsonBytes(json, ".terms.spec"), "spec");
+        assertEq(encoded, vm.parseJsonBytes(json, ".spec.spec"), "spec");
         assertEq(keccak256(encoded), _b32(row, "specHash"), "spec hash");
     }
 
@@ -211,6 +273,10 @@ contract VectorsTest is Test {
 
     function _uint(string memory row, string memory key) private view returns (uint256) {
         return vm.parseJsonUint(json, string.concat(row, key));
+    }
+
+    function _address(string memory row, string memory key) private view returns (address) {
+        return vm.parseJsonAddress(json, string.concat(row, key));
     }
 
     function _b32(string memory row, string memory key) private view returns (bytes32) {

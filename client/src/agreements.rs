@@ -13,7 +13,7 @@ use thiserror::Error;
 use crate::chain::{Doing, ReadError};
 use crate::class::{Classified, ErrorClass};
 use crate::client::Client;
-use crate::events::{Progress, Seen};
+use crate::events::{Progress, RoundKind, Seen};
 use crate::preflight::KIND_COMPUTE;
 
 /// Fewest hex digits of an id prefix.
@@ -128,9 +128,17 @@ pub struct Standing {
     pub deadline: u64,
     /// When the claim window closes; 0 while too few have claimed.
     pub closes_at: u64,
-    /// Drawn verifiers that declined or vanished.
+    /// Drawn verifiers that declined or vanished in this round of voting.
     pub strikes: u8,
-    /// Verifiers that hold slots, with whether they sealed and opened.
+    /// Round of voting; the first is 0.
+    pub vote_round: u8,
+    /// What this round is for.
+    pub round_kind: RoundKind,
+    /// Verifiers that this round draws.
+    pub wanted: u8,
+    /// What this round's verifiers compute, where that is the leaves in dispute.
+    pub disputed_leaves: Vec<u32>,
+    /// Verifiers that hold slots, of all rounds, with whether they sealed and opened.
     pub verifiers: Vec<SlotStanding>,
 }
 
@@ -146,6 +154,8 @@ pub struct SlotStanding {
     pub opened: bool,
     /// Bit i: its digest of its i-th leaf differs.
     pub dissent: u32,
+    /// Round of voting that it was drawn in.
+    pub vote_round: u8,
 }
 
 fn decimal<S: serde::Serializer>(amount: &u128, s: S) -> Result<S::Ok, S::Error> {
@@ -164,6 +174,10 @@ impl Standing {
             deadline: view.deadline.to(),
             closes_at: view.closesAt.to(),
             strikes: view.strikes,
+            vote_round: view.voteRound,
+            round_kind: RoundKind::from_u8(view.kind)?,
+            wanted: view.wanted,
+            disputed_leaves: view.leaves.clone(),
             verifiers: view
                 .slots
                 .iter()
@@ -173,9 +187,20 @@ impl Standing {
                     sealed: !slot.seal.is_zero(),
                     opened: slot.opened,
                     dissent: slot.dissent,
+                    vote_round: slot.voteRound,
                 })
                 .collect(),
         })
+    }
+
+    /// The slots of the present round of voting.
+    pub fn present_slots(&self) -> impl Iterator<Item = &SlotStanding> {
+        self.verifiers.iter().filter(|slot| slot.vote_round == self.vote_round)
+    }
+
+    /// True once the worker's result is readable: it was revealed, or handed in at level 0.
+    pub const fn is_revealed(&self) -> bool {
+        self.vote_round != 0 || matches!(self.status, Status::Opening | Status::Disputable | Status::Settled)
     }
 }
 

@@ -1,10 +1,12 @@
-//! A bag of many leaves as several agreements: bought one after the other, worked on side by side, and read leaf by leaf as each
-//! part is revealed.
+//! A bag of many leaves as several agreements: bought several at a time, worked on side by side, and read leaf by leaf as each
+//! part is settled.
 
 use std::path::{Path, PathBuf};
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256, keccak256};
+use futures::stream::FuturesUnordered;
 use futures::{Stream, StreamExt, stream};
+use serde::{Deserialize, Serialize};
 use sunwork_protocol::status::Ending;
 use thiserror::Error;
 
@@ -16,7 +18,11 @@ use crate::client::Client;
 use crate::events::Progress;
 use crate::job::Job;
 use crate::keying::KeyingError;
+use crate::plan::Plan;
 use crate::results::{LeafResult, ResultsError};
+
+/// Purchases under way at once.
+const PARALLEL: usize = 8;
 
 /// A bag that could not be bought or read.
 #[derive(Debug, Error)]
@@ -91,6 +97,46 @@ pub enum BagError {
     Results(#[from] ResultsError),
 }
 
+/// A part that was not bought, before it is known what else was.
+struct PartError {
+    part: u32,
+    step: PartStep,
+}
+
+enum PartStep {
+    Prepare(Box<PrepareError>),
+    Buy(Box<BuyError>),
+    /// Bought, and its key not given to the agent.
+    Keying(Part, Box<KeyingError>),
+    Other(BagError),
+}
+
+impl PartError {
+    fn with(self, mut bought: Vec<Part>) -> BagError {
+        let part = self.part;
+        match self.step {
+            PartStep::Prepare(source) => BagError::Prepare { part, bought, source },
+            PartStep::Buy(source) => BagError::Buy { part, bought, source },
+            PartStep::Keying(own, source) => {
+                bought.push(own);
+                bought.sort_by_key(|part| part.first_index);
+                BagError::Keying { part, bought, source }
+            }
+            PartStep::Other(error) => error,
+        }
+    }
+}
+
+/// For people parts count from 1.
+fn number(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+/// What the purchase of a part is known by.
+fn part_key(bag: B256, index: usize) -> B256 {
+    keccak256([b"sunwork.bag.part.v1".as_slice(), bag.as_slice(), &(index as u64).to_be_bytes()].concat())
+}
+
 fn list(parts: &[Part]) -> String {
     parts.iter().map(|part| part.agreement.to_string()).collect::<Vec<_>>().join(", ")
 }
@@ -110,7 +156,8 @@ impl Classified for BagError {
 }
 
 /// One agreement of a bag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Part {
     /// Its contract.
     pub agreement: Address,
@@ -153,45 +200,180 @@ pub fn split(job: &Job, parts: u32) -> Result<Vec<Job>, BagError> {
     Ok(jobs)
 }
 
+/// A bag ready to be bought: its files hashed once, its parts cut.
+#[derive(Clone, Debug)]
+pub struct BagPlan {
+    plan: Plan,
+    jobs: Vec<Job>,
+}
+
+impl BagPlan {
+    /// Cuts `plan`, which was made of `job` and is in the clear, into `parts`.
+    ///
+    /// # Errors
+    /// When there are fewer leaves than parts, or no parts.
+    pub fn new(plan: Plan, job: &Job, parts: u32) -> Result<Self, BagError> {
+        Ok(Self { plan, jobs: split(job, parts)? })
+    }
+
+    /// How many agreements it takes.
+    pub fn parts(&self) -> u32 {
+        u32::try_from(self.jobs.len()).unwrap_or(u32::MAX)
+    }
+
+    /// What is bought as part `index` (from 0): the files of the whole with leaves of its own.
+    pub fn part(&self, index: usize) -> Option<Plan> {
+        let job = self.jobs.get(index)?;
+        let mut plan = self.plan.clone();
+        plan.spec.first_index = job.first_index;
+        plan.terms = job.terms(plan.terms.class_id);
+        Some(plan)
+    }
+}
+
+/// How a bag is bought.
+pub struct BagPurchase<'a> {
+    /// How the money moves. Several parts are paid from one allowance, which is given first where it is missing.
+    pub payment: Payment,
+    /// Names this purchase: one that is repeated with the same key finds what it has bought before, for as long as the log of
+    /// transactions remembers. `None`: only what nobody was told of is found.
+    pub key: Option<B256>,
+    /// Parts that are bought already.
+    pub bought: Vec<Part>,
+    /// Asked before each purchase; false ends the buying.
+    pub go_on: &'a (dyn Fn() -> bool + Sync),
+    /// Told of each part that is bought.
+    pub told: &'a mut (dyn FnMut(&Part) + Send),
+}
+
 impl Client {
     /// Buys `job` as `parts` agreements, each at the job's price, and gives their keys to the key agent if there is one.
     ///
     /// # Errors
     /// See [`BagError`]; `Prepare`, `Buy` and `Keying` say which parts are bought.
     pub async fn buy_bag(&self, job: &Job, parts: u32, payment: Payment) -> Result<Vec<Part>, BagError> {
-        let mut bought = Vec::with_capacity(parts as usize);
-        for (part, job) in (1..).zip(split(job, parts)?) {
-            let plan = self.prepare(&job).await.map_err(|source| BagError::Prepare {
-                part,
-                bought: bought.clone(),
-                source: Box::new(source),
-            })?;
-            let agreement: Agreement = self.buy(&plan, payment).await.map_err(|source| BagError::Buy {
-                part,
-                bought: bought.clone(),
-                source: Box::new(source),
-            })?;
-            bought.push(Part {
-                agreement: agreement.address,
-                block: agreement.block,
-                first_index: job.first_index,
-                leaves: job.leaves,
-            });
-            // A purchase of an earlier run has another nonce, and so another key, than the plan of this one.
-            let given = async {
-                let spec = match agreement.resumed {
-                    true => self.purchase_of(agreement.address).await?.spec,
-                    false => plan.spec.clone(),
-                };
-                self.give_key_to_agent(agreement.address, &spec).await
-            };
-            given.await.map_err(|source| BagError::Keying {
-                part,
-                bought: bought.clone(),
-                source: Box::new(source),
-            })?;
+        // Before anything is read: a number that cannot be is told at once.
+        split(job, parts)?;
+        let plan = self.plan(job).await.map_err(|error| BagError::Prepare {
+            part: 1,
+            bought: Vec::new(),
+            source: Box::new(error.into()),
+        })?;
+        let bag = BagPlan::new(plan, job, parts)?;
+        let how = BagPurchase { payment, key: None, bought: Vec::new(), go_on: &|| true, told: &mut |_| {} };
+        self.buy_parts(&bag, how).await
+    }
+
+    /// Buys the parts of `bag` that are not bought yet, several at a time. Returns all that are bought, in order; fewer than all
+    /// where `go_on` said no.
+    ///
+    /// # Errors
+    /// See [`BagError`]. What is under way when one part fails is finished first, and counts as bought.
+    pub async fn buy_parts(&self, bag: &BagPlan, mut how: BagPurchase<'_>) -> Result<Vec<Part>, BagError> {
+        let missing: Vec<usize> = (0..bag.jobs.len())
+            .filter(|index| !how.bought.iter().any(|part| part.first_index == bag.jobs[*index].first_index))
+            .collect();
+        let payment = match (missing.len(), how.payment) {
+            (0 | 1, payment) => payment,
+            _ => {
+                let allowed = self.allow_parts(bag, missing.len() as u128).await;
+                allowed.map_err(|source| BagError::Buy {
+                    part: missing.first().map_or(1, |index| number(*index)),
+                    bought: how.bought.clone(),
+                    source: Box::new(source),
+                })?;
+                Payment::Allowance
+            }
+        };
+        let mut waiting = missing.into_iter();
+        let mut under_way = FuturesUnordered::new();
+        let mut failed = None;
+        loop {
+            while under_way.len() < PARALLEL && failed.is_none() && (how.go_on)() {
+                let Some(index) = waiting.next() else { break };
+                let key = how.key.map(|key| part_key(key, index));
+                under_way.push(self.buy_part(bag, index, payment, key));
+            }
+            match under_way.next().await {
+                Some(Ok(part)) => {
+                    (how.told)(&part);
+                    how.bought.push(part);
+                }
+                Some(Err(error)) => failed = failed.or(Some(error)),
+                None => break,
+            }
         }
-        Ok(bought)
+        how.bought.sort_by_key(|part| part.first_index);
+        match failed {
+            None => Ok(how.bought),
+            Some(error) => Err(error.with(how.bought)),
+        }
+    }
+
+    /// One allowance for all parts: each purchase takes its share of it, and none waits for another one's permit.
+    async fn allow_parts(&self, bag: &BagPlan, missing: u128) -> Result<(), BuyError> {
+        let Some(first) = bag.part(0) else { return Ok(()) };
+        let account = self.signer()?.address();
+        // The budget is the same for all: it does not depend on the number of leaves.
+        let preflight = self.preflight(&first, account).await?;
+        let needed = preflight.budget.saturating_mul(missing);
+        if preflight.allowance < needed {
+            self.approve(needed).await?;
+        }
+        Ok(())
+    }
+
+    async fn buy_part(
+        &self,
+        bag: &BagPlan,
+        index: usize,
+        payment: Payment,
+        key: Option<B256>,
+    ) -> Result<Part, PartError> {
+        let at = |step| PartError { part: number(index), step };
+        let (Some(mut plan), Some(job)) = (bag.part(index), bag.jobs.get(index)) else {
+            let parts = BagError::Parts { leaves: 0, parts: number(index) };
+            return Err(at(PartStep::Other(parts)));
+        };
+        let buying = |source| at(PartStep::Buy(Box::new(source)));
+        let known = match key {
+            Some(key) => self.purchase_known_as(key).await.map_err(buying)?,
+            None => None,
+        };
+        let agreement: Agreement = match known {
+            Some(agreement) => agreement,
+            None => {
+                let preparing = async {
+                    self.seal(&mut plan).await?;
+                    self.upload(&plan).await?;
+                    Ok::<_, PrepareError>(())
+                };
+                preparing.await.map_err(|source| at(PartStep::Prepare(Box::new(source))))?;
+                let bought = match key {
+                    Some(key) => self.buy_once(&plan, payment, key).await,
+                    None => self.buy(&plan, payment).await,
+                };
+                bought.map_err(buying)?
+            }
+        };
+        // A purchase of an earlier run has another nonce, and so another key, than the plan of this one.
+        let given = async {
+            let spec = match agreement.resumed {
+                true => self.purchase_of(agreement.address).await?.spec,
+                false => plan.spec.clone(),
+            };
+            self.give_key_to_agent(agreement.address, &spec).await
+        };
+        let part = Part {
+            agreement: agreement.address,
+            block: agreement.block,
+            first_index: job.first_index,
+            leaves: job.leaves,
+        };
+        match given.await {
+            Ok(_) => Ok(part),
+            Err(source) => Err(at(PartStep::Keying(part, Box::new(source)))),
+        }
     }
 
     /// The leaves of a bag, proven, as their parts are settled: whichever part is ready first comes first. Files are unpacked
@@ -261,6 +443,19 @@ mod tests {
             }
             assert_eq!(next, 100 + leaves);
         }
+    }
+
+    #[test]
+    fn parts_share_their_files_and_differ_in_their_leaves() {
+        let job = job(10);
+        let plan = Plan::make(&job, &["linux/amd64+docker".into()]).unwrap();
+        let bag = BagPlan::new(plan.clone(), &job, 3).unwrap();
+        let parts: Vec<Plan> = (0..3).map(|index| bag.part(index).unwrap()).collect();
+        let cut: Vec<_> = parts.iter().map(|part| (part.spec.first_index, part.terms.leaf_count)).collect();
+        assert_eq!((cut, bag.parts()), (vec![(100, 4), (104, 3), (107, 3)], 3));
+        assert!(parts.iter().all(|part| part.blobs == plan.blobs && part.terms.pack().is_ok()));
+        assert!(bag.part(3).is_none());
+        assert_ne!(part_key(B256::ZERO, 0), part_key(B256::ZERO, 1));
     }
 
     #[test]

@@ -92,7 +92,7 @@ enum Known {
 pub struct NotSealed;
 
 impl NotSealed {
-    fn check(plan: &Plan) -> Result<(), Self> {
+    pub(crate) fn check(plan: &Plan) -> Result<(), Self> {
         if plan.confidential && !plan.terms.is_confidential() { Err(Self) } else { Ok(()) }
     }
 }
@@ -413,6 +413,17 @@ impl Client {
         self.found(intent, Known::Untold).await
     }
 
+    /// The purchase that [`Client::buy_once`] made for `key`, if the log knows of one; one under way is waited for.
+    ///
+    /// # Errors
+    /// As [`Client::buy`].
+    pub async fn purchase_known_as(&self, key: B256) -> Result<Option<Agreement>, BuyError> {
+        let turn = self.buying().turn(key);
+        let _turn = turn.lock().await;
+        let _claim = self.transactions()?.claim(PURCHASE).await?;
+        self.found(key, Known::All).await
+    }
+
     /// Settles what earlier runs left under way (approvals, cancellations, purchases), without sending anything new. Returns
     /// the purchases among them; [`Client::buy`] finds them too.
     ///
@@ -492,7 +503,7 @@ impl Client {
     async fn purchase(&self, plan: &Plan, payment: Payment, budget: u128) -> Result<(Address, Bytes), BuyError> {
         let deployment = self.deployment();
         let dispatcher = deployment.dispatcher;
-        let (terms, spec) = (Bytes::from(plan.terms.pack()?.to_vec()), Bytes::from(plan.spec.encode()));
+        let (terms, spec) = (Bytes::from(plan.terms.pack()?), Bytes::from(plan.spec.encode()));
         let buy = IWorkerDispatcher::buyContractCall { kindId: KIND_COMPUTE, terms: terms.clone(), spec: spec.clone() };
         Ok(match payment {
             Payment::Allowance => (dispatcher, buy.abi_encode().into()),

@@ -13,6 +13,8 @@
 //! | [`PreflightError`](crate::PreflightError) | the node failed | | the terms do not fit their format |
 //! | [`BuyError`](crate::BuyError) | the transaction's class is Retry | a purchase that reverted on chain | `Refused`: money, workers, terms |
 //! | [`KeyingError`](crate::keying::KeyingError) | mailbox or node failed | the post reverted | no key to seal to |
+//! | [`DeliverError`](crate::deliver::DeliverError) | the transaction's class is Retry | a downloaded file changed | not verified, no callback, not one file |
+//! | [`OfferError`](crate::offer::OfferError) | the node failed, the transaction's class is Retry | | terms, times, no wallet |
 //! | [`FindError`](crate::FindError), [`IdError`](crate::IdError) | the node failed | | no such agreement |
 //! | [`ResultsError`](crate::ResultsError) | no oracle answers, not there yet | | the bytes are not what the chain says |
 //! | [`VerifyError`](crate::verify::VerifyError), [`JobError`](crate::JobError), [`JobFileError`](crate::JobFileError), [`AmountError`](crate::AmountError), [`PermitError`](crate::permit::PermitError), [`ArchiveError`](crate::archive::ArchiveError), [`ImageRefError`](crate::image_ref::ImageRefError), [`NoSigner`](crate::client::NoSigner) | | | always |
@@ -96,6 +98,8 @@ mod tests {
             classified::<crate::archive::ArchiveError>(),
             classified::<crate::chain::ReadError>(),
             classified::<crate::client::NoSigner>(),
+            classified::<crate::deliver::DeliverError>(),
+            classified::<crate::offer::OfferError>(),
             classified::<crate::confidential::ConfidentialError>(),
             classified::<crate::image_push::ImagePushError>(),
             classified::<crate::image_ref::ImageRefError>(),

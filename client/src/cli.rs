@@ -1,14 +1,20 @@
 //! The `sunwork` command. Thin over the SDK: reads settings, calls it, prints. JSON goes to standard output, everything
 //! for people's eyes while something runs to standard error.
 
+pub mod accept;
+pub mod add;
 pub mod agent;
 pub mod args;
+pub mod bag;
 pub mod balances;
 pub mod cancel;
 pub mod clock;
 pub mod completions;
 pub mod config;
 pub mod config_file;
+pub mod confirm;
+pub mod deliver;
+pub mod dispute;
 pub mod doctor;
 pub use crate::duration;
 pub mod errors;
@@ -18,6 +24,7 @@ pub mod handover;
 pub mod image;
 pub mod job_args;
 pub mod logs;
+pub mod offer;
 pub mod output;
 pub mod password;
 pub mod plan;
@@ -135,6 +142,12 @@ async fn dispatch(command: Command, session: Session) -> Result<Exit, Failure> {
         Command::Status(args) => status::run(&session, args).await,
         Command::Results(args) => results::run(&session, args).await,
         Command::Logs(args) => logs::run(&session, args).await,
+        Command::Offer(args) => offer::run(&session, *args).await,
+        Command::Add(args) => add::run(&session, args).await,
+        Command::Accept(args) => accept::run(&session, args).await,
+        Command::Reject(args) => dispute::reject(&session, args).await,
+        Command::Dispute(args) => dispute::dispute(&session, args).await,
+        Command::Deliver(args) => deliver::run(&session, args).await,
         Command::Cancel(args) => cancel::cancel(&session, args).await,
         Command::Expire(args) => cancel::expire(&session, args).await,
         Command::Workers(args) => workers::run(&session, args).await,

@@ -50,8 +50,10 @@ pub struct Needs {
     pub worker_lock: u128,
     /// Stake that verifying locks at the present price, smallest unit.
     pub verifier_lock: u128,
-    /// Verifiers drawn.
+    /// Verifiers drawn; 0 where nobody is asked unless the client rejects the result (trust level 0).
     pub verifiers: u8,
+    /// The one worker that may accept, if the job names one.
+    pub named: Option<Address>,
     /// Whether a session key must be sealed to them.
     pub confidential: bool,
 }
@@ -75,6 +77,8 @@ pub enum Reason {
     OtherClass,
     /// It is in the class, but only from the next epoch on.
     ClassNotYetActive,
+    /// The job is offered to another worker.
+    NotNamed,
     /// It has not agreed to this kind of agreement.
     KindNotAccepted,
     /// Confidential work, and it has no key that the session key could be sealed to.
@@ -150,6 +154,9 @@ pub fn judge(candidate: &Candidate, needs: &Needs, role: Role) -> Result<(), Rea
     if candidate.classes_since > needs.epoch {
         return Err(Reason::ClassNotYetActive);
     }
+    if role == Role::Work && needs.named.is_some_and(|named| named != candidate.address) {
+        return Err(Reason::NotNamed);
+    }
     if !has_bit(candidate.kinds, needs.kind_id.into()) {
         return Err(Reason::KindNotAccepted);
     }
@@ -212,6 +219,7 @@ impl Counted {
             Reason::IsTheClient => "the wallet itself, which cannot work for itself".into(),
             Reason::OtherClass => format!("not in class {class}"),
             Reason::ClassNotYetActive => format!("in class {class} only from the next epoch on"),
+            Reason::NotNamed => "the job is offered to another worker".into(),
             Reason::KindNotAccepted => "not opted in to this kind of agreement".into(),
             Reason::NoEncryptionKey => "no encryption key, which confidential work needs".into(),
             Reason::TooLittleFreeStake => {
@@ -233,6 +241,9 @@ impl Eligibility {
             list.iter().map(|c| format!("  {} of {all}: {}", c.count, c.clause(class, unit))).collect()
         };
         lines.extend(because(&self.reasons));
+        if self.verifiers == 0 {
+            return lines;
+        }
         lines.push(format!("{} of {all} could verify it, {} are drawn", self.eligible_verifiers, self.verifiers));
         // The same reasons twice tell nothing new.
         let told = |c: &&Counted| !self.reasons.iter().any(|r| r.reason == c.reason && r.count == c.count);
@@ -261,6 +272,7 @@ mod tests {
             worker_lock: 5 * SUN,
             verifier_lock: 2 * SUN,
             verifiers: 2,
+            named: None,
             confidential: true,
         }
     }
@@ -306,6 +318,9 @@ mod tests {
             assert_eq!(judge(&candidate, &needs(), Role::Work), work, "row {row}");
             assert_eq!(judge(&candidate, &needs(), Role::Verify), verify, "row {row}");
         }
+        let named = Needs { named: Some(Address::repeat_byte(9)), ..needs() };
+        assert_eq!(judge(&able(1), &named, Role::Work), Err(Reason::NotNamed));
+        assert_eq!((judge(&able(1), &named, Role::Verify), judge(&able(9), &named, Role::Work)), (Ok(()), Ok(())));
         let public = Needs { confidential: false, client: None, ..needs() };
         assert_eq!(judge(&Candidate { has_key: false, ..able(0xcc) }, &public, Role::Work), Ok(()));
     }

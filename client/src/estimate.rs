@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::preflight::{KIND_COMPUTE, PreflightError};
 
 /// Gas of a purchase besides its data, where it cannot be tried: from the gas snapshot of the contracts, rounded up.
-const TYPICAL_EXECUTION_GAS: u64 = 205_000;
+const TYPICAL_EXECUTION_GAS: u64 = 202_000;
 
 /// What sending the purchase will cost besides the tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -48,9 +48,11 @@ pub struct TimeEstimate {
     pub verify_secs: u64,
     /// For all to open their seals.
     pub open_secs: u64,
+    /// For disputes, before payment; at trust level 0 the client's time to reject.
+    pub dispute_secs: u64,
     /// With an app that needs no time, and parties that act at once: the one wait that nobody can shorten.
     pub at_least_secs: u64,
-    /// All windows used to their end, one worker, one draw.
+    /// All windows used to their end, one worker, one draw, nobody dissents or disputes.
     pub at_most_secs: u64,
     /// Workers that may try, if one after the other gives up.
     pub attempts: u8,
@@ -68,8 +70,11 @@ impl TimeEstimate {
         let step: u64 = params.drawStepSecs.to();
         let draw_secs = params.seedSecs.to::<u64>() + step * u64::from(params.drawSteps);
         let open_secs = params.revealSecs.to::<u64>() + params.openSecs.to::<u64>();
-        let (accept_secs, work_secs, verify_secs) =
-            (terms.accept_secs.into(), terms.work_secs.into(), terms.verify_secs.into());
+        let (accept_secs, work_secs, verify_secs, dispute_secs): (u64, u64, u64, u64) =
+            (terms.accept_secs.into(), terms.work_secs.into(), terms.verify_secs.into(), terms.dispute_secs.into());
+        // Level 0 asks no verifiers unless the client rejects the result, and a client that accepts it waits for nothing.
+        let level_0 = terms.trust_level == 0;
+        let verifying = if level_0 { 0 } else { draw_secs + verify_secs + open_secs };
         Self {
             accept_secs,
             key_secs,
@@ -77,8 +82,9 @@ impl TimeEstimate {
             draw_secs,
             verify_secs,
             open_secs,
-            at_least_secs: step,
-            at_most_secs: accept_secs + key_secs + work_secs + draw_secs + verify_secs + open_secs,
+            dispute_secs,
+            at_least_secs: if level_0 { 0 } else { step + dispute_secs },
+            at_most_secs: accept_secs + key_secs + work_secs + verifying + dispute_secs,
             attempts: params.maxAttempts,
         }
     }
@@ -101,7 +107,7 @@ impl Client {
     /// # Errors
     /// When the chain cannot be read.
     pub async fn gas_estimate(&self, plan: &Plan, account: Option<Address>) -> Result<GasEstimate, PreflightError> {
-        let (terms, spec) = (Bytes::from(plan.terms.pack()?.to_vec()), Bytes::from(plan.spec.encode()));
+        let (terms, spec) = (Bytes::from(plan.terms.pack()?), Bytes::from(plan.spec.encode()));
         let data_bytes = (terms.len() + spec.len()) as u64;
         let calldata = IWorkerDispatcher::buyContractCall { kindId: KIND_COMPUTE, terms, spec }.abi_encode();
         let provider = self.rpc().provider();
@@ -156,16 +162,21 @@ mod tests {
             abortBps: 0,
             vanishBps: 0,
             seedTip: alloy::primitives::Uint::from(0),
+            auditOneIn: 0,
         };
         let time = TimeEstimate::new(&plan, &params);
         assert_eq!((time.key_secs, time.draw_secs, time.open_secs, time.at_least_secs), (30, 120, 300, 12));
         assert_eq!(time.at_most_secs, 600 + 30 + 420 + 120 + 420 + 300);
+        let mut level_0 = plan.clone();
+        (level_0.terms.trust_level, level_0.terms.dispute_secs) = (0, 3600);
+        let time_0 = TimeEstimate::new(&level_0, &params);
+        assert_eq!((time_0.at_least_secs, time_0.at_most_secs), (0, 600 + 30 + 420 + 3600));
         let public = TimeEstimate::new(&Plan { confidential: false, ..plan }, &params);
         assert_eq!((public.key_secs, public.at_most_secs), (0, time.at_most_secs - 30));
     }
 
     #[test]
     fn typical_gas_grows_with_the_data() {
-        assert_eq!(typical_gas(&[0, 1, 2], 10), 205_000 + 4 + 32 + 80);
+        assert_eq!(typical_gas(&[0, 1, 2], 10), 202_000 + 4 + 32 + 80);
     }
 }

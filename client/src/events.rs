@@ -4,6 +4,7 @@ use alloy::primitives::{Address, B256, LogData};
 use alloy::sol_types::SolEventInterface;
 use serde::Serialize;
 use sunwork_protocol::abi::IComputeAgreement::IComputeAgreementEvents as Event;
+pub use sunwork_protocol::status::RoundKind;
 use sunwork_protocol::status::{Ending, Status};
 
 /// What happened to an agreement.
@@ -60,10 +61,61 @@ pub enum Progress {
         /// Beacon round that draws the verifiers.
         round: u64,
     },
+    /// A further round of voting begins.
+    RoundOpened {
+        /// Its number; the first round is 0.
+        vote_round: u8,
+        /// What it is for.
+        kind: RoundKind,
+        /// Verifiers that are drawn.
+        wanted: u8,
+        /// What they compute, for kind `leaves`.
+        leaves: Vec<u32>,
+        /// Beacon round that draws them.
+        round: u64,
+    },
+    /// Somebody disputed a leaf with a bond; at level 0 the client rejected the result.
+    Disputed {
+        /// Who.
+        by: Address,
+        /// Which leaf.
+        leaf: u32,
+        /// Its bond, smallest token unit.
+        #[serde(serialize_with = "decimal")]
+        bond: u128,
+    },
+    /// Somebody added to the reward.
+    Contributed {
+        /// Who.
+        payer: Address,
+        /// How much, smallest token unit.
+        #[serde(serialize_with = "decimal")]
+        amount: u128,
+        /// All additions so far, smallest token unit.
+        #[serde(serialize_with = "decimal")]
+        total: u128,
+    },
+    /// A contributor got its part of what was refunded.
+    ContributionRefunded {
+        /// Who.
+        payer: Address,
+        /// How much, smallest token unit.
+        #[serde(serialize_with = "decimal")]
+        amount: u128,
+    },
+    /// A leaf was handed to the contract that the terms name.
+    Delivered {
+        /// Which leaf.
+        leaf: u32,
+        /// False if the receiver failed: it can be tried again.
+        ok: bool,
+    },
     /// The beacon round is proven, verifiers claim.
     DrawOpened {
         /// Which attempt.
         attempt: u8,
+        /// Round of voting; the first is 0.
+        vote_round: u8,
         /// Seed of the draw.
         draw_seed: B256,
     },
@@ -161,7 +213,20 @@ impl Progress {
                 result_blob: e.resultBlob,
                 round: e.round.to(),
             },
-            Event::DrawOpened(e) => Self::DrawOpened { attempt: e.attempt, draw_seed: e.drawSeed },
+            Event::RoundOpened(e) => Self::RoundOpened {
+                vote_round: e.voteRound,
+                kind: RoundKind::from_u8(e.kind)?,
+                wanted: e.wanted,
+                leaves: e.leaves,
+                round: e.beaconRound.to(),
+            },
+            Event::Disputed(e) => Self::Disputed { by: e.by, leaf: e.leaf, bond: e.bond.to() },
+            Event::Contributed(e) => Self::Contributed { payer: e.payer, amount: e.amount.to(), total: e.total.to() },
+            Event::ContributionRefunded(e) => Self::ContributionRefunded { payer: e.payer, amount: e.amount.to() },
+            Event::Delivered(e) => Self::Delivered { leaf: e.leaf, ok: e.ok },
+            Event::DrawOpened(e) => {
+                Self::DrawOpened { attempt: e.attempt, vote_round: e.voteRound, draw_seed: e.drawSeed }
+            }
             Event::Claimed(e) => Self::Claimed {
                 verifier: e.verifier,
                 displaced: Some(e.displaced).filter(|address| !address.is_zero()),
@@ -208,6 +273,32 @@ mod tests {
         let mut cut = log;
         cut.data = Bytes::from_static(&[0; 31]);
         assert_eq!(Progress::from_log(&cut), None);
+    }
+
+    #[test]
+    fn later_rounds_and_third_parties_are_read() {
+        let round = abi::RoundOpened {
+            voteRound: 1,
+            kind: 2,
+            wanted: 3,
+            leaves: vec![5],
+            beaconRound: alloy::primitives::aliases::U48::from(77),
+        };
+        let read = |log: LogData| Progress::from_log(&log);
+        assert_eq!(
+            read(round.encode_log_data()),
+            Some(Progress::RoundOpened {
+                vote_round: 1,
+                kind: RoundKind::Leaves,
+                wanted: 3,
+                leaves: vec![5],
+                round: 77
+            })
+        );
+        assert_eq!(read(abi::RoundOpened { kind: 3, ..round }.encode_log_data()), None, "a kind of the future");
+        let by = Address::repeat_byte(4);
+        let disputed = abi::Disputed { by, leaf: 5, bond: alloy::primitives::aliases::U96::from(9) };
+        assert_eq!(read(disputed.encode_log_data()), Some(Progress::Disputed { by, leaf: 5, bond: 9 }));
     }
 
     #[test]

@@ -29,6 +29,10 @@ pub(crate) fn purchase() -> Purchase {
             accept_secs: 600,
             work_secs: 600,
             verify_secs: 600,
+            dispute_secs: 0,
+            named: Address::ZERO,
+            callback: Address::ZERO,
+            callback_gas: 0,
         },
         spec: ComputeSpec {
             image_digest: B256::repeat_byte(7),

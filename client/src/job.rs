@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use sunwork_protocol::terms::{ComputeTerms, MAX_SPEC_BYTES};
+use alloy::primitives::Address;
+use sunwork_protocol::terms::{
+    ComputeTerms, FLAG_CALLBACK, FLAG_NAMED, FLAG_POOL, MAX_CALLBACK_GAS, MAX_SPEC_BYTES, MIN_CALLBACK_GAS,
+};
 use thiserror::Error;
 
 use crate::image_ref::{ImageRefError, ImageSource};
@@ -41,12 +44,39 @@ pub struct Windows {
     pub work_secs: Option<u32>,
     /// For the verifiers; `None`: the leaf limit times the samples, plus slack.
     pub verify_secs: Option<u32>,
+    /// Between the last opening and payment, in which anybody may dispute a leaf; `None`: none, and at level 0, where it is the
+    /// client's time to reject, [`SILENCE_SECS`].
+    pub dispute_secs: Option<u32>,
 }
+
+/// How long the client of a level 0 job may be silent, where nobody says otherwise, seconds.
+pub const SILENCE_SECS: u32 = 3600;
 
 impl Default for Windows {
     fn default() -> Self {
-        Self { accept_secs: 600, work_secs: None, verify_secs: None }
+        Self { accept_secs: 600, work_secs: None, verify_secs: None, dispute_secs: None }
     }
+}
+
+/// Who may accept a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Taker {
+    /// Any worker of the class.
+    #[default]
+    Anybody,
+    /// This worker only.
+    Worker(Address),
+    /// Whom this pool places, by its signature.
+    Pool(Address),
+}
+
+/// A contract that results can be delivered to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Callback {
+    /// The contract.
+    pub to: Address,
+    /// Gas that a delivery grants it.
+    pub gas: u32,
 }
 
 /// A job that cannot be.
@@ -103,8 +133,14 @@ pub struct Job {
     pub reward_max: u128,
     /// Fee of each verifier.
     pub verifier_fee: u128,
-    /// T: the result counts with credibility above 1 - 1/T.
+    /// T: a digest wins a dissent with a share of the odds above 1 - 1/T.
     pub trust: u16,
+    /// 1: drawn verifiers check the result before it is paid. 0: the result comes at once; accepting it or staying silent pays.
+    pub trust_level: u8,
+    /// Who may accept it.
+    pub taker: Taker,
+    /// Where results can be delivered to.
+    pub callback: Option<Callback>,
     /// Limits of one leaf.
     pub resources: Resources,
     /// Time windows.
@@ -127,6 +163,9 @@ pub struct JobBuilder {
     reward: (u128, u128),
     verifier_fee: u128,
     trust: u16,
+    trust_level: u8,
+    taker: Taker,
+    callback: Option<Callback>,
     resources: Resources,
     windows: Windows,
     public: bool,
@@ -147,6 +186,9 @@ impl JobBuilder {
             reward: (0, 0),
             verifier_fee: 0,
             trust: 2,
+            trust_level: 1,
+            taker: Taker::Anybody,
+            callback: None,
             resources: Resources::default(),
             windows: Windows::default(),
             public: false,
@@ -244,10 +286,33 @@ impl JobBuilder {
         self
     }
 
-    /// T: the result counts with credibility above 1 - 1/T.
+    /// T: a digest wins a dissent with a share of the odds above 1 - 1/T.
     #[must_use]
     pub fn trust(mut self, trust: u16) -> Self {
         self.trust = trust;
+        self
+    }
+
+    /// 1 (the default): drawn verifiers check the result before it is paid. 0: the client gets it at once; accepting it or staying
+    /// silent for the dispute window pays the worker, rejecting it has it verified at the client's bond and refunds nothing by
+    /// itself.
+    #[must_use]
+    pub fn trust_level(mut self, level: u8) -> Self {
+        self.trust_level = level;
+        self
+    }
+
+    /// Who may accept it; anybody unless told otherwise.
+    #[must_use]
+    pub fn taker(mut self, taker: Taker) -> Self {
+        self.taker = taker;
+        self
+    }
+
+    /// A contract that each leaf's result can be delivered to once it is verified.
+    #[must_use]
+    pub fn callback(mut self, callback: Callback) -> Self {
+        self.callback = Some(callback);
         self
     }
 
@@ -298,6 +363,25 @@ impl JobBuilder {
                 "an index whose last leaf fits 32 bits".into(),
             );
         }
+        if self.trust_level > 1 {
+            return outside("trust level", self.trust_level.to_string(), "0 or 1".into());
+        }
+        if self.trust_level == 0 && self.windows.dispute_secs == Some(0) {
+            let expected = "at least one second at trust level 0: it is your time to reject the result";
+            return outside("dispute window", "0 s".into(), expected.into());
+        }
+        if matches!(self.taker, Taker::Worker(Address::ZERO) | Taker::Pool(Address::ZERO)) {
+            return outside("worker or pool", Address::ZERO.to_string(), "an address that is not zero".into());
+        }
+        if let Some(callback) = self.callback {
+            if !(MIN_CALLBACK_GAS..=MAX_CALLBACK_GAS).contains(&callback.gas) {
+                let expected = format!("{MIN_CALLBACK_GAS} to {MAX_CALLBACK_GAS}");
+                return outside("gas of the callback", callback.gas.to_string(), expected);
+            }
+            if callback.to.is_zero() {
+                return outside("callback", callback.to.to_string(), "the address of a contract".into());
+            }
+        }
         let arg_bytes: usize = self.args.iter().map(String::len).sum();
         if arg_bytes > MAX_SPEC_BYTES {
             let expected =
@@ -317,6 +401,9 @@ impl JobBuilder {
             reward_max,
             verifier_fee: self.verifier_fee,
             trust: self.trust,
+            trust_level: self.trust_level,
+            taker: self.taker,
+            callback: self.callback,
             resources: self.resources,
             windows: self.windows,
             confidential: !self.public,
@@ -335,13 +422,22 @@ impl Job {
                 self.resources.leaf_secs.saturating_mul(leaves).saturating_add(SLACK_SECS).min(MAX_SECS)
             })
         };
+        let (mut flags, named) = match self.taker {
+            Taker::Anybody => (0, Address::ZERO),
+            Taker::Worker(worker) => (FLAG_NAMED, worker),
+            Taker::Pool(pool) => (FLAG_POOL, pool),
+        };
+        if self.callback.is_some() {
+            flags |= FLAG_CALLBACK;
+        }
+        let silence = if self.trust_level == 0 { SILENCE_SECS } else { 0 };
         ComputeTerms {
             reward_min: self.reward_min,
             reward_max: self.reward_max,
             verifier_fee: self.verifier_fee,
             class_id,
-            flags: 0,
-            trust_level: 1,
+            flags,
+            trust_level: self.trust_level,
             trust: self.trust,
             leaf_count: self.leaves,
             samples: self.samples,
@@ -349,6 +445,10 @@ impl Job {
             accept_secs: self.windows.accept_secs,
             work_secs: window(self.windows.work_secs, self.leaves),
             verify_secs: window(self.windows.verify_secs, u32::from(self.samples)),
+            dispute_secs: self.windows.dispute_secs.unwrap_or(silence),
+            named,
+            callback: self.callback.map_or(Address::ZERO, |callback| callback.to),
+            callback_gas: self.callback.map_or(0, |callback| callback.gas),
         }
     }
 }
@@ -373,6 +473,31 @@ mod tests {
         let huge = builder().leaves(u32::MAX).build().unwrap().terms(0);
         assert_eq!(huge.work_secs, (1 << 24) - 1);
         assert!(huge.pack().is_ok());
+    }
+
+    #[test]
+    fn who_may_take_it_and_where_it_goes_stand_in_the_terms() {
+        let (worker, contract) = (Address::repeat_byte(7), Address::repeat_byte(8));
+        let plain = builder().build().unwrap().terms(0);
+        assert_eq!((plain.flags, plain.dispute_secs, plain.trust_level), (0, 0, 1));
+        let level_0 = builder().trust_level(0).build().unwrap().terms(0);
+        assert_eq!((level_0.trust_level, level_0.dispute_secs), (0, SILENCE_SECS));
+        let callback = Callback { to: contract, gas: 200_000 };
+        let both = builder().taker(Taker::Worker(worker)).callback(callback).build().unwrap().terms(0);
+        assert_eq!((both.named_worker(), both.pool(), both.callback, both.callback_gas), {
+            (Some(worker), None, contract, 200_000)
+        });
+        let pool = builder().taker(Taker::Pool(worker)).build().unwrap().terms(0);
+        assert_eq!((pool.named_worker(), pool.pool()), (None, Some(worker)));
+        for terms in [plain, level_0, both, pool] {
+            assert_eq!(ComputeTerms::unpack(&terms.pack().unwrap()), Ok(terms));
+        }
+        let say = |b: JobBuilder| b.build().unwrap_err().to_string();
+        assert_eq!(say(builder().trust_level(2)), "trust level is 2, expected 0 or 1");
+        let silent = Windows { dispute_secs: Some(0), ..Windows::default() };
+        assert!(say(builder().trust_level(0).windows(silent)).contains("your time to reject the result"));
+        assert!(say(builder().callback(Callback { gas: 9_999, ..callback })).contains("expected 10000 to 10000000"));
+        assert!(say(builder().taker(Taker::Pool(Address::ZERO))).contains("an address that is not zero"));
     }
 
     #[test]

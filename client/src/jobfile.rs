@@ -17,6 +17,7 @@
 //! ```
 
 mod build;
+mod callback;
 mod error;
 mod input;
 mod merge;
@@ -24,10 +25,11 @@ mod read;
 mod types;
 mod values;
 
+pub use callback::{CallbackEntry, DEFAULT_CALLBACK_GAS};
 pub use error::JobFileError;
 pub use input::InputEntry;
 pub use types::{JobFile, ResourcesEntry, VERSION, WindowsEntry};
-pub use values::{Amount, Cores, Reward, Seconds, Size, Word};
+pub use values::{Account, Amount, Cores, Reward, Seconds, Size, Word};
 
 /// The JSON Schema of job files, as text. The same as `docs/schema/job.v1.json`.
 pub fn schema() -> String {

@@ -123,11 +123,35 @@ pub struct Preflight {
     pub workers: u64,
     /// Workers needed.
     pub workers_needed: u64,
+    /// Workers with which a dissent could be settled too: a further round draws as many verifiers and one more, none of them
+    /// known so far.
+    pub workers_for_a_round: u64,
+    /// Part of the budget: paid to whoever brings the draw forward, smallest unit.
+    #[serde(serialize_with = "decimal")]
+    pub tip: u128,
+    /// Part of the budget: the fee of a late audit, smallest unit. Comes back where there is none.
+    #[serde(serialize_with = "decimal")]
+    pub audit_reserve: u128,
+    /// One in so many verified results is audited; 0 for none.
+    pub audit_one_in: u16,
     /// Everything that is wrong; empty means that it can be bought.
     pub problems: Vec<Problem>,
 }
 
 impl Preflight {
+    /// What does not stand against a purchase, and should be known before it. One sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let (class, have, need) = (&self.class, self.workers, self.workers_for_a_round);
+        // With fewer than are needed at all it is a problem, and said as one.
+        if have >= need || have < self.workers_needed {
+            return Vec::new();
+        }
+        vec![format!(
+            "class {class} has {have} active workers besides you: enough to verify this, but a dissent needs {need} (the worker, its \
+             verifiers, and one more than these again), so one could end undecided: the worker gets half, nothing is proven"
+        )]
+    }
+
     /// What stands against a purchase that pays in the given way.
     pub fn problems_for(&self, by_allowance: ByAllowance) -> Vec<Problem> {
         let matters = |p: &&Problem| by_allowance == ByAllowance::Yes || !matches!(p, Problem::Allowance { .. });
@@ -176,7 +200,7 @@ impl Client {
         account: impl Into<Option<Address>>,
     ) -> Result<Preflight, PreflightError> {
         let account = account.into();
-        let terms = Bytes::from(plan.terms.pack()?.to_vec());
+        let terms = Bytes::from(plan.terms.pack()?);
         let dispatcher = self.dispatcher();
         let token = self.token();
         let class_id = plan.terms.class_id;
@@ -206,6 +230,9 @@ impl Client {
         let stake = amount(pool.units).saturating_mul(unit.to());
 
         let implementation = self.compute(self.deployment().compute_implementation);
+        let params = implementation.params().call().await.doing(|| "reading the deployment's parameters".into())?;
+        let verified = plan.terms.trust_level != 0;
+        let audit_reserve = if verified && params.auditOneIn != 0 { plan.terms.verifier_fee } else { 0 };
         let quoted = implementation.quote(terms).call().await.doing(|| "asking the contract for a quote".into());
         let (budget, workers_needed) = match quoted {
             Ok(quote) => {
@@ -237,7 +264,20 @@ impl Client {
                 problems.push(Problem::NoGas { account });
             }
         }
-        Ok(Preflight { account, budget, balance, allowance, class, workers, workers_needed, problems })
+        Ok(Preflight {
+            account,
+            budget,
+            balance,
+            allowance,
+            class,
+            workers,
+            workers_needed,
+            workers_for_a_round: 2 * (u64::from(plan.terms.verifiers) + 1),
+            tip: params.seedTip.to(),
+            audit_reserve,
+            audit_one_in: if verified { params.auditOneIn } else { 0 },
+            problems,
+        })
     }
 }
 
@@ -260,18 +300,35 @@ mod tests {
         assert!(workers.contains("has 2 active workers besides you, this purchase needs 3"), "{workers}");
     }
 
-    #[test]
-    fn an_allowance_only_matters_to_who_pays_by_it() {
-        let preflight = Preflight {
+    fn preflight(workers: u64) -> Preflight {
+        Preflight {
             account: Some(Address::ZERO),
             budget: 2,
             balance: 5,
             allowance: 1,
             class: "x".into(),
-            workers: 3,
+            workers,
             workers_needed: 3,
+            workers_for_a_round: 6,
+            tip: 0,
+            audit_reserve: 0,
+            audit_one_in: 0,
             problems: vec![Problem::Allowance { have: 1, need: 2 }],
-        };
+        }
+    }
+
+    #[test]
+    fn too_few_workers_for_a_dissent_are_told_and_stand_against_nothing() {
+        assert!(preflight(6).warnings().is_empty() && preflight(2).warnings().is_empty());
+        for workers in 3..6 {
+            let warnings = preflight(workers).warnings();
+            assert!(warnings[0].contains("a dissent needs 6"), "{warnings:?}");
+        }
+    }
+
+    #[test]
+    fn an_allowance_only_matters_to_who_pays_by_it() {
+        let preflight = preflight(3);
         assert!(preflight.problems_for(ByAllowance::No).is_empty());
         assert_eq!(preflight.problems_for(ByAllowance::Yes).len(), 1);
     }

@@ -20,6 +20,7 @@ use crate::verify::{ChainFacts, VerifyError, max_blob_bytes};
 
 mod folder;
 
+pub(crate) use folder::read_manifest;
 use folder::{Folder, remove};
 
 /// One leaf of a proven result.

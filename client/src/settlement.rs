@@ -75,9 +75,16 @@ pub struct Settlement {
     /// What the client put in.
     #[serde(serialize_with = "decimal")]
     pub budget: u128,
-    /// Credited, by account (payout accounts, and the client for refunds).
+    /// What others put in: additions to the reward and bonds of disputes, by account.
+    #[serde(serialize_with = "decimals")]
+    pub funded: BTreeMap<Address, u128>,
+    /// Credited: to workers and verifiers by their identity (their payout accounts get it), to others, such as the client for
+    /// refunds, by their account.
     #[serde(serialize_with = "decimals")]
     pub paid: BTreeMap<Address, u128>,
+    /// Still held for those who added to the reward and have not taken back their part.
+    #[serde(serialize_with = "decimal")]
+    pub held: u128,
     /// Burned.
     #[serde(serialize_with = "decimal")]
     pub burned: u128,
@@ -121,10 +128,12 @@ impl Settlement {
         self.transactions.iter().map(|tx| tx.gas).sum()
     }
 
-    /// True when all that went in came out: budget and slashes are payments and burns. Holds once it has ended.
+    /// True when all that went in came out: budget, what others put in and slashes are payments, burns and what is held. Holds
+    /// at any time.
     pub fn adds_up(&self) -> bool {
         let slashed: u128 = self.stakes.iter().map(|s| s.slashed).sum();
-        self.budget + slashed == self.paid.values().sum::<u128>() + self.burned
+        let funded: u128 = self.funded.values().sum();
+        self.budget + funded + slashed == self.paid.values().sum::<u128>() + self.burned + self.held
     }
 }
 
@@ -142,6 +151,7 @@ pub fn call_name(input: &[u8]) -> String {
 /// Money of an agreement, folded from the dispatcher's logs.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Money {
+    funded: BTreeMap<Address, u128>,
     paid: BTreeMap<Address, u128>,
     burned: u128,
     stakes: BTreeMap<Address, (u128, u128)>,
@@ -154,10 +164,16 @@ fn fold(logs: &[Log], agreement: Address) -> Money {
             Ok(IWorkerDispatcherEvents::Paid(e)) if e.agreement == agreement => {
                 *money.paid.entry(e.account).or_default() += crate::chain::amount(e.amount);
             }
+            Ok(IWorkerDispatcherEvents::Funded(e)) if e.agreement == agreement => {
+                *money.funded.entry(e.from).or_default() += crate::chain::amount(e.amount);
+            }
             Ok(IWorkerDispatcherEvents::Burned(e)) if e.agreement == agreement => {
                 money.burned += crate::chain::amount(e.amount);
             }
             Ok(IWorkerDispatcherEvents::StakeReleased(e)) if e.agreement == agreement => {
+                if !e.paid.is_zero() {
+                    *money.paid.entry(e.worker).or_default() += e.paid.to::<u128>();
+                }
                 let stake = money.stakes.entry(e.worker).or_default();
                 stake.0 += e.released.to::<u128>();
                 stake.1 += e.slashed.to::<u128>();
@@ -183,6 +199,8 @@ impl Client {
         money_logs.extend(self.logs(&dispatcher.topic2(agreement), purchase.block, head).await?);
         let own_logs = self.logs(&Filter::new().address(agreement), purchase.block, head).await?;
         let money = fold(&money_logs, agreement);
+        let escrow = self.dispatcher().escrowOf(agreement).call().await;
+        let held = escrow.doing(|| format!("reading the escrow of agreement {agreement}"))?.balance.to();
 
         let mut hashes: BTreeSet<B256> =
             money_logs.iter().chain(&own_logs).filter_map(|log| log.transaction_hash).collect();
@@ -203,6 +221,8 @@ impl Client {
             status: standing.status,
             ending: standing.ending,
             budget: purchase.budget,
+            funded: money.funded,
+            held,
             paid: money.paid,
             burned: money.burned,
             stakes,
@@ -247,8 +267,10 @@ impl Client {
         from: u64,
     ) -> Result<u128, ReadError> {
         let (head, _) = self.rpc().latest().await.doing(|| "reading the latest block".into())?;
-        let filter = Filter::new().address(self.deployment().dispatcher).topic1(agreement);
-        let logs = self.logs(&filter, from, head).await?;
+        let filter = Filter::new().address(self.deployment().dispatcher);
+        // What workers and verifiers get stands in the events of their stakes, whose second argument the agreement is.
+        let mut logs = self.logs(&filter.clone().topic1(agreement), from, head).await?;
+        logs.extend(self.logs(&filter.topic2(agreement), from, head).await?);
         let money = fold(&logs, agreement);
         Ok(money.paid.iter().filter(|(account, _)| **account != client).map(|(_, amount)| amount).sum())
     }
@@ -322,18 +344,25 @@ mod tests {
             let event = IWorkerDispatcher::Paid { agreement, account: worker, amount: U256::from(amount) };
             log(event.encode_log_data())
         };
-        let released =
-            IWorkerDispatcher::StakeReleased { worker, agreement: ours, released: U96::from(7), slashed: U96::from(3) };
+        let released = IWorkerDispatcher::StakeReleased {
+            worker,
+            agreement: ours,
+            released: U96::from(7),
+            slashed: U96::from(3),
+            paid: U96::from(2),
+        };
+        let funded = IWorkerDispatcher::Funded { agreement: ours, from: other, amount: U256::from(2) };
         let burned = IWorkerDispatcher::Burned { agreement: ours, amount: U256::from(4) };
         let logs = [
             paid(ours, 5),
             paid(other, 100),
             paid(ours, 4),
             log(released.encode_log_data()),
+            log(funded.encode_log_data()),
             log(burned.encode_log_data()),
         ];
         let money = fold(&logs, ours);
-        assert_eq!(money.paid, BTreeMap::from([(worker, 9)]));
+        assert_eq!((&money.paid, &money.funded), (&BTreeMap::from([(worker, 11)]), &BTreeMap::from([(other, 2)])));
         assert_eq!((money.burned, money.stakes[&worker]), (4, (7, 3)));
         let mut settlement = Settlement {
             agreement: ours,
@@ -341,12 +370,16 @@ mod tests {
             status: Status::Settled,
             ending: Ending::Verified,
             budget: 10,
+            funded: money.funded,
+            held: 0,
             paid: money.paid,
             burned: money.burned,
             stakes: vec![StakeOutcome { worker, released: 7, slashed: 3 }],
             transactions: Vec::new(),
             includes_reverted: true,
         };
+        assert!(settlement.adds_up());
+        (settlement.held, settlement.budget) = (3, 13);
         assert!(settlement.adds_up());
         settlement.budget = 11;
         assert!(!settlement.adds_up());

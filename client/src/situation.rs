@@ -9,6 +9,7 @@ use crate::agreements::{Details, FindError};
 use crate::amount::Unit;
 use crate::chain::{Doing, amount};
 use crate::client::Client;
+use crate::events::Progress;
 use crate::settlement::TxCost;
 use crate::timeline::{CostSoFar, Entry, Outlook, Role, Rules, View, cost_so_far, history, outlook};
 
@@ -32,6 +33,12 @@ pub struct Situation {
     pub paid: u128,
     /// What the dispatcher owes the reader, from this agreement and others, smallest token unit.
     pub owed: u128,
+    /// Leaves that were disputed with a bond.
+    pub disputed: Vec<u32>,
+    /// Bond of a dispute (level 0: of a rejection), smallest token unit; `None` when it is not the time for one.
+    pub bond: Option<u128>,
+    /// That bond with its unit.
+    pub bond_text: Option<String>,
     /// The transactions that left events, oldest first.
     pub transactions: Vec<TxCost>,
     /// Time of the newest block, Unix seconds.
@@ -48,6 +55,8 @@ impl Situation {
             key_agent: self.key_agent,
             viewer: self.viewer,
             owed: self.owed,
+            disputed: &self.disputed,
+            bond: self.bond_text.as_deref(),
             now: self.now,
         }
     }
@@ -105,6 +114,15 @@ impl Client {
             }
             None => 0,
         };
+        let disputed = details.events.iter().filter_map(|seen| match seen.progress {
+            Progress::Disputed { leaf, .. } => Some(leaf),
+            _ => None,
+        });
+        let disputed = disputed.collect();
+        let bond = match details.standing.status {
+            Status::Disputable => Some(self.dispute_bond(agreement).await?),
+            _ => None,
+        };
         let hashes: BTreeSet<B256> = std::iter::once(details.purchase.tx)
             .chain(details.events.iter().map(|seen| seen.tx))
             .take(MAX_TRANSACTIONS)
@@ -119,6 +137,9 @@ impl Client {
             escrow,
             paid,
             owed,
+            disputed,
+            bond,
+            bond_text: bond.map(|bond| self.unit().show(bond)),
             transactions,
             now,
         })

@@ -3,7 +3,8 @@
 
 use alloy::primitives::Address;
 use serde::Serialize;
-use sunwork_protocol::status::{Ending, Status};
+use sunwork_protocol::settlement::{SettleInput, Vote, settle, verifier_lock, worker_lock};
+use sunwork_protocol::status::{Ending, RoundKind, Status};
 
 use crate::agreements::{Purchase, Standing};
 use crate::amount::Unit;
@@ -100,6 +101,10 @@ pub struct View<'a> {
     pub viewer: Option<Address>,
     /// What the dispatcher owes the reader, smallest token unit.
     pub owed: u128,
+    /// Leaves that were disputed with a bond; at level 0 the one that a rejection named.
+    pub disputed: &'a [u32],
+    /// Bond of a dispute, at level 0 of a rejection, with its unit; `None` when it is not the time for one.
+    pub bond: Option<&'a str>,
     /// Time of the newest block, Unix seconds.
     pub now: u64,
 }
@@ -114,11 +119,8 @@ pub fn outlook(view: &View<'_>) -> Outlook {
         Status::Open => open(view),
         Status::Keying => keying(view),
         Status::Working => working(view),
-        Status::Sealed => (
-            "waits for the chain to draw the verifiers".to_owned(),
-            "if nobody opens the draw".to_owned(),
-            "everything is refunded".to_owned(),
-        ),
+        Status::Sealed => sealed(view),
+        Status::Disputable => disputable(view),
         Status::Drawing => drawing(view),
         Status::Verifying => verifying(view),
         Status::Revealing => (
@@ -185,24 +187,73 @@ fn working(view: &View<'_>) -> (String, String, String) {
     (waits, condition.into(), consequence)
 }
 
+fn sealed(view: &View<'_>) -> (String, String, String) {
+    let (waits, then) = match view.why_more() {
+        None => ("waits for the chain to draw the verifiers".to_owned(), "everything is refunded"),
+        Some(why) => (format!("{why}: waits for the chain to draw {}", view.more_verifiers()), VOTES_DECIDE),
+    };
+    (waits, "if nobody opens the draw".to_owned(), then.to_owned())
+}
+
+fn disputable(view: &View<'_>) -> (String, String, String) {
+    let bond = view.bond.map(|bond| format!(", at a bond of {bond}")).unwrap_or_default();
+    if view.purchase.terms.trust_level == 0 {
+        return match view.role() {
+            Role::Client => (
+                format!("the result is here, and nobody has checked it: waits for you to accept or reject it{bond}"),
+                "if you do neither".into(),
+                "the worker is paid".into(),
+            ),
+            _ => (
+                format!("the result is open: waits for the client to accept or reject it{bond}"),
+                "if it does neither".into(),
+                "the worker is paid".into(),
+            ),
+        };
+    }
+    if view.disputed.is_empty() {
+        return (
+            format!("the verifiers agree, and the result is open for disputes: anybody may dispute a leaf{bond}"),
+            "if nobody does".into(),
+            "the worker is paid".into(),
+        );
+    }
+    let more = count(u64::from(view.purchase.terms.verifiers) + 1, "more verifier", "more verifiers");
+    (
+        format!("{} disputed: waits for the time for disputes to end", are(view.disputed)),
+        String::new(),
+        format!("{more} compute {}", leaves(view.disputed)),
+    )
+}
+
+/// What becomes of a later round that gets no verifiers.
+const VOTES_DECIDE: &str = "the votes so far decide";
+
 fn drawing(view: &View<'_>) -> (String, String, String) {
-    let (have, need) = (view.standing.verifiers.len(), usize::from(view.purchase.terms.verifiers));
+    let (have, need) = (view.standing.present_slots().count(), usize::from(view.standing.wanted));
+    let why = view.why_more();
+    let prefix = why.map(|why| format!("{why}: ")).unwrap_or_default();
     if view.standing.closes_at != 0 {
         let waits = format!(
-            "waits for the claim window to close: {} claimed, a lower ticket may still take one",
+            "{prefix}waits for the claim window to close: {} claimed, a lower ticket may still take one",
             if need == 1 { "the slot is".to_owned() } else { format!("all {need} slots are") }
         );
         return (waits, String::new(), "the drawn verifiers compute".into());
     }
+    let then = match (view.is_later_round(), have) {
+        (false, _) => view.refund(),
+        (true, 0) => VOTES_DECIDE,
+        (true, _) => "those that have claimed go on without the others",
+    };
     (
-        format!("waits for verifiers to claim their slots ({have} of {need} so far)"),
+        format!("{prefix}waits for verifiers to claim their slots ({have} of {need} so far)"),
         "if too few do".into(),
-        view.refund().into(),
+        then.into(),
     )
 }
 
 fn verifying(view: &View<'_>) -> (String, String, String) {
-    let slots = &view.standing.verifiers;
+    let slots: Vec<_> = view.standing.present_slots().collect();
     let sealed = slots.iter().filter(|slot| slot.sealed).count();
     let mine = slots.iter().any(|slot| Some(slot.verifier) == view.viewer && !slot.sealed);
     let who = if mine {
@@ -212,19 +263,25 @@ fn verifying(view: &View<'_>) -> (String, String, String) {
     };
     let missing = slots.len() - sealed;
     let dead_end = usize::from(view.standing.strikes) + missing >= usize::from(view.rules.max_strikes);
-    let then = if dead_end { view.refund() } else { "their slots are drawn again" };
+    let then = match (dead_end, view.is_later_round()) {
+        (false, _) => "their slots are drawn again",
+        (true, false) => view.refund(),
+        (true, true) => "the vote goes on without them",
+    };
+    let prefix = view.why_more().map(|why| format!("{why}: ")).unwrap_or_default();
     (
-        format!("waits for {who} ({sealed} of {} have)", slots.len()),
+        format!("{prefix}waits for {who} ({sealed} of {} have)", slots.len()),
         "if some do not".into(),
         format!("they lose {} of their locked stake and {then}", percent(view.rules.vanish_bps)),
     )
 }
 
 fn opening(view: &View<'_>) -> (String, String, String) {
-    let slots = &view.standing.verifiers;
+    let slots: Vec<_> = view.standing.present_slots().collect();
     let opened = slots.iter().filter(|slot| slot.opened).count();
+    let prefix = view.why_more().map(|why| format!("{why}: ")).unwrap_or_default();
     (
-        format!("waits for the verifiers to open their seals ({opened} of {} have)", slots.len()),
+        format!("{prefix}waits for the verifiers to open their seals ({opened} of {} have)", slots.len()),
         "if some do not".into(),
         "they lose their locked stake and the opened votes decide".into(),
     )
@@ -239,13 +296,21 @@ fn ended(view: &View<'_>) -> Outlook {
     let waits_for = match view.standing.ending {
         // A final status always has an ending; an unknown one is refused when it is read.
         Ending::None => "it has ended".to_owned(),
+        Ending::Verified if view.purchase.terms.trust_level == 0 && view.standing.verifiers.is_empty() => format!(
+            "{} accepted the result or stayed silent: it is paid, and nobody has checked it",
+            if client { "you" } else { "the client" }
+        ),
+        Ending::Verified if view.standing.verifiers.iter().any(|slot| slot.dissent != 0) => {
+            "the dissent lost: the result stands and is paid, and who voted against it lost its stake".to_owned()
+        }
         Ending::Verified => "the verifiers agree: the result stands and is paid".to_owned(),
         Ending::Refuted => format!(
             "the verifiers' dissent won: the result is wrong, the worker lost its stake, {}",
             if client { "you were refunded" } else { "the client was refunded" }
         ),
         Ending::Undecided => {
-            "the verifiers disagree and nobody won: the worker got half of its reward, the result is not verified"
+            "the verifiers disagree and nobody won: the result is not verified, and the worker got half of its reward, or nothing \
+             where most of the odds are against it"
                 .to_owned()
         }
         Ending::NoWorker => format!("no worker accepted in time; {refunded}"),
@@ -294,6 +359,41 @@ impl View<'_> {
         if self.rules.seed_tip > 0 { "everything but the draw's tip is refunded" } else { "everything is refunded" }
     }
 
+    fn is_later_round(&self) -> bool {
+        self.standing.vote_round != 0
+    }
+
+    /// "3 more verifiers".
+    fn more_verifiers(&self) -> String {
+        count(self.standing.wanted.into(), "more verifier", "more verifiers")
+    }
+
+    /// Why more verifiers are asked than the first ones; `None` in the first round.
+    fn why_more(&self) -> Option<String> {
+        let standing = self.standing;
+        if !self.is_later_round() {
+            return None;
+        }
+        let level_0 = self.purchase.terms.trust_level == 0;
+        Some(match standing.round_kind {
+            RoundKind::Leaves if standing.verifiers.iter().any(|slot| slot.dissent != 0) => format!(
+                "verifiers disagree on {}: {} compute {}",
+                leaves(&standing.disputed_leaves),
+                self.more_verifiers(),
+                if standing.disputed_leaves.len() == 1 { "it" } else { "them" }
+            ),
+            RoundKind::Leaves => format!(
+                "{} disputed: {} compute {}",
+                are(&standing.disputed_leaves),
+                self.more_verifiers(),
+                if standing.disputed_leaves.len() == 1 { "it" } else { "them" }
+            ),
+            _ if level_0 && self.role() == Role::Client => "you rejected the result, so it is verified".to_owned(),
+            _ if level_0 => "the client rejected the result, so it is verified".to_owned(),
+            _ => "late audit, drawn by lot after all agreed".to_owned(),
+        })
+    }
+
     fn its(&self) -> &'static str {
         if self.role() == Role::Worker { "your" } else { "its" }
     }
@@ -310,6 +410,9 @@ impl View<'_> {
         match self.standing.status {
             Status::Settled => {
                 step("fetch the results", format!("sunwork results {id}"));
+                if self.purchase.terms.has_callback() && self.standing.ending == Ending::Verified {
+                    step("hand a result to the contract (anybody may)", format!("sunwork deliver {id} --leaf 0"));
+                }
                 if client && self.owed > 0 {
                     step("get back what was not spent", "sunwork wallet withdraw".into());
                 }
@@ -326,10 +429,26 @@ impl View<'_> {
                 if overdue {
                     step("move it on (anybody may)", format!("sunwork expire {id}"));
                 }
+                if status == Status::Disputable {
+                    let level_0 = self.purchase.terms.trust_level == 0;
+                    step("look at the result, which is open now", format!("sunwork results {id}"));
+                    if client && self.disputed.is_empty() {
+                        step("accept it; the worker is paid at once", format!("sunwork accept {id}"));
+                    }
+                    if client && level_0 {
+                        step("reject it: verifiers check it, at your bond", format!("sunwork reject {id}"));
+                    }
+                    if !level_0 {
+                        step("dispute a leaf, with a bond (anybody may)", format!("sunwork dispute {id} --leaf 0"));
+                    }
+                }
+                if status == Status::Open && self.standing.attempt == 0 {
+                    step("add to the reward (anybody may)", format!("sunwork add {id} AMOUNT"));
+                }
                 if client && status == Status::Open {
                     step("withdraw it while nobody has accepted, for the full refund", format!("sunwork cancel {id}"));
                 }
-                if status == Status::Opening {
+                if self.standing.is_revealed() && status != Status::Disputable {
                     step("see what the worker claims, before it is verified", format!("sunwork results {id}"));
                 }
                 let keys = client && status == Status::Keying;
@@ -431,6 +550,45 @@ pub fn describe(seen: &Seen, unit: &Unit, cost: Option<&TxCost>, name: &dyn Fn(A
             Mood::Plain,
             format!("computed and sealed by worker {}; a block to come draws the verifiers", name(*worker)),
         ),
+        Progress::RoundOpened { kind, wanted, leaves: disputed, .. } => {
+            let more = count((*wanted).into(), "more verifier", "more verifiers");
+            let what = match kind {
+                RoundKind::Leaves => format!(
+                    "no agreement on {}: {more} {} {}",
+                    leaves(disputed),
+                    if *wanted == 1 { "computes" } else { "compute" },
+                    if disputed.len() == 1 { "it" } else { "them" }
+                ),
+                RoundKind::First | RoundKind::Audit if *wanted == 1 => {
+                    format!("late audit: {more} computes sampled leaves of the open result")
+                }
+                RoundKind::First | RoundKind::Audit => {
+                    format!("late audit: {more} compute sampled leaves of the open result")
+                }
+            };
+            (Mood::Plain, what)
+        }
+        Progress::Disputed { by, leaf, bond } => {
+            (Mood::Bad, format!("leaf {leaf} disputed by {}, with a bond of {}", name(*by), unit.show(*bond)))
+        }
+        Progress::Contributed { payer, amount, total } if amount == total => {
+            (Mood::Good, format!("{} added {} to the reward", name(*payer), unit.show(*amount)))
+        }
+        Progress::Contributed { payer, amount, total } => (
+            Mood::Good,
+            format!("{} added {} to the reward, {} in all", name(*payer), unit.show(*amount), unit.show(*total)),
+        ),
+        Progress::ContributionRefunded { payer, amount } => {
+            (Mood::Plain, format!("{} got {} back of what it had added", name(*payer), unit.show(*amount)))
+        }
+        Progress::Delivered { leaf, ok: true } => (Mood::Good, format!("leaf {leaf} delivered to the contract")),
+        Progress::Delivered { leaf, ok: false } => {
+            (Mood::Bad, format!("the contract did not take leaf {leaf}; it can be delivered again"))
+        }
+        Progress::DrawOpened { vote_round, .. } if *vote_round > 0 => {
+            let by = cost.map(|cost| format!(" (draw opened by {})", name(cost.sender))).unwrap_or_default();
+            (Mood::Plain, format!("more verifiers are drawn{by}"))
+        }
         Progress::DrawOpened { .. } => {
             let by = cost.map(|cost| format!(" (draw opened by {})", name(cost.sender))).unwrap_or_default();
             (Mood::Plain, format!("verifiers are drawn{by}"))
@@ -446,6 +604,9 @@ pub fn describe(seen: &Seen, unit: &Unit, cost: Option<&TxCost>, name: &dyn Fn(A
             Mood::Bad,
             format!("verifier {} left: {}{}{moved_on}", name(*verifier), reason_of(*reason), lost(*slashed)),
         ),
+        Progress::Revealed { leaves, .. } if leaves.is_empty() => {
+            (Mood::Plain, "result handed in, open at once; nobody has checked it".to_owned())
+        }
         Progress::Revealed { leaves, .. } => (
             Mood::Plain,
             format!(
@@ -465,6 +626,10 @@ pub fn describe(seen: &Seen, unit: &Unit, cost: Option<&TxCost>, name: &dyn Fn(A
         Progress::StatusChanged { status: Status::Open, attempt, .. } if *attempt > 0 => {
             (Mood::Plain, format!("offered again (attempt {})", u32::from(*attempt) + 1))
         }
+        Progress::StatusChanged { status: Status::Disputable, deadline, .. } => (
+            Mood::Plain,
+            format!("open for disputes for {}", crate::duration::show(deadline.saturating_sub(seen.time))),
+        ),
         Progress::StatusChanged { .. } => (Mood::Plain, String::new()),
     }
 }
@@ -480,6 +645,7 @@ fn reason_of(reason: u16) -> String {
         5 => "its own machine failed".into(),
         6 => "it got no session key".into(),
         7 => "the session key it got is not the one of the terms".into(),
+        8 => "an input does not decrypt or does not fit".into(),
         other => format!("reason {other}"),
     }
 }
@@ -517,20 +683,67 @@ fn decimal<S: serde::Serializer>(amount: &u128, s: S) -> Result<S::Ok, S::Error>
 /// What it costs so far and what can still come back. `escrow` is what the contract holds, `paid` what others got.
 pub fn cost_so_far(view: &View<'_>, escrow: u128, paid: u128, transactions: &[TxCost]) -> CostSoFar {
     let (terms, standing) = (&view.purchase.terms, view.standing);
-    let reward = if standing.status == Status::Open { terms.reward_max } else { standing.reward };
-    let before_draw = matches!(standing.status, Status::Open | Status::Keying | Status::Working | Status::Sealed);
-    let tip = if before_draw { view.rules.seed_tip } else { 0 };
-    let dues = reward + u128::from(terms.verifiers) * terms.verifier_fee + tip;
+    // Of an open offer the view tells the present price, which rises until somebody accepts.
+    let reward = if standing.status == Status::Open { standing.reward.max(terms.reward_max) } else { standing.reward };
+    // Level 0 draws only after a rejection, the other levels always.
+    let verifies = terms.trust_level != 0 || standing.vote_round != 0;
+    let before_draw = standing.vote_round == 0
+        && matches!(standing.status, Status::Open | Status::Keying | Status::Working | Status::Sealed);
+    let tip = if before_draw && verifies { view.rules.seed_tip } else { 0 };
+    let back_if_verified = back_if_verified(view, escrow.saturating_sub(tip), reward, verifies);
     let own = transactions.iter().filter(|cost| Some(cost.sender) == view.viewer);
     CostSoFar {
         cap: view.purchase.budget,
         paid,
         escrow,
-        back_if_verified: escrow.saturating_sub(dues),
+        back_if_verified,
         back_if_cancelled: escrow,
         own_gas_wei: own.clone().map(|cost| u128::from(cost.gas).saturating_mul(cost.gas_price_wei)).sum(),
         own_transactions: own.count(),
     }
+}
+
+/// What comes back if all verifiers, of this round and those before, agree with the worker: the settlement of the contracts,
+/// foretold.
+fn back_if_verified(view: &View<'_>, escrow: u128, reward: u128, verifies: bool) -> u128 {
+    let (terms, standing) = (&view.purchase.terms, view.standing);
+    // Fees of rounds about leaves are nobody's reserve: they come out of what the losers lose.
+    let earlier = standing.verifiers.iter().filter(|slot| slot.vote_round < standing.vote_round).count();
+    let voters = if verifies { earlier + usize::from(standing.wanted) } else { 0 };
+    let reserved = match standing.round_kind {
+        RoundKind::Leaves => earlier.min(voters),
+        RoundKind::First | RoundKind::Audit => voters,
+    };
+    let input = SettleInput {
+        ending: Ending::Verified,
+        doubted: false,
+        escrow,
+        reward,
+        verifier_fee: terms.verifier_fee,
+        worker_lock: worker_lock(reward, terms.verifier_fee, terms.samples.max(1), terms.verifiers.max(1)),
+        verifier_lock: verifier_lock(reward, terms.verifier_fee, terms.verifiers.max(1)),
+        votes: vec![Vote::Honest; voters],
+        reserved,
+        bond: 0,
+        disputes_won: 0,
+        disputes_lost: 0,
+    };
+    settle(&input).map_or(0, |out| out.refund)
+}
+
+/// "leaf 5", "leaves 1, 5 and 7".
+pub(crate) fn leaves(list: &[u32]) -> String {
+    let text: Vec<String> = list.iter().map(ToString::to_string).collect();
+    match text.as_slice() {
+        [] => "some leaves".to_owned(),
+        [one] => format!("leaf {one}"),
+        [rest @ .., last] => format!("leaves {} and {last}", rest.join(", ")),
+    }
+}
+
+/// "leaf 5 is", "leaves 1 and 5 are".
+fn are(list: &[u32]) -> String {
+    format!("{} {}", leaves(list), if list.len() == 1 { "is" } else { "are" })
 }
 
 /// "1 leaf", "16 leaves".

@@ -61,7 +61,7 @@ contract ComputeAgreement is ComputeSteps {
         );
         uint48 round = beacon.nextRound();
         _c.commitment = SealLib.announcement(seal_, ciphertextRoot, resultBlob);
-        (_c.draw.round, _c.draw.snapshotEpoch) = (round, _epochAt(block.timestamp));
+        (_c.draw.roundOrSeed, _c.draw.snapshotEpoch) = (round, _epochAt(block.timestamp));
         emit IComputeAgreement.Sealed(
             _s.worker, _s.attempt, seal_, ciphertextRoot, resultBlob, round, location
         );
@@ -112,10 +112,11 @@ contract ComputeAgreement is ComputeSteps {
         require(slot.seal == 0, IComputeAgreement.AlreadySealed(slot.verifier));
 
         _c.slots[i].seal = verdict;
-        uint8 sealedCount = ++_s.sealedCount;
+        Base memory s = _s;
+        ++s.sealedCount;
         emit IComputeAgreement.VerifierSealed(slot.verifier, verdict);
-        Draw memory d = _c.draw;
-        if (sealedCount == _s.slotCount - d.firstSlot) _afterLastSeal(d);
+        if (s.sealedCount == s.slotCount - _firstSlot()) _afterLastSeal(s);
+        else _s.sealedCount = s.sealedCount;
     }
 
     // ------------------------------------------------------------------------------------------------ 4. reveal
@@ -138,19 +139,15 @@ contract ComputeAgreement is ComputeSteps {
         bytes32 found = SealLib.revealed(root, leaves, digests);
         require(found == _c.commitment, IComputeAgreement.SealMismatch(found, _c.commitment));
         _open(opening, leaves, digests);
-        if (_c.draw.opened == _s.slotCount - d.firstSlot) {
-            _run(extension, abi.encodeCall(IComputeAgreement.decide, ()));
-        }
+        if (_canDecide()) _run(extension, abi.encodeCall(IComputeAgreement.decide, ()));
     }
 
     /// @notice See IComputeAgreement.
     function settleAll(WorkerOpening calldata worker, VerifierOpening[] calldata verifiers) external {
         ComputeTerms memory t = _terms();
         if (_isUnanimous(t, worker, verifiers)) {
+            // That all verifiers opened the same is what Verified without an Opened event says.
             _emitRevealed(worker);
-            for (uint256 i = 0; i < verifiers.length; ++i) {
-                emit IComputeAgreement.Opened(verifiers[i].verifier, 0, new bytes32[](0));
-            }
             if (t.callback != address(0)) {
                 _c.commitment = SealLib.revealed(worker.root, worker.leaves, worker.digests);
             }
@@ -160,7 +157,7 @@ contract ComputeAgreement is ComputeSteps {
         for (uint256 i = 0; i < verifiers.length; ++i) {
             _open(verifiers[i], worker.leaves, worker.digests);
         }
-        if (_c.draw.opened == _s.slotCount) _run(extension, abi.encodeCall(IComputeAgreement.decide, ()));
+        if (_canDecide()) _run(extension, abi.encodeCall(IComputeAgreement.decide, ()));
     }
 
     // ------------------------------------------------------------------------------------------------ 7. settled

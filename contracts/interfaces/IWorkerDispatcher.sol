@@ -28,6 +28,22 @@ struct Party {
     bool byDevice;
 }
 
+/// @notice A settlement in which everybody kept its word, none of them by a device.
+struct Unanimity {
+    address worker;
+    uint96 reward;
+    /// What the agreement had locked of the worker.
+    uint96 workerLock;
+    address[] verifiers;
+    /// Of each verifier, like the lock.
+    uint96 verifierFee;
+    uint96 verifierLock;
+    /// Whether it raises scores.
+    bool scored;
+    /// Gets what is left of the escrow.
+    address refundTo;
+}
+
 /// @notice What a settlement says of a party.
 enum Verdict {
     /// Neither earned nor lost.
@@ -100,7 +116,10 @@ interface IWorkerDispatcher {
         bytes spec
     );
     event StakeLocked(address indexed worker, address indexed agreement, address device, uint96 amount);
-    event StakeReleased(address indexed worker, address indexed agreement, uint96 released, uint96 slashed);
+    /// @dev `paid` is credited to the worker's payout account; there is no `Paid` event of it.
+    event StakeReleased(
+        address indexed worker, address indexed agreement, uint96 released, uint96 slashed, uint96 paid
+    );
     event Paid(address indexed agreement, address indexed account, uint256 amount);
     event Burned(address indexed agreement, uint256 amount);
     event Funded(address indexed agreement, address indexed from, uint256 amount);
@@ -235,6 +254,9 @@ interface IWorkerDispatcher {
     /// @notice Settles the calling agreement: slashes, releases and pays each party, burns `burned`, keeps `kept` in the escrow
     /// for contributors, and credits all that is left to `refundTo`.
     function close(Party[] calldata parties, uint96 burned, uint96 kept, address refundTo) external;
+
+    /// @notice Settles the calling agreement where nobody is slashed: `close` for less gas.
+    function closeUnanimous(Unanimity calldata u) external;
 
     // ------------------------------------------------------------------------------------------------ views
     function token() external view returns (address);

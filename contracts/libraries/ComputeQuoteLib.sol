@@ -23,7 +23,7 @@ library ComputeQuoteLib {
     uint256 internal constant MAX_SECS = type(uint24).max;
 
     /// @param budget What the client pays in.
-    function quote(ComputeTerms memory t, uint256 budget) external pure returns (Quote memory q) {
+    function quote(ComputeTerms memory t, uint256 budget) internal pure returns (Quote memory q) {
         _range("trustLevel", t.trustLevel, 0, 1);
         _range("flags", t.flags, 0, ComputeTermsLib.ALL_FLAGS);
         uint8 both = ComputeTermsLib.FLAG_NAMED | ComputeTermsLib.FLAG_POOL;

@@ -7,13 +7,17 @@ library DrawLib {
     bytes32 internal constant DRAW_DOMAIN = keccak256("sunwork.draw.v2");
     bytes32 internal constant SAMPLE_DOMAIN = keccak256("sunwork.sample.v1");
 
+    /// @notice The first 96 bits of a digest, the others zero: it has to be unpredictable, nothing more, and has to fit beside
+    /// the rest of a draw.
     /// @param voteRound Round of voting, 0 for the first.
     function drawSeed(bytes32 beaconSeed, address agreement, uint8 attempt, uint8 voteRound)
         internal
         view
         returns (bytes32)
     {
-        return keccak256(abi.encode(DRAW_DOMAIN, beaconSeed, block.chainid, agreement, attempt, voteRound));
+        bytes32 digest =
+            keccak256(abi.encode(DRAW_DOMAIN, beaconSeed, block.chainid, agreement, attempt, voteRound));
+        return bytes32(bytes12(digest));
     }
 
     function ticket(bytes32 seed, address worker, uint256 index) internal pure returns (uint256) {

@@ -76,13 +76,26 @@ library OrderLib {
         return digest(abi.decode(arguments, (Order)));
     }
 
-    /// @dev The EIP-712 digest at this dispatcher, whose address an external library has. In two parts: the encoder's
-    /// stack does not hold eleven values.
+    /// @dev The EIP-712 digest at this dispatcher, whose address an external library has.
     function digest(Order memory o) internal view returns (bytes32) {
-        bytes memory head =
-            abi.encode(ORDER_TYPE, o.client, o.kindId, keccak256(o.terms), o.specHash, o.startAt);
-        bytes memory tail = abi.encode(o.expiry, o.volume, o.salt, o.worker, o.nonce);
-        return TypedDataLib.digest(address(this), keccak256(bytes.concat(head, tail)));
+        return TypedDataLib.digest(
+            address(this),
+            keccak256(
+                abi.encode(
+                    ORDER_TYPE,
+                    o.client,
+                    o.kindId,
+                    keccak256(o.terms),
+                    o.specHash,
+                    o.startAt,
+                    o.expiry,
+                    o.volume,
+                    o.salt,
+                    o.worker,
+                    o.nonce
+                )
+            )
+        );
     }
 
     function _checkTime(Order memory o) private view {

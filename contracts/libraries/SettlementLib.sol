@@ -66,8 +66,8 @@ library SettlementLib {
     /// @notice An ending that no opened agreement can have.
     error NotASettlement(Ending ending);
 
-    /// @notice Lock of a worker: max(R, V fees, ceil(R / (k V (1 - p^V)))) with colluding share p = 1/2, so that cheating on one
-    /// leaf does not pay even if half of the stake colludes (docs/PROTOCOL.md, Locks).
+    /// @notice Lock of a worker: max(R + (2 V + 1) fees, ceil(R / (k V (1 - p^V)))) with colluding share p = 1/2
+    /// (docs/ECONOMICS.md, Locks). The fees are those of all whom a false result keeps busy, so that who finds it gains something.
     function workerLock(uint256 reward, uint256 verifierFee, uint256 samples, uint256 verifiers)
         internal
         pure
@@ -77,10 +77,8 @@ library SettlementLib {
         // forge-lint: disable-next-line(incorrect-shift)
         uint256 scale = 1 << verifiers;
         uint256 needed = ceilDiv(reward * scale, samples * verifiers * (scale - 1));
-        if (needed < reward) needed = reward;
-        // A worker that hides after its seal must be able to pay the verifiers it fooled.
-        uint256 fees = verifierFee * verifiers;
-        return needed > fees ? needed : fees;
+        uint256 least = reward + verifierFee * (2 * verifiers + 1);
+        return needed > least ? needed : least;
     }
 
     /// @notice Lock of a verifier: max(ceil(R / V), max(10, 2 (V + 1)) fees): one lost vote pays the two rounds that it causes.
@@ -136,10 +134,11 @@ library SettlementLib {
         // Whom it injured: those who pay for the extra verifiers, and a client who paid for finding out a refuted result.
         uint256 injury = s.ending == Ending.Refuted ? allFees : allFees - sides.fees;
         (uint256 toInjured, uint256 toHonest, uint256 burned) = split(sides.slashes, injury);
+        // Only finding a false result earns: nobody gains by outvoting honest verifiers (docs/ECONOMICS.md, Outvoting).
+        if (s.ending != Ending.Refuted) (toHonest, burned) = (0, burned + toHonest);
         uint256 share = sides.honest == 0 ? 0 : toHonest / sides.honest;
         o.refund = s.escrow + toInjured - o.workerPay - allFees;
         o.burned = burned + toHonest - share * sides.honest;
-        if (s.ending == Ending.Verified) o.workerPay += share;
         if (s.disputesWon != 0) o.disputerPay = s.bond + share;
         for (uint256 i = 0; i < s.votes.length; ++i) {
             if (s.votes[i] != Vote.Honest) continue;
@@ -164,7 +163,7 @@ library SettlementLib {
         o.verifierPay = new uint256[](count);
         o.verifierSlash = new uint256[](count);
         sides.slashes = o.workerSlash + s.disputesLost * s.bond;
-        sides.honest = s.disputesWon + (s.ending == Ending.Verified ? 1 : 0);
+        sides.honest = s.disputesWon;
         for (uint256 i = 0; i < count; ++i) {
             if (s.votes[i] != Vote.Honest) {
                 o.verifierSlash[i] = s.verifierLock;

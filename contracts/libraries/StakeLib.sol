@@ -16,17 +16,22 @@ library StakeLib {
     uint256 internal constant MAX_CLASSES = 4;
     uint256 private constant COUNT_SHIFT = 128;
 
-    struct Worker {
-        address payout;
-        uint48 classes;
-        uint48 kinds;
-        // one slot
+    /// @dev One word, read and written as one.
+    struct Stake {
         uint88 bonded;
         uint88 locked;
         uint16 score;
         uint32 scoreEpoch;
         /// From this epoch on stake and classes are what they are now: the common case is answered without the trace.
         uint32 settledSince;
+    }
+
+    struct Worker {
+        address payout;
+        uint48 classes;
+        uint48 kinds;
+        // one slot
+        Stake stake;
         // one slot
         uint96 unbonding;
         uint40 unbondingUntil;
@@ -78,8 +83,8 @@ library StakeLib {
         uint96 ticketUnit
     ) internal {
         Worker storage w = known(self, worker);
-        require(w.locked == 0, IWorkerDispatcher.StakeLockedElsewhere(worker, w.locked));
-        uint256 units = w.bonded / ticketUnit;
+        require(w.stake.locked == 0, IWorkerDispatcher.StakeLockedElsewhere(worker, w.stake.locked));
+        uint256 units = w.stake.bonded / ticketUnit;
         uint48 before = w.classes;
         if (before != classes) {
             _moveUnits(self, before, units, 0, epoch);
@@ -109,9 +114,10 @@ library StakeLib {
         internal
     {
         Worker storage w = known(self, worker);
-        uint256 bonded = uint256(w.bonded) + amount;
+        uint256 bonded = uint256(w.stake.bonded) + amount;
         require(
-            bonded <= type(uint88).max, IWorkerDispatcher.AmountTooLarge(amount, type(uint88).max - w.bonded)
+            bonded <= type(uint88).max,
+            IWorkerDispatcher.AmountTooLarge(amount, type(uint88).max - w.stake.bonded)
         );
         _setBonded(self, w, bonded, epoch, ticketUnit);
     }
@@ -125,9 +131,9 @@ library StakeLib {
         uint40 withdrawableFrom
     ) internal {
         Worker storage w = known(self, worker);
-        uint256 free = w.bonded - w.locked;
+        uint256 free = w.stake.bonded - w.stake.locked;
         require(amount <= free, IWorkerDispatcher.FreeStakeTooSmall(worker, free, amount));
-        _setBonded(self, w, w.bonded - amount, epoch, ticketUnit);
+        _setBonded(self, w, w.stake.bonded - amount, epoch, ticketUnit);
         w.unbonding += uint96(amount);
         w.unbondingUntil = withdrawableFrom;
     }
@@ -164,9 +170,10 @@ library StakeLib {
             IWorkerDispatcher.NotInClass(worker, classId)
         );
         require((w.kinds >> kindId) & 1 == 1, IWorkerDispatcher.NotOptedIn(worker, kindId));
-        uint256 free = w.bonded - w.locked;
+        Stake memory k = w.stake;
+        uint256 free = k.bonded - k.locked;
         require(amount <= free, IWorkerDispatcher.FreeStakeTooSmall(worker, free, amount));
-        w.locked += uint88(amount);
+        w.stake.locked = k.locked + uint88(amount);
     }
 
     function _lockDevice(State storage self, address device, uint96 amount, uint32 epoch)
@@ -182,13 +189,13 @@ library StakeLib {
         d.locked += uint88(amount);
     }
 
-    /// @notice Ends a lock of `amount`, takes `slash` of it out of the stake and changes the score.
+    /// @notice Ends a lock, takes `p.slash` of it out of the stake and changes the score.
     /// @param kindId Kind of the agreement: one that the worker did not opt in to cannot touch its stake.
     /// @return payout Where the worker's earnings go.
     function release(
         State storage self,
         address agreement,
-        Party memory p,
+        Party calldata p,
         uint8 kindId,
         uint32 epoch,
         uint96 ticketUnit
@@ -196,26 +203,55 @@ library StakeLib {
         require(p.slash <= p.locked, IWorkerDispatcher.SlashAboveLock(p.slash, p.locked));
         Worker storage w = self.workers[p.worker];
         require((w.kinds >> kindId) & 1 == 1, IWorkerDispatcher.NotOptedIn(p.worker, kindId));
-        require(p.locked <= w.locked, IWorkerDispatcher.NothingLocked(p.worker, agreement));
         payout = w.payout;
         if (p.byDevice) _releaseDevice(self, agreement, p);
 
-        uint256 locked = w.locked - p.locked;
-        w.locked = uint88(locked);
+        Stake memory k = w.stake;
+        _free(k, p.worker, p.locked, agreement);
         if (p.verdict == Verdict.Kept) {
-            // Once an epoch at most; a whole epoch has gone by since the last change otherwise.
-            if (w.scoreEpoch < epoch) {
-                w.score = uint16(CredibilityLib.scoreAfterKept(_score(w, epoch)));
-                w.scoreEpoch = epoch;
-            }
+            _reward(k, epoch);
         } else if (p.verdict == Verdict.Lost) {
-            w.score = uint16(CredibilityLib.scoreAfterLost(_score(w, epoch)));
-            w.scoreEpoch = epoch;
+            k.score = uint16(CredibilityLib.scoreAfterLost(_score(k, epoch)));
+            k.scoreEpoch = epoch;
         }
-        if (p.slash != 0) _setBonded(self, w, w.bonded - p.slash, epoch, ticketUnit);
+        w.stake = k;
+        if (p.slash != 0) _setBonded(self, w, k.bonded - p.slash, epoch, ticketUnit);
     }
 
-    function _releaseDevice(State storage self, address agreement, Party memory p) private {
+    /// @notice The same without slash and device, for the settlement that every verified task pays.
+    function releaseKept(
+        State storage self,
+        address agreement,
+        address worker,
+        uint96 locked,
+        bool scored,
+        uint8 kindId,
+        uint32 epoch
+    ) internal returns (address payout) {
+        Worker storage w = self.workers[worker];
+        require((w.kinds >> kindId) & 1 == 1, IWorkerDispatcher.NotOptedIn(worker, kindId));
+        payout = w.payout;
+        Stake memory k = w.stake;
+        _free(k, worker, locked, agreement);
+        if (scored) _reward(k, epoch);
+        w.stake = k;
+    }
+
+    function _free(Stake memory k, address worker, uint96 locked, address agreement) private pure {
+        require(locked <= k.locked, IWorkerDispatcher.NothingLocked(worker, agreement));
+        unchecked {
+            k.locked -= uint88(locked);
+        }
+    }
+
+    /// @dev A score rises once an epoch at most: a whole epoch has gone by since its last change otherwise.
+    function _reward(Stake memory k, uint32 epoch) private pure {
+        if (k.scoreEpoch >= epoch) return;
+        k.score = uint16(CredibilityLib.scoreAfterKept(_score(k, epoch)));
+        k.scoreEpoch = epoch;
+    }
+
+    function _releaseDevice(State storage self, address agreement, Party calldata p) private {
         address device = self.devicesOf[agreement][p.worker];
         delete self.devicesOf[agreement][p.worker];
         Device storage d = self.devices[device];
@@ -238,10 +274,10 @@ library StakeLib {
     {
         Worker storage w = self.workers[worker];
         if ((w.classes >> classId) & 1 == 0) return 0;
-        if (atEpoch >= w.settledSince) return w.bonded / ticketUnit;
+        if (atEpoch >= w.stake.settledSince) return w.stake.bonded / ticketUnit;
         if (atEpoch < w.classesSince) return 0;
         uint256 then = w.trace.upperLookupRecent(atEpoch);
-        return (then < w.bonded ? then : w.bonded) / ticketUnit;
+        return (then < w.stake.bonded ? then : w.stake.bonded) / ticketUnit;
     }
 
     function classAt(State storage self, uint16 classId, uint32 atEpoch)
@@ -266,9 +302,9 @@ library StakeLib {
             payout: w.payout,
             classes: w.classes,
             kinds: w.kinds,
-            bonded: w.bonded,
-            locked: w.locked,
-            score: uint16(_score(w, epoch)),
+            bonded: w.stake.bonded,
+            locked: w.stake.locked,
+            score: uint16(_score(w.stake, epoch)),
             classesSince: w.classesSince,
             unbonding: w.unbonding,
             unbondingUntil: w.unbondingUntil
@@ -278,11 +314,11 @@ library StakeLib {
     // ------------------------------------------------------------------------------------------------ private
 
     function _inClassSince(Worker storage w, uint32 epoch) private view returns (bool) {
-        return w.settledSince <= epoch || w.classesSince <= epoch;
+        return w.stake.settledSince <= epoch || w.classesSince <= epoch;
     }
 
-    function _score(Worker storage w, uint32 epoch) private view returns (uint256) {
-        return CredibilityLib.decayed(w.score, epoch - w.scoreEpoch);
+    function _score(Stake memory k, uint32 epoch) private pure returns (uint256) {
+        return CredibilityLib.decayed(k.score, epoch - k.scoreEpoch);
     }
 
     function _setProfile(Worker storage w, address payout, uint48 classes, uint48 kinds, uint32 epoch)
@@ -294,16 +330,16 @@ library StakeLib {
             ++count;
         }
         require(count <= MAX_CLASSES, IWorkerDispatcher.TooMany(count, MAX_CLASSES));
-        if (w.classes != classes) (w.classesSince, w.settledSince) = (epoch + 1, epoch + 1);
+        if (w.classes != classes) (w.classesSince, w.stake.settledSince) = (epoch + 1, epoch + 1);
         (w.payout, w.classes, w.kinds) = (payout, classes, kinds);
     }
 
     function _setBonded(State storage self, Worker storage w, uint256 bonded, uint32 epoch, uint96 ticketUnit)
         private
     {
-        uint256 unitsBefore = w.bonded / ticketUnit;
-        w.bonded = uint88(bonded);
-        w.settledSince = epoch + 1;
+        uint256 unitsBefore = w.stake.bonded / ticketUnit;
+        w.stake.bonded = uint88(bonded);
+        w.stake.settledSince = epoch + 1;
         w.trace.push(epoch + 1, uint208(bonded));
         _moveUnits(self, w.classes, unitsBefore, bonded / ticketUnit, epoch);
     }

@@ -34,33 +34,32 @@ struct Dissent {
 
 /// @notice The draw under way; one word, first written by the worker's seal.
 struct Draw {
-    /// Beacon round that its seed comes from.
-    uint48 round;
+    /// While the agreement is Sealed: the beacon round that the seed comes from. Then the seed itself (`DrawLib.drawSeed`).
+    uint96 roundOrSeed;
     /// Stake counts for draws if it was active in this epoch: the one of the worker's seal, in later rounds too.
     uint32 snapshotEpoch;
-    /// Units of the class then.
-    uint40 classUnits;
+    /// Units of the class then; once all of the first round have sealed: the beacon round of the late audit's lot.
+    uint40 unitsOrLot;
     /// 0 for the first round of voting.
     uint8 voteRound;
     /// Slots before this index belong to earlier rounds.
     uint8 firstSlot;
     /// Slots to fill; 0 stands for V.
     uint8 wanted;
-    /// Declines and vanished verifiers of this attempt.
+    /// Declines and vanished verifiers of this round.
     uint8 strikes;
     /// Openings of this round.
     uint8 opened;
     /// Rounds of kind Leaves so far.
     uint8 leafRounds;
     RoundKind kind;
-    /// Mix of the salts opened so far: decides the late audit, known to nobody before the last seal.
-    uint32 mix;
 }
 
 /// @notice What is kept of a round that is not the first, and of the first once there is a second.
 struct PastRound {
-    uint48 beaconRound;
     RoundKind kind;
+    /// Of the leaves that its verifiers compute, for the other kinds.
+    uint96 seed;
     uint8 leafCount;
     /// Up to eight disputed leaves, 24 bits each, the first lowest; kind Leaves only.
     uint192 leaves;

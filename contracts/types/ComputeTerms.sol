@@ -132,9 +132,9 @@ library ComputeTermsLib {
 
     /// @notice Reads what the dispatcher put into the agreement's code, which was checked when it was bought.
     function unpackBound(bytes memory bound) internal pure returns (BoundTerms memory b) {
-        b.client = address(uint160(_uint(bound, 0, 20)));
-        b.boughtAt = uint40(_uint(bound, 20, 5));
-        b.specHash = bytes32(_uint(bound, 25, 32));
+        b.client = address(uint160(_word(bound, 0) >> 96));
+        b.boughtAt = uint40(_word(bound, 20) >> 216);
+        b.specHash = bytes32(_word(bound, 25));
         _read(bound, HEAD_BYTES, b.terms);
     }
 
@@ -148,39 +148,41 @@ library ComputeTermsLib {
         pure
         returns (uint256 end)
     {
-        t.rewardMin = uint96(_uint(data, offset, 12));
-        t.rewardMax = uint96(_uint(data, offset + 12, 12));
-        t.verifierFee = uint96(_uint(data, offset + 24, 12));
-        // The 24 bytes after the amounts fit one word: split it by shifts instead of twelve memory reads.
-        uint256 rest = _uint(data, offset + 36, 24);
-        t.disputeSecs = uint24(rest);
-        t.verifySecs = uint24(rest >> 24);
-        t.workSecs = uint24(rest >> 48);
-        t.acceptSecs = uint24(rest >> 72);
-        t.verifiers = uint8(rest >> 96);
-        t.samples = uint8(rest >> 104);
-        t.leafCount = uint32(rest >> 112);
-        t.trust = uint16(rest >> 144);
-        t.trustLevel = uint8(rest >> 160);
-        t.flags = uint8(rest >> 168);
-        t.classId = uint16(rest >> 176);
+        // Three reads for the fixed part, split by shifts: every step of an agreement reads its terms.
+        uint256 word = _word(data, offset);
+        t.rewardMin = uint96(word >> 160);
+        t.rewardMax = uint96(word >> 64);
+        t.verifierFee = uint96(_word(data, offset + 24) >> 160);
+        word = _word(data, offset + 36) >> 64;
+        t.disputeSecs = uint24(word);
+        t.verifySecs = uint24(word >> 24);
+        t.workSecs = uint24(word >> 48);
+        t.acceptSecs = uint24(word >> 72);
+        t.verifiers = uint8(word >> 96);
+        t.samples = uint8(word >> 104);
+        t.leafCount = uint32(word >> 112);
+        t.trust = uint16(word >> 144);
+        t.trustLevel = uint8(word >> 160);
+        uint8 flags = uint8(word >> 168);
+        t.flags = flags;
+        t.classId = uint16(word >> 176);
         end = offset + PACKED_BYTES;
-        if (t.flags & (FLAG_NAMED | FLAG_POOL) != 0) {
-            t.named = address(uint160(_uint(data, end, 20)));
+        if (flags & (FLAG_NAMED | FLAG_POOL) != 0) {
+            t.named = address(uint160(_word(data, end) >> 96));
             end += NAMED_BYTES;
         }
-        if (t.flags & FLAG_CALLBACK != 0) {
-            t.callback = address(uint160(_uint(data, end, 20)));
-            t.callbackGas = uint32(_uint(data, end + 20, 4));
+        if (flags & FLAG_CALLBACK != 0) {
+            word = _word(data, end);
+            (t.callback, t.callbackGas) = (address(uint160(word >> 96)), uint32(word >> 64));
             end += CALLBACK_BYTES;
         }
     }
 
-    /// @dev The `size` bytes at `offset` as a big-endian integer. Reads at most 31 bytes past the data, which memory has
-    /// (it is zero or other data, and is shifted out; a length that does not fit is refused afterwards).
-    function _uint(bytes memory data, uint256 offset, uint256 size) private pure returns (uint256 value) {
+    /// @dev The 32 bytes at `offset`. May read past the data, which memory has (it is zero or other data, and is shifted out;
+    /// a length that does not fit is refused afterwards).
+    function _word(bytes memory data, uint256 offset) private pure returns (uint256 value) {
         assembly ("memory-safe") {
-            value := shr(sub(256, mul(size, 8)), mload(add(add(data, 32), offset)))
+            value := mload(add(add(data, 32), offset))
         }
     }
 }

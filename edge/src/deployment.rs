@@ -41,6 +41,18 @@ pub struct DeploymentParameters {
     /// Which beacon it has.
     #[serde(default)]
     pub beacon: BeaconKind,
+    /// Of compute agreements.
+    #[serde(default)]
+    pub compute: ComputeParameters,
+}
+
+/// The part of the compute agreements' parameters that programs need to know without asking a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ComputeParameters {
+    /// One in so many verified results is audited after the reveals; 0 for none.
+    #[serde(default)]
+    pub audit_one_in: u16,
 }
 
 /// Which beacon a deployment has, and what its rounds are.
@@ -199,6 +211,13 @@ mod tests {
         for bad in [r#"{"kind":"moon"}"#, r#"{"kind":"drand"}"#, r#"{"marginBlocks":1}"#] {
             assert!(matches!(load(bad).unwrap_err(), DeploymentError::Invalid { .. }), "{bad}");
         }
+    }
+
+    #[test]
+    fn audits_are_those_of_the_parameters() {
+        let audited = GOOD.replace("\"params\":{}", r#""parameters":{"compute":{"keySecs":20,"auditOneIn":64}}"#);
+        assert_eq!(Deployment::load(file(&audited).path()).unwrap().parameters.compute.audit_one_in, 64);
+        assert_eq!(Deployment::load(file(GOOD).path()).unwrap().parameters.compute.audit_one_in, 0);
     }
 
     #[test]

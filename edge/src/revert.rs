@@ -1,6 +1,7 @@
 //! What a revert means: every custom error of our contracts as a sentence.
 //!
-//! The errors come from the committed ABI JSON; a test fails when one has no sentence here.
+//! The errors come from the committed ABI JSON, those of linked libraries from [`LIBRARIES`]; a test fails when one has no
+//! sentence here.
 use std::{collections::HashMap, sync::LazyLock};
 
 use alloy::{
@@ -9,13 +10,31 @@ use alloy::{
     primitives::hex,
     sol_types::{GenericContractError, SolInterface},
 };
-use sunwork_protocol::status::Status;
+use sunwork_protocol::status::{Ending, Status};
 
-const ABIS: [&str; 4] = [
+const ABIS: [&str; 6] = [
     include_str!("../../abi/IWorkerDispatcher.json"),
     include_str!("../../abi/IComputeAgreement.json"),
+    include_str!("../../abi/ISignedOrders.json"),
+    include_str!("../../abi/IPlacements.json"),
     include_str!("../../abi/IBeacon.json"),
     include_str!("../../abi/SunToken.json"),
+];
+
+/// Errors of libraries that our contracts are linked with: no interface lists them. A test compares them with the sources.
+const LIBRARIES: [&str; 11] = [
+    "error AlreadyDelivered(uint256 leaf)",
+    "error CallbackGasOutOfRange(uint256 found, uint256 min, uint256 max)",
+    "error GasTooLow(uint256 found, uint256 needed)",
+    "error HashToCurveFailed()",
+    "error LeafOrder(uint256 position, uint256 leaf, uint256 leafCount)",
+    "error NoLeaves()",
+    // The parameter is an enum, which is a byte to callers.
+    "error NotASettlement(uint8 ending)",
+    "error ProofLength(uint256 found, uint256 used)",
+    "error TargetForbidden(address target)",
+    "error TargetHasNoCode(address target)",
+    "error TermsLength(uint256 found, uint256 expected)",
 ];
 
 /// Sentences by error name; `{name}` stands for the parameter of that name.
@@ -24,38 +43,73 @@ const SENTENCES: &[(&str, &str)] = &[
     ("BadHeader", "the block header given as proof has another shape than the beacon reads"),
     ("RoundNotReached", "beacon round {round} is not reached: the present one is {now_}"),
     ("RoundTooOld", "beacon round {round} is too old to be proven: the present one is {now_}"),
+    (
+        "HashToCurveFailed",
+        "the beacon could not hash to its curve: the chain lacks the precompiles of EIP-2537, or the gas ran out",
+    ),
     ("WrongProof", "the proof given is not of beacon round {round}: found {found}, expected {expected}"),
     // agreement
-    ("AlreadyClaimed", "{verifier} has claimed a slot in this draw already"),
-    ("AlreadyOpened", "the agreement was opened before"),
+    ("AlreadyClaimed", "{verifier} has claimed a slot of this agreement already"),
+    ("AlreadyDisputed", "leaf {leaf} is disputed already; its verifiers come when the window for disputes is over"),
     ("AlreadyOpenedSlot", "the seal of verifier {verifier} was opened before"),
     ("AlreadySealed", "verifier {verifier} has sealed already"),
     ("AlreadyTried", "worker {worker} had this agreement before; another one must take it"),
+    ("BondMismatch", "the bond is {found}, expected exactly {expected}: ask the agreement for disputeBond"),
     ("ClientCannotWork", "{worker} is the client and cannot work for itself"),
-    ("ExcludedVerifier", "{verifier} declined or left this attempt and cannot claim again"),
+    ("ExcludedVerifier", "{verifier} declined, left an attempt or disputed the result, and cannot verify it"),
     ("KeyTooLong", "the envelope of the session key has {found} bytes, at most {max} are allowed"),
-    ("LeafMissing", "leaf {leaf} was sampled and is missing in the reveal"),
+    (
+        "LeafMissing",
+        "leaf {leaf} is to be verified and is missing in the opening; open all leaves of the draw, ascending",
+    ),
+    ("LeafOutOfRange", "there is no leaf {leaf}: the bag has {leafCount}, counted from 0"),
     ("LengthMismatch", "a list has {found} entries, expected {expected}"),
+    (
+        "LocationTooLong",
+        "the location of the result has {found} bytes, at most {max} are allowed; an empty one is fine",
+    ),
+    ("NoCallback", "the terms name no contract that results could be delivered to"),
     (
         "NoEncryptionKey",
         "worker {worker} has published no encryption key, which confidential work needs; the worker sets one with setEncryptionKey",
     ),
     ("NoSuchTicket", "there is no ticket {index}: the worker holds {tickets}"),
-    ("NotAParty", "{caller} is no party of this agreement"),
-    ("NotAVerifier", "{caller} holds no slot in this draw"),
+    ("NotAVerifier", "{caller} holds no slot in this round of voting"),
+    (
+        "NotAllOpened",
+        "{opened} of {drawn} seals of this round are opened; open the others or wait for the deadline and expire",
+    ),
+    (
+        "NotPlaced",
+        "the terms leave the work to {named}: worker {worker} is not that worker, or brings no placement signed by that pool (acceptPlaced)",
+    ),
     ("NotTheClient", "{caller} is not the client {client}"),
+    ("NotTheDispatcher", "{caller} is not the dispatcher, which alone may call this"),
     ("NotTheWorker", "{caller} does not act for the worker {worker}"),
+    ("NotVerified", "only a verified result is delivered, and the ending is {found}"),
     ("NotYetExpired", "the deadline is not over: it is {now_}, the deadline is {deadline}"),
-    ("OnlyDispatcher", "{caller} is not the dispatcher"),
+    ("NothingToRefund", "{payer} added nothing to the reward, or has its part back already"),
     ("ProofInvalid", "the Merkle proof leads to {found}, expected {expected}"),
     ("SealMismatch", "the opening does not fit the seal: found {found}, expected {expected}"),
+    ("SeedNotRecorded", "beacon round {round} is not recorded yet; openDraw with its proof records it"),
     ("TermsInvalid", "the terms are not acceptable: {field} is {found}, expected {min} to {max}"),
     ("TicketTooHigh", "the ticket {ticket} is not below the threshold {threshold} of this step or of the slots held"),
     ("TooLate", "the deadline is over: it is {now_}, the deadline was {deadline}"),
+    ("TooManyDisputes", "{max} leaves are disputed already, which is as many as a round looks at"),
     ("TrustUnreachable", "the trust {trust} cannot be reached with these verifiers: at most {reachable}"),
-    ("WindowClosed", "the claim window is closed: it is {now_}, it closed at {closedAt}"),
-    ("WindowStillOpen", "the claim window is still open: it is {now_}, it closes at {closesAt}"),
-    ("WorkerCannotVerify", "worker {worker} cannot verify its own work"),
+    (
+        "UnknownPurpose",
+        "money for an agreement comes with nothing (more reward) or the 4 bytes of a leaf (a dispute), not with {length} bytes",
+    ),
+    ("WorkerCannotVerify", "{worker} is the worker or the client and cannot verify this work"),
+    (
+        "WrongLevel",
+        "this call is for trust level {expected}, the terms have {found}: submitResult is for 0, sealResult for 1",
+    ),
+    (
+        "WrongRound",
+        "the round of voting is {found}, this call is for {expected} (1: any later one): openVerification is for the first, openLate for later ones",
+    ),
     ("WrongStatus", "the agreement is {found}, expected {expected}"),
     (
         "WrongWorker",
@@ -63,8 +117,49 @@ const SENTENCES: &[(&str, &str)] = &[
     ),
     ("ZeroDigest", "the digest of leaf {leaf} is zero, which no digest is"),
     ("ZeroSeal", "a seal of zero is no seal"),
+    // libraries
+    ("AlreadyDelivered", "the result of leaf {leaf} was delivered before"),
+    ("CallbackGasOutOfRange", "the terms grant a delivery {found} gas, expected {min} to {max}"),
+    ("GasTooLow", "the delivery was called with {found} gas left, it needs {needed}; send it with a higher gas limit"),
+    (
+        "LeafOrder",
+        "leaf {leaf} at place {position} of the list: leaves must ascend strictly and be below their count {leafCount}",
+    ),
+    ("NoLeaves", "a Merkle proof needs at least one leaf and one digest for each"),
+    ("NotASettlement", "an opened agreement cannot end as {ending}"),
+    ("ProofLength", "the Merkle proof has {found} hashes, {used} were used; make the proof for exactly these leaves"),
+    (
+        "TargetForbidden",
+        "results cannot be delivered to {target}: it is zero, the token, the dispatcher or an agreement; name a contract of your own",
+    ),
+    ("TargetHasNoCode", "{target} has no code: deploy the contract there first, then deliver"),
+    ("TermsLength", "the packed terms have {found} bytes, their flags ask for {expected}"),
+    // orders, placements and their signatures
+    (
+        "OrderExpired",
+        "the order could be used until {expiry}, it is {nowAt} (Unix seconds); ask the client for a new one",
+    ),
+    ("OrderForAnotherWorker", "the order is for worker {expected}, {found} cannot use it"),
+    ("OrderIsCancelled", "the client cancelled the order {orderHash}"),
+    (
+        "OrderNonceMismatch",
+        "the order carries nonce {found}, the nonce of client {client} is {expected}: all orders with another one are cancelled",
+    ),
+    ("OrderNotStarted", "the order starts at {startAt}, it is {nowAt} (Unix seconds); use it then"),
+    (
+        "OrderSpecMismatch",
+        "the specification has hash {found}, the order names {expected}; bring the one that was signed",
+    ),
+    ("OrderUsedUp", "the order {orderHash} was used {used} times, its volume is {volume}"),
+    ("PlacementExpired", "the placement held until {expiry}, it is {nowAt} (Unix seconds); ask the pool for a new one"),
+    ("SignatureHighS", "s of the signature is {found}, expected at most {max}; sign with a library that makes low s"),
+    ("SignatureLength", "the signature has {found} bytes, expected 65 (r, s, v) or 64 (EIP-2098)"),
+    ("SignatureRefused", "the contract {signer} did not confirm the signature of {digest}"),
+    (
+        "WrongSigner",
+        "the signature is of {found}, expected {expected}; was something else signed, or on another chain?",
+    ),
     // dispatcher
-    ("AlreadyLocked", "worker {worker} has stake locked by agreement {agreement} already"),
     ("AlreadyRegistered", "worker {worker} is registered already"),
     ("AmountTooLarge", "the amount {amount} is too large: at most {max}"),
     ("ClassStakeTooSmall", "class {classId} holds too little active stake: {stake}, needed {stakeNeeded}"),
@@ -113,8 +208,10 @@ const PLAIN: &[(&str, &str)] = &[
 
 static ERRORS: LazyLock<HashMap<[u8; 4], AbiError>> = LazyLock::new(|| {
     let mut errors = HashMap::new();
-    for text in ABIS {
-        let abi: JsonAbi = serde_json::from_str(text).expect("the committed ABI JSON is valid; a test reads it");
+    let committed = ABIS
+        .map(|text| serde_json::from_str::<JsonAbi>(text).expect("the committed ABI JSON is valid; a test reads it"));
+    let libraries = JsonAbi::parse(LIBRARIES).expect("the errors above are valid; a test reads them");
+    for abi in committed.into_iter().chain([libraries]) {
         for error in abi.errors.into_values().flatten() {
             errors.insert(error.selector().0, error);
         }
@@ -169,11 +266,15 @@ fn find(table: &[(&str, &'static str)], name: &str) -> Option<&'static str> {
 
 fn show(error: &str, value: &DynSolValue) -> String {
     match value {
-        DynSolValue::Uint(number, _) if error == "WrongStatus" => u8::try_from(*number)
-            .ok()
-            .and_then(Status::from_u8)
-            .map_or_else(|| number.to_string(), |status| status.to_string()),
-        DynSolValue::Uint(number, _) => number.to_string(),
+        DynSolValue::Uint(number, _) => {
+            let number_of = u8::try_from(*number).ok();
+            let name = match error {
+                "WrongStatus" => number_of.and_then(Status::from_u8).map(Status::name),
+                "NotVerified" | "NotASettlement" => number_of.and_then(Ending::from_u8).map(Ending::name),
+                _ => None,
+            };
+            name.map_or_else(|| number.to_string(), str::to_owned)
+        }
         DynSolValue::Address(address) => address.to_string(),
         DynSolValue::FixedBytes(word, size) => format!("0x{}", hex::encode(&word[..*size])),
         // Terms' field names; anything longer is cut, since a contract that we do not know may have made it.
@@ -205,6 +306,28 @@ mod tests {
             }
             assert_eq!(sentence.matches('{').count(), error.inputs.len(), "{}", error.name);
         }
+    }
+
+    #[test]
+    fn no_sentence_is_left_over() {
+        for (name, _) in SENTENCES.iter().chain(PLAIN) {
+            assert!(ERRORS.values().any(|error| error.name == *name), "no contract has the error {name}");
+        }
+    }
+
+    /// The libraries' sources are where the list above comes from.
+    #[test]
+    fn the_libraries_errors_are_those_of_their_sources() {
+        let contracts = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../contracts");
+        let mut found = Vec::new();
+        let libraries = std::fs::read_dir(contracts.join("libraries")).unwrap().map(|file| file.unwrap().path());
+        for path in libraries.chain([contracts.join("types/ComputeTerms.sol")]) {
+            let source = std::fs::read_to_string(path).unwrap();
+            let errors = source.lines().map(str::trim).filter(|line| line.starts_with("error ") && line.ends_with(';'));
+            found.extend(errors.map(|line| line.trim_end_matches(';').replace("Ending ending", "uint8 ending")));
+        }
+        found.sort();
+        assert_eq!(found, LIBRARIES);
     }
 
     #[test]

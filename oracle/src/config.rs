@@ -65,8 +65,8 @@ pub struct Settings {
     /// How long mail is kept, days from 1 to 30 [default: 7]
     #[arg(long, env = "SUNWORK_ORACLE_MAIL_DAYS", value_name = "DAYS")]
     pub mail_days: Option<u64>,
-    /// HTTP sources of the deployment's drand chain, asked in turn, such as https://api.drand.sh/CHAINHASH; the keeper then
-    /// records rounds that agreements wait for, and pays the gas
+    /// HTTP sources of the deployment's drand chain, asked in turn: a drand relay's URL with the chain's hash as its path; the
+    /// keeper then records rounds that agreements wait for, and pays the gas
     #[arg(long, env = "SUNWORK_ORACLE_DRAND", value_name = "URL", value_delimiter = ',')]
     pub drand: Option<Vec<Url>>,
     /// The key agent; in the file a table `[key-agent]`

@@ -6,6 +6,7 @@ use alloy::{
 use serde::{Deserialize, Serialize};
 use sunwork_protocol::abi::{
     IComputeAgreement::{self, IComputeAgreementEvents as Compute},
+    ISignedOrders::{self, ISignedOrdersEvents as Orders},
     IWorkerDispatcher::{self, IWorkerDispatcherEvents as Dispatcher},
 };
 
@@ -80,6 +81,12 @@ pub enum Event {
         agreement: Account,
         released: Amount,
         slashed: Amount,
+        paid: Amount,
+    },
+    Funded {
+        agreement: Account,
+        from: Account,
+        amount: Amount,
     },
     Paid {
         agreement: Account,
@@ -102,6 +109,21 @@ pub enum Event {
         budget: Amount,
         terms: Bytes,
         spec: Bytes,
+    },
+    // Dispatcher: signed orders
+    OrderUsed {
+        order_hash: B256,
+        client: Account,
+        agreement: Account,
+        index: u32,
+    },
+    OrderCancelled {
+        order_hash: B256,
+        client: Account,
+    },
+    OrdersCancelled {
+        client: Account,
+        nonce: u64,
     },
     // Agreements
     StatusChanged {
@@ -134,9 +156,18 @@ pub enum Event {
         ciphertext_root: B256,
         result_blob: B256,
         round: u64,
+        location: Bytes,
+    },
+    RoundOpened {
+        vote_round: u8,
+        kind: u8,
+        wanted: u8,
+        leaves: Vec<u32>,
+        beacon_round: u64,
     },
     DrawOpened {
         attempt: u8,
+        vote_round: u8,
         draw_seed: B256,
         snapshot_epoch: u32,
         class_units: u64,
@@ -169,12 +200,31 @@ pub enum Event {
         dissent: u32,
         digests: Vec<B256>,
     },
+    Disputed {
+        by: Account,
+        leaf: u32,
+        bond: Amount,
+    },
+    Contributed {
+        payer: Account,
+        amount: Amount,
+        total: Amount,
+    },
+    ContributionRefunded {
+        payer: Account,
+        amount: Amount,
+    },
+    Delivered {
+        leaf: u32,
+        ok: bool,
+    },
 }
 
 /// Topics of all events that are kept: what `eth_getLogs` is filtered by.
 pub fn topics() -> Vec<B256> {
     IWorkerDispatcher::IWorkerDispatcherEvents::SELECTORS
         .iter()
+        .chain(ISignedOrders::ISignedOrdersEvents::SELECTORS)
         .chain(IComputeAgreement::IComputeAgreementEvents::SELECTORS)
         .map(B256::from)
         .collect()
@@ -188,7 +238,8 @@ pub fn bought_agreement(log: &Log) -> Option<Address> {
 impl Event {
     /// Reads a log of the dispatcher. `None` for an event that this version does not know.
     pub fn of_dispatcher(log: &Log) -> Option<Self> {
-        Some(match Dispatcher::decode_log(log).ok()?.data {
+        let Ok(decoded) = Dispatcher::decode_log(log) else { return Self::of_orders(log) };
+        Some(match decoded.data {
             Dispatcher::ClassAdded(e) => Self::ClassAdded { class_id: e.classId, class_name: e.name },
             Dispatcher::KindAdded(e) => {
                 Self::KindAdded { kind_id: e.kindId, implementation: e.implementation.into(), code_hash: e.codeHash }
@@ -239,7 +290,11 @@ impl Event {
                 agreement: e.agreement.into(),
                 released: e.released.into(),
                 slashed: e.slashed.into(),
+                paid: e.paid.into(),
             },
+            Dispatcher::Funded(e) => {
+                Self::Funded { agreement: e.agreement.into(), from: e.from.into(), amount: e.amount.into() }
+            }
             Dispatcher::Paid(e) => {
                 Self::Paid { agreement: e.agreement.into(), account: e.account.into(), amount: e.amount.into() }
             }
@@ -254,6 +309,20 @@ impl Event {
                 terms: e.terms,
                 spec: e.spec,
             },
+        })
+    }
+
+    /// The part of the dispatcher that keeps signed orders.
+    fn of_orders(log: &Log) -> Option<Self> {
+        Some(match Orders::decode_log(log).ok()?.data {
+            Orders::OrderUsed(e) => Self::OrderUsed {
+                order_hash: e.orderHash,
+                client: e.client.into(),
+                agreement: e.agreement.into(),
+                index: e.index,
+            },
+            Orders::OrderCancelled(e) => Self::OrderCancelled { order_hash: e.orderHash, client: e.client.into() },
+            Orders::OrdersCancelled(e) => Self::OrdersCancelled { client: e.client.into(), nonce: e.nonce },
         })
     }
 
@@ -281,9 +350,18 @@ impl Event {
                 ciphertext_root: e.ciphertextRoot,
                 result_blob: e.resultBlob,
                 round: e.round.to(),
+                location: e.location,
+            },
+            Compute::RoundOpened(e) => Self::RoundOpened {
+                vote_round: e.voteRound,
+                kind: e.kind,
+                wanted: e.wanted,
+                leaves: e.leaves,
+                beacon_round: e.beaconRound.to(),
             },
             Compute::DrawOpened(e) => Self::DrawOpened {
                 attempt: e.attempt,
+                vote_round: e.voteRound,
                 draw_seed: e.drawSeed,
                 snapshot_epoch: e.snapshotEpoch,
                 class_units: e.classUnits.to(),
@@ -305,6 +383,14 @@ impl Event {
                 digests: e.digests,
             },
             Compute::Opened(e) => Self::Opened { verifier: e.verifier.into(), dissent: e.dissent, digests: e.digests },
+            Compute::Disputed(e) => Self::Disputed { by: e.by.into(), leaf: e.leaf, bond: e.bond.into() },
+            Compute::Contributed(e) => {
+                Self::Contributed { payer: e.payer.into(), amount: e.amount.into(), total: e.total.into() }
+            }
+            Compute::ContributionRefunded(e) => {
+                Self::ContributionRefunded { payer: e.payer.into(), amount: e.amount.into() }
+            }
+            Compute::Delivered(e) => Self::Delivered { leaf: e.leaf, ok: e.ok },
         })
     }
 
@@ -314,6 +400,8 @@ impl Event {
             Self::AgreementBought { agreement, .. }
             | Self::StakeLocked { agreement, .. }
             | Self::StakeReleased { agreement, .. }
+            | Self::Funded { agreement, .. }
+            | Self::OrderUsed { agreement, .. }
             | Self::Paid { agreement, .. }
             | Self::Burned { agreement, .. } => Some(*agreement),
             _ => None,
@@ -340,7 +428,7 @@ impl Event {
     /// The client whose row a dispatcher's event changes.
     pub const fn client(&self) -> Option<Account> {
         match self {
-            Self::KeyAgentSet { client, .. } => Some(*client),
+            Self::KeyAgentSet { client, .. } | Self::OrdersCancelled { client, .. } => Some(*client),
             _ => None,
         }
     }
@@ -406,6 +494,19 @@ mod tests {
         assert_eq!(topics.len(), count);
         assert!(topics.contains(&IWorkerDispatcher::AgreementBought::SIGNATURE_HASH));
         assert!(topics.contains(&IComputeAgreement::Opened::SIGNATURE_HASH));
+        assert!(topics.contains(&ISignedOrders::OrderUsed::SIGNATURE_HASH));
+    }
+
+    #[test]
+    fn orders_are_the_dispatchers_and_belong_to_their_agreement() {
+        let [client, agreement] = [1, 2].map(Address::repeat_byte);
+        let used = ISignedOrders::OrderUsed { orderHash: B256::repeat_byte(3), client, agreement, index: 4 };
+        let event = Event::of_dispatcher(&Log { address: client, data: used.encode_log_data() }).unwrap();
+        assert_eq!(event.agreement(), Some(Account(agreement)));
+        let cancelled = ISignedOrders::OrdersCancelled { client, nonce: 5 };
+        let event = Event::of_dispatcher(&Log { address: client, data: cancelled.encode_log_data() }).unwrap();
+        assert_eq!(event, Event::OrdersCancelled { client: client.into(), nonce: 5 });
+        assert_eq!(event.client(), Some(client.into()));
     }
 
     #[test]

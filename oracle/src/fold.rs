@@ -2,8 +2,10 @@
 //! from the start give the same, so a reorganisation needs nothing but a new fold.
 mod agreement;
 mod client;
+mod parts;
 mod worker;
 
-pub use agreement::{AgreementRow, FormerVerifier, FormerWorker, Payment, Sealing, Verifier};
+pub use agreement::AgreementRow;
 pub use client::ClientRow;
+pub use parts::{Dispute, FormerVerifier, FormerWorker, OrderUse, Payment, Round, Sealing, Terms, Verifier};
 pub use worker::{DeviceRow, WorkerRow};

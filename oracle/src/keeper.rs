@@ -8,7 +8,7 @@ mod run;
 
 use std::sync::atomic::AtomicU64;
 
-pub use decide::{Next, Poke, Standing, decide};
+pub use decide::{Count, Next, Poke, Standing, decide};
 pub use journal::{JournalError, KeeperJournal};
 pub use run::{Keeper, KeeperBeacon, KeeperOptions};
 

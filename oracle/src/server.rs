@@ -104,7 +104,13 @@ impl Server {
         let counters = Arc::new(KeeperCounters::default());
         if let Some(tx) = tx {
             let beacon = keeper_beacon(&deployment);
-            let options = KeeperOptions { grace_secs: config.keeper_grace_secs, poll: config.poll, beacon };
+            let options = KeeperOptions {
+                grace_secs: config.keeper_grace_secs,
+                poll: config.poll,
+                beacon,
+                beacon_contract: deployment.beacon,
+                audits: deployment.parameters.compute.audit_one_in != 0,
+            };
             let keeper = Keeper::new(store.clone(), rpc.clone(), tx, options, counters.clone());
             let keeper = keeper.run(watcher.clone(), token.clone());
             tasks.spawn(async move {
@@ -250,7 +256,7 @@ async fn agent_parts(
 fn keeper_beacon(deployment: &Deployment) -> KeeperBeacon {
     match &deployment.parameters.beacon {
         BeaconKind::Block => KeeperBeacon::Block,
-        BeaconKind::Drand(chain) => KeeperBeacon::Drand { beacon: deployment.beacon, schedule: chain.schedule },
+        BeaconKind::Drand(chain) => KeeperBeacon::Drand { schedule: chain.schedule },
     }
 }
 
@@ -272,6 +278,7 @@ fn drand_source(config: &Config, deployment: &Deployment) -> eyre::Result<Option
     let options = RelayOptions {
         beacon: deployment.beacon,
         schedule: *schedule,
+        audits: deployment.parameters.compute.audit_one_in != 0,
         grace_secs: config.keeper_grace_secs,
         poll: config.poll,
     };

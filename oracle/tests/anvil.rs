@@ -36,8 +36,8 @@ async fn the_keeper_moves_on_what_nobody_moves_and_burns_nothing_on_lost_races()
     std::fs::write(dir.path().join("password"), "secret\n").unwrap();
     stage.provider.anvil_set_balance(account, U256::from(10).pow(U256::from(18))).await.unwrap();
 
-    let [late, sealed, lost] = [1, 2, 3].map(Address::repeat_byte);
-    for agreement in [late, sealed, lost] {
+    let [late, sealed, lost, open_result, uncounted] = [1, 2, 3, 4, 5].map(Address::repeat_byte);
+    for agreement in [late, sealed, lost, open_result, uncounted] {
         stage.buy(agreement).await;
     }
     let (round, now) = stage.head().await;
@@ -48,6 +48,7 @@ async fn the_keeper_moves_on_what_nobody_moves_and_burns_nothing_on_lost_races()
         ciphertextRoot: B256::ZERO,
         resultBlob: B256::ZERO,
         round: U48::from(round),
+        location: Default::default(),
     };
     stage.say(sealed, sealing.encode_log_data()).await;
     for (agreement, status, deadline, otherwise) in [
@@ -55,9 +56,17 @@ async fn the_keeper_moves_on_what_nobody_moves_and_burns_nothing_on_lost_races()
         // A status without deadline, so that nobody asks the puppet again, which says the same for ever.
         (sealed, Status::Sealed, now + 100_000, emit_status(Status::Revealing)),
         (lost, Status::Working, now + 1000, REVERT.to_vec()),
+        (open_result, Status::Disputable, now + 1000, emit_status(Status::Settled)),
+        // Whose votes are all in: there is nothing to wait for.
+        (uncounted, Status::Opening, now + 100_000, emit_status(Status::Settled)),
     ] {
         stage.set_status(agreement, status, deadline).await;
-        let code = puppet(&view(status, deadline, round), &otherwise);
+        let mut shown = view(status, deadline, round);
+        if agreement == uncounted {
+            // Of a later round; the first one's slot comes before.
+            (shown.slots, shown.firstSlot, shown.openedCount) = (vec![Default::default(); 3], 1, 2);
+        }
+        let code = puppet(&shown, &otherwise);
         stage.provider.anvil_set_code(agreement, code).await.unwrap();
     }
 
@@ -68,13 +77,16 @@ async fn the_keeper_moves_on_what_nobody_moves_and_burns_nothing_on_lost_races()
     let second = Server::bind(settings.check().unwrap()).await.unwrap_err();
     assert!(format!("{second:#}").contains("another oracle runs in"), "{second:#}");
 
-    // Inside the grace nothing is sent.
+    // Votes are counted at once; deadlines have a grace, inside which nothing is sent.
+    until_status(&server, uncounted, "settled").await;
     until_status(&server, late, "working").await;
-    assert_eq!(stage.provider.get_transaction_count(account).await.unwrap(), 0);
+    until_status(&server, open_result, "disputable").await;
+    assert_eq!(stage.provider.get_transaction_count(account).await.unwrap(), 1);
 
     stage.provider.anvil_set_next_block_timestamp(now + 1000 + GRACE_SECS + 1).await.unwrap();
     stage.provider.anvil_mine(Some(1), None).await.unwrap();
     until_status(&server, late, "cancelled").await;
+    until_status(&server, open_result, "settled").await;
     until_status(&server, sealed, "revealing").await;
     until_status(&server, lost, "working").await;
     // The keeper counts when it has the receipts, which is later than the index has the events.
@@ -82,17 +94,17 @@ async fn the_keeper_moves_on_what_nobody_moves_and_burns_nothing_on_lost_races()
         loop {
             let text = reqwest::get(format!("{}/metrics", server.url())).await.unwrap().text().await.unwrap();
             let is = |counter: &str| text.contains(&format!("\nsunwork_oracle_keeper_{counter}\n"));
-            if is("sent_total 2") && is("lost_total 1") && is("failed_total 0") {
+            if is("sent_total 4") && is("lost_total 1") && is("failed_total 0") {
                 return;
             }
             sleep(Duration::from_millis(50)).await;
         }
     };
-    timeout(Duration::from_secs(10), counted).await.expect("two sent, one lost");
-    assert_eq!(stage.provider.get_transaction_count(account).await.unwrap(), 2);
+    timeout(Duration::from_secs(10), counted).await.expect("four sent, one lost");
+    assert_eq!(stage.provider.get_transaction_count(account).await.unwrap(), 4);
     server.shutdown().await.unwrap();
     let journal = std::fs::read_to_string(dir.path().join("data/keeper.jsonl")).unwrap();
-    assert_eq!(journal.matches("\"resolved\"").count(), 2, "{journal}");
+    assert_eq!(journal.matches("\"resolved\"").count(), 4, "{journal}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

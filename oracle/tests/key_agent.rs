@@ -229,7 +229,10 @@ async fn keys_go_to_the_workers_of_clients_that_named_the_agent_and_to_nobody_el
     let (verifier, reader) = (Address::repeat_byte(14), SecretKey::derive(&[24; 32]));
     play.answer(IWorkerDispatcher::encryptionKeyOfCall { account: verifier }, reader.public()).await;
     let mut verifying = view(Status::Verifying, DEADLINE, 0);
-    verifying.slots = vec![IComputeAgreement::Slot { verifier, ..Default::default() }];
+    // In a later round of voting: the slots of earlier ones, who have had the key, come before.
+    let earlier = IComputeAgreement::Slot { verifier: Address::repeat_byte(15), ..Default::default() };
+    verifying.slots = vec![earlier, IComputeAgreement::Slot { verifier, voteRound: 1, ..Default::default() }];
+    (verifying.voteRound, verifying.firstSlot) = (1, 1);
     play.stage.provider.anvil_set_code(late, agreement(&verifying)).await.unwrap();
     play.stage.set_attempt(late, Status::Drawing, 0, DEADLINE).await;
     let mail = MailClient::new(vec![server.url().parse().unwrap()], CHAIN_ID);

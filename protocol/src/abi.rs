@@ -29,3 +29,16 @@ sol!(
     SunToken,
     "../abi/SunToken.json"
 );
+
+sol!(
+    #[sol(rpc, all_derives, ignore_unlinked)]
+    #[derive(serde::Serialize, serde::Deserialize)]
+    ISignedOrders,
+    "../abi/ISignedOrders.json"
+);
+
+sol!(
+    #[sol(rpc, all_derives, ignore_unlinked)]
+    IPlacements,
+    "../abi/IPlacements.json"
+);

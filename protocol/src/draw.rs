@@ -6,10 +6,17 @@ use alloy::sol_types::SolValue;
 /// Tickets are compared by their top 80 bits.
 pub const TICKET_SHIFT: usize = 176;
 
-/// Seed of an attempt's draw.
-pub fn draw_seed(beacon_seed: B256, chain_id: u64, agreement: Address, attempt: u8) -> B256 {
-    let domain = keccak256("sunwork.draw.v1");
-    keccak256((domain, beacon_seed, U256::from(chain_id), agreement, U256::from(attempt)).abi_encode())
+/// Bytes of a draw's seed that are not zero.
+pub const SEED_BYTES: usize = 12;
+
+/// Seed of the draw of a round of voting: 0 for the first, the one before the worker's reveal. 96 bits of a digest, the others
+/// zero: the contract keeps no more.
+pub fn draw_seed(beacon_seed: B256, chain_id: u64, agreement: Address, attempt: u8, vote_round: u8) -> B256 {
+    let domain = keccak256("sunwork.draw.v2");
+    let (chain_id, attempt, vote_round) = (U256::from(chain_id), U256::from(attempt), U256::from(vote_round));
+    let mut seed = keccak256((domain, beacon_seed, chain_id, agreement, attempt, vote_round).abi_encode());
+    seed[SEED_BYTES..].fill(0);
+    seed
 }
 
 /// Ticket `index` of `worker`.

@@ -44,6 +44,8 @@ pub enum Purpose {
     AgentKey = 3,
     /// Where the app's output lies and how to read it, from the worker to the client.
     Logs = 4,
+    /// What opens a verifier's seal, from the verifier to the worker once all have sealed.
+    Opening = 5,
 }
 
 /// What an envelope is bound to: it opens nowhere else.

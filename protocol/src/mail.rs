@@ -22,6 +22,8 @@ pub const TOPIC_KEY: &str = "key";
 pub const TOPIC_LOGS: &str = "logs";
 /// The session key, from the client to its key agent.
 pub const TOPIC_AGENT: &str = "agent";
+/// What opens a verifier's seal, from the verifier to the worker.
+pub const TOPIC_OPENING: &str = "opening";
 
 /// A message as it travels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -42,6 +42,18 @@ pub fn verifier_seal(
 
 /// What the contract keeps after the worker's reveal.
 pub fn revealed(root: B256, leaves: &[u32], digests: &[B256]) -> B256 {
+    let (leaves_hash, digests_hash) = revealed_lists(leaves, digests);
+    revealed_hash(root, leaves_hash, digests_hash)
+}
+
+/// The hashes of leaves and digests in a worker's reveal, as later openings and deliveries bring them along
+/// (`RevealedRoot`). Of a result handed in at level 0: those of empty lists.
+pub fn revealed_lists(leaves: &[u32], digests: &[B256]) -> (B256, B256) {
     let leaves: Vec<B256> = leaves.iter().map(|l| B256::from(U256::from(*l))).collect();
-    keccak256((root, keccak256(leaves.concat()), keccak256(digests.concat())).abi_encode())
+    (keccak256(leaves.concat()), keccak256(digests.concat()))
+}
+
+/// [`revealed`] from the hashes of its lists.
+pub fn revealed_hash(root: B256, leaves_hash: B256, digests_hash: B256) -> B256 {
+    keccak256((root, leaves_hash, digests_hash).abi_encode())
 }

@@ -45,7 +45,7 @@ numbered! {
         Keying = "waits for the client's session key",
         /// The worker computes.
         Working = "the worker computes",
-        /// The worker sealed; the beacon round is awaited.
+        /// The worker sealed, or a further round of voting was opened; the beacon round is awaited.
         Sealed = "waits for the beacon round",
         /// The claim window is open.
         Drawing = "verifiers claim their slots",
@@ -59,6 +59,8 @@ numbered! {
         Settled = "settled",
         /// Ended without one.
         Cancelled = "cancelled",
+        /// The result is open; it can be disputed with a bond (level 0: rejected by the client).
+        Disputable = "the result is open and can be disputed",
     }
 }
 
@@ -69,10 +71,11 @@ numbered! {
         None = "not ended",
         /// The worker's result stands.
         Verified = "verified: the worker's result stands and is paid",
-        /// The verifiers' dissent won.
-        Refuted = "refuted: the verifiers' dissent won, the worker is slashed and the client refunded",
-        /// Nobody won the dissent.
-        Undecided = "undecided: nobody won the dissent, the worker gets half",
+        /// Another digest than the worker's won on some leaf.
+        Refuted = "refuted: another digest won on some leaf, the worker is slashed and the client refunded",
+        /// No digest won on some disputed leaf: nobody is slashed for it; the worker gets half, or nothing where another digest
+        /// has more than half of the odds.
+        Undecided = "undecided: no digest won on a disputed leaf, the worker gets half, or nothing if most odds are against it",
         /// Nobody accepted.
         NoWorker = "no worker accepted in time; refunded",
         /// The client cancelled.
@@ -94,10 +97,32 @@ numbered! {
     }
 }
 
+numbered! {
+    /// What a round of voting is for, and so what its verifiers compute.
+    RoundKind {
+        /// V verifiers, k leaves each, before the worker's reveal.
+        First = "the first round: sampled leaves, before the result is open",
+        /// The result is open and more verifiers with k leaves of their own look at it.
+        Audit = "an audit: sampled leaves of the open result",
+        /// V + 1 verifiers compute just the leaves in dispute.
+        Leaves = "the leaves in dispute",
+    }
+}
+
 impl Status {
     /// True when nothing more can happen.
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Settled | Self::Cancelled)
+    }
+
+    /// True while a worker holds the agreement and has not sealed: it may abort, and can be replaced.
+    pub const fn before_seal(self) -> bool {
+        matches!(self, Self::Keying | Self::Working)
+    }
+
+    /// True while verifiers claim, compute or open: the states of a round of voting.
+    pub const fn in_vote(self) -> bool {
+        matches!(self, Self::Sealed | Self::Drawing | Self::Verifying | Self::Revealing | Self::Opening)
     }
 }
 
@@ -109,7 +134,9 @@ mod tests {
     fn numbers_are_those_of_the_contracts() {
         assert_eq!(Status::from_u8(0), Some(Status::Open));
         assert_eq!(Status::from_u8(9), Some(Status::Cancelled));
-        assert_eq!(Status::from_u8(10), None);
+        assert_eq!(Status::from_u8(10), Some(Status::Disputable));
+        assert_eq!(Status::from_u8(11), None);
+        assert_eq!(RoundKind::from_u8(2), Some(RoundKind::Leaves));
         assert_eq!(Ending::from_u8(12), Some(Ending::WorkerSilent));
         assert_eq!(Ending::from_u8(13), None);
     }

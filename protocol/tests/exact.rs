@@ -7,7 +7,7 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 use sunwork_protocol::{
     credibility,
-    settlement::{self, SettleInput, Vote},
+    settlement::{self, SettleInput, SettleOutput, Vote},
     status::Ending,
 };
 
@@ -86,13 +86,20 @@ fn locks_are_the_formulas_rounded_up() {
         let mut all_collude = rational(1);
         (0..verifiers).for_each(|_| all_collude *= ratio(1, 2));
         let third = &r / (rational(samples.into()) * &v * (rational(1) - all_collude));
-        let exact = max(max(r.clone(), &v * &f), third);
+        // The fees of all whom a false result keeps busy: V, and V + 1 that compute the leaf again.
+        let least = &r + (&v + &v + rational(1)) * &f;
+        let exact = max(least, third);
         let found = settlement::worker_lock(reward, fee, samples, verifiers);
         assert!(rounded_up(found, &exact), "worker lock {found} for {reward} {fee} {samples} {verifiers}");
 
-        let exact = max(&r / &v, rational(10) * &f);
+        // One lost vote pays the two rounds of V + 1 that it causes; at least ten fees.
+        let fees = max(rational(10), rational(2) * (&v + rational(1)));
+        let exact = max(&r / &v, fees * &f);
         let found = settlement::verifier_lock(reward, fee, verifiers);
         assert!(rounded_up(found, &exact), "verifier lock {found} for {reward} {fee} {verifiers}");
+
+        let bond = rational(found) + (&v + rational(1)) * &f;
+        assert_eq!(rational(settlement::dispute_bond(reward, fee, verifiers)), bond, "{reward} {fee} {verifiers}");
     });
 }
 
@@ -120,75 +127,103 @@ fn a_split_rounds_the_honest_half_down_and_the_burn_up() {
     });
 }
 
+/// Any settlement that the contracts can meet, and more: sometimes a late audit, and up to 27 verifiers beyond the reserved ones.
+fn any_settlement(random: &mut Random) -> SettleInput {
+    let verifiers = random.verifiers();
+    let (reward, fee) = (random.amount(80), random.amount(80));
+    let reserved = u64::from(verifiers) + random.below(2);
+    let extras = if random.below(2) == 0 { 0 } else { random.below(28) };
+    let votes = (0..reserved + extras)
+        .map(|_| [Vote::Honest, Vote::Honest, Vote::Lost, Vote::Silent][random.below(4) as usize])
+        .collect();
+    let ending = [Ending::Verified, Ending::Refuted, Ending::Undecided][random.below(3) as usize];
+    // Often nothing to spare, so that the fees of the extra verifiers are short.
+    let spare = if random.below(2) == 0 { 0 } else { random.amount(80) };
+    SettleInput {
+        ending,
+        doubted: ending == Ending::Undecided && random.below(2) == 0,
+        escrow: reward + fee * u128::from(reserved) + spare,
+        reward,
+        verifier_fee: fee,
+        worker_lock: settlement::worker_lock(reward, fee, random.samples(), verifiers),
+        verifier_lock: settlement::verifier_lock(reward, fee, verifiers),
+        votes,
+        reserved: reserved as usize,
+        bond: settlement::dispute_bond(reward, fee, verifiers),
+        disputes_won: random.below(4) as u32,
+        disputes_lost: random.below(4) as u32,
+    }
+}
+
 #[test]
 fn settlements_are_the_exact_ones_with_the_dust_burned() {
     cases("settlements", |random| {
-        let verifiers = random.verifiers();
-        let (reward, fee) = (random.amount(80), random.amount(80));
-        let votes: Vec<Vote> = (0..verifiers)
-            .map(|_| [Vote::Honest, Vote::Honest, Vote::Lost, Vote::Silent][random.below(4) as usize])
-            .collect();
-        let ending = [Ending::Verified, Ending::Refuted, Ending::Undecided][random.below(3) as usize];
-        let escrow = reward + fee * u128::from(verifiers) + random.amount(80);
-        let input = SettleInput {
-            ending,
-            escrow,
-            reward,
-            verifier_fee: fee,
-            worker_lock: settlement::worker_lock(reward, fee, random.samples(), verifiers),
-            verifier_lock: settlement::verifier_lock(reward, fee, verifiers),
-            votes: votes.clone(),
-        };
+        let input = any_settlement(random);
         let out = settlement::settle(&input).unwrap();
-
-        // The same rules, in exact fractions and by another route: what each party is due, nothing rounded.
-        let is_honest = |vote: &&Vote| matches!(vote, Vote::Honest);
-        let honest_verifiers = votes.iter().filter(is_honest).count() as u128;
-        let losers = u128::from(verifiers) - honest_verifiers;
-        let worker_slash = if ending == Ending::Refuted { input.worker_lock } else { 0 };
-        let slashed = rational(worker_slash) + rational(losers) * rational(input.verifier_lock);
-        let fees = rational(honest_verifiers) * rational(fee);
-        let mut to_client = rational(0);
-        if ending == Ending::Refuted {
-            to_client = if fees < slashed { fees.clone() } else { slashed.clone() };
-        }
-        let half = (&slashed - &to_client) / rational(2);
-        let winners = honest_verifiers + u128::from(ending == Ending::Verified);
-        let share = if winners == 0 { rational(0) } else { &half / rational(winners) };
-        let base = match ending {
-            Ending::Verified => rational(reward),
-            Ending::Undecided => rational(reward) / rational(2),
-            _ => rational(0),
-        };
-        let due = if ending == Ending::Verified { &base + &share } else { base };
-
-        // The worker gets its due rounded down: two roundings where it has reward and share, but the reward is whole then.
-        assert!(rounded_down(out.worker_pay, &due), "worker {} of {due}: {input:?}", out.worker_pay);
-        assert_eq!(out.worker_slash, worker_slash, "{input:?}");
-        for (i, vote) in votes.iter().enumerate() {
-            if *vote == Vote::Honest {
-                let due = rational(fee) + &share;
-                assert!(rounded_down(out.verifier_pay[i], &due), "verifier {i} of {due}: {input:?}");
-                assert_eq!(out.verifier_slash[i], 0, "who was honest loses nothing: {input:?}");
-            } else {
-                assert_eq!(out.verifier_pay[i], 0, "{input:?}");
-                assert_eq!(out.verifier_slash[i], input.verifier_lock, "{input:?}");
-            }
-        }
-        // Losers' dust is burned: at least the exact half, by less than one unit for each winner and one for the halving.
-        let burned = rational(out.burned);
-        let exact_burn = if winners == 0 { &slashed - &to_client } else { half.clone() };
-        assert!(burned >= exact_burn, "burned {} of {exact_burn}: {input:?}", out.burned);
-        assert!(burned < &exact_burn + rational(winners + 1), "burned {} of {exact_burn}: {input:?}", out.burned);
-        // An odd undecided reward leaves its last unit to the client.
-        let refund = rational(escrow) + &to_client - rational(out.worker_pay) - &fees;
-        let share_of_worker =
-            if ending == Ending::Verified { rational(out.worker_pay) - rational(reward) } else { rational(0) };
-        assert_eq!(rational(out.refund), refund + share_of_worker, "{input:?}");
-        // Conservation.
-        let paid = out.worker_pay + out.verifier_pay.iter().sum::<u128>() + out.burned + out.refund;
-        assert_eq!(rational(paid), rational(escrow) + slashed, "{input:?}");
+        compare_settlement(&input, &out);
     });
+}
+
+/// The same rules, in exact fractions and by another route: what each party is due, nothing rounded but the fee of the
+/// verifiers that nobody reserved, which is a whole number where the money does not reach.
+fn compare_settlement(input: &SettleInput, out: &SettleOutput) {
+    let (ending, fee) = (input.ending, input.verifier_fee);
+    let honest_in = |votes: &[Vote]| votes.iter().filter(|vote| **vote == Vote::Honest).count() as u128;
+    let (ours, extras) = (honest_in(&input.votes[..input.reserved]), honest_in(&input.votes[input.reserved..]));
+    let losers = input.votes.len() as u128 - ours - extras;
+    let worker_slash = if ending == Ending::Refuted { input.worker_lock } else { 0 };
+    let slashed = rational(worker_slash)
+        + rational(losers) * rational(input.verifier_lock)
+        + rational(input.disputes_lost.into()) * rational(input.bond);
+    let base = match ending {
+        Ending::Verified => input.reward,
+        Ending::Undecided if !input.doubted => input.reward / 2,
+        _ => 0,
+    };
+    let fees = rational(ours) * rational(fee);
+    let mut extra_fee = rational(0);
+    if extras != 0 {
+        let there = (rational(input.escrow) - rational(base) - &fees + &slashed) / rational(extras);
+        extra_fee = if there < rational(fee) { there.floor() } else { rational(fee) };
+    }
+    let extra_fees = &extra_fee * rational(extras);
+    let injury = if ending == Ending::Refuted { &fees + &extra_fees } else { extra_fees.clone() };
+    let to_injured = if injury < slashed { injury } else { slashed.clone() };
+    let half = (&slashed - &to_injured) / rational(2);
+    // Only who finds a false result shares.
+    let winners = if ending == Ending::Refuted { ours + extras + u128::from(input.disputes_won) } else { 0 };
+    let share = if winners == 0 { rational(0) } else { &half / rational(winners) };
+
+    assert_eq!(out.worker_pay, base, "{input:?}");
+    assert_eq!(out.worker_slash, worker_slash, "{input:?}");
+    for (i, vote) in input.votes.iter().enumerate() {
+        if *vote == Vote::Honest {
+            let fee = if i < input.reserved { rational(fee) } else { extra_fee.clone() };
+            let due = fee + &share;
+            assert!(rounded_down(out.verifier_pay[i], &due), "verifier {i} of {due}: {input:?}");
+            assert_eq!(out.verifier_slash[i], 0, "who was honest loses nothing: {input:?}");
+        } else {
+            assert_eq!(out.verifier_pay[i], 0, "{input:?}");
+            assert_eq!(out.verifier_slash[i], input.verifier_lock, "{input:?}");
+        }
+    }
+    if input.disputes_won != 0 {
+        let due = rational(input.bond) + &share;
+        assert!(rounded_down(out.disputer_pay, &due), "disputer {} of {due}: {input:?}", out.disputer_pay);
+    }
+    // Losers' dust is burned: at least the exact half, by less than one unit for each winner and one for the halving.
+    let burned = rational(out.burned);
+    let exact_burn = if winners == 0 { &slashed - &to_injured } else { half.clone() };
+    assert!(burned >= exact_burn, "burned {} of {exact_burn}: {input:?}", out.burned);
+    assert!(burned < &exact_burn + rational(winners + 1), "burned {} of {exact_burn}: {input:?}", out.burned);
+    // An odd undecided reward leaves its last unit to the client.
+    let refund = rational(input.escrow) + &to_injured - rational(base) - &fees - &extra_fees;
+    assert_eq!(rational(out.refund), refund, "{input:?}");
+    // Conservation.
+    let won = rational(input.disputes_won.into());
+    let paid = rational(out.worker_pay + out.verifier_pay.iter().sum::<u128>() + out.burned + out.refund)
+        + &won * rational(out.disputer_pay);
+    assert_eq!(paid, rational(input.escrow) + slashed + won * rational(input.bond), "{input:?}");
 }
 
 #[test]
@@ -197,12 +232,13 @@ fn settlements_that_the_escrow_cannot_cover_are_refused() {
         let (reward, fee) = (1 + random.amount(79), random.amount(80));
         let input = SettleInput {
             ending: Ending::Verified,
+            doubted: false,
             escrow: reward + fee - 1,
             reward,
             verifier_fee: fee,
-            worker_lock: reward,
-            verifier_lock: reward,
             votes: vec![Vote::Honest],
+            reserved: 1,
+            ..any_settlement(random)
         };
         assert_eq!(settlement::settle(&input), None);
     });

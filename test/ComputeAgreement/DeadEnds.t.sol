@@ -104,18 +104,19 @@ contract DeadEndsTest is Driver {
         IComputeAgreement a = _buy(_terms());
         skip(150);
         _accept(a);
-        assertEq(a.agreement().reward, 150 * SUN, "half way");
+        uint96 price = _price(32_767);
+        assertEq(a.agreement().reward, price, "half way, in steps of 1/65,535 rounded down");
         skip(100);
         vm.prank(workers[0].owner);
         a.abort();
 
-        uint256 slash = uint256(a.workerLock(uint96(150 * SUN))) * 5 / 100;
+        uint256 slash = (uint256(a.workerLock(price)) * 5 + 99) / 100;
         Books memory b = _books();
         assertEq(uint8(a.status()), uint8(Status.Open), "offered again");
         assertEq(a.agreement().attempt, 1, "second attempt");
-        assertEq(a.agreement().reward, 150 * SUN, "at the price it had");
+        assertEq(a.agreement().reward, price, "at the price it had");
         assertEq(_before.bonded[0] - b.bonded[0], slash, "the worker pays");
-        assertEq(b.burned - _before.burned, slash / 2, "half burned");
+        assertEq(b.burned - _before.burned, slash - slash / 2, "half burned, rounded for the fire");
         assertEq(dispatcher.workerInfo(workers[0].owner).locked, 0, "its lock is free");
         _assertConserved();
 
@@ -124,9 +125,16 @@ contract DeadEndsTest is Driver {
         skip(150);
         vm.prank(workers[1].owner);
         a.accept();
-        assertEq(a.agreement().reward, 175 * SUN, "rises from there to the maximum");
+        // Half of the 32,768 steps that were left.
+        assertEq(a.agreement().reward, _price(32_767 + 16_384), "rises from there to the maximum");
+        price = a.agreement().reward;
         _finish(a);
-        assertEq(_before.client - _books().client, 175 * SUN + 20 * SUN + SEED_TIP - slash / 2, "client");
+        assertEq(_before.client - _books().client, price + 20 * SUN + SEED_TIP - slash / 2, "client");
+    }
+
+    /// @dev After so many of the 65,535 steps from 100 to 200 SUN.
+    function _price(uint256 steps) private pure returns (uint96) {
+        return uint96(100 * SUN + 100 * SUN * steps / 65_535);
     }
 
     function test_threeWorkersAbort() public {

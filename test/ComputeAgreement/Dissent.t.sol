@@ -3,12 +3,14 @@ pragma solidity ^0.8.37;
 
 import {AgreementView, IComputeAgreement, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {SettleInput, SettleOutput, SettlementLib, Vote} from "../../contracts/libraries/SettlementLib.sol";
+import {RoundKind} from "../../contracts/types/ComputeState.sol";
 import {ComputeTerms} from "../../contracts/types/ComputeTerms.sol";
 import {Ending, Status} from "../../contracts/types/Status.sol";
 import {Books} from "../utils/Base.t.sol";
 import {Driver} from "../utils/Driver.t.sol";
 
-/// @notice Verifiers that found something else. Four leaves, all sampled by all, so that each case is one vote.
+/// @notice Verifiers that found something else. Four leaves, all sampled by all, so that each case is one vote. A dissent
+/// without a winner calls more verifiers (Rounds.t.sol); here none come, and the votes that are there decide.
 contract DissentTest is Driver {
     Books private _before;
 
@@ -69,6 +71,7 @@ contract DissentTest is Driver {
         (address first, address second) = (_verifier(a, 0), _verifier(a, 1));
         bytes32[] memory mine = _honestDigests(a, first);
         uint256 lone = _leafOnlyOfFirst(a.sampledLeaves(first), a.sampledLeaves(second));
+        uint32 leaf = a.sampledLeaves(first)[lone];
         mine[lone] = keccak256("mine");
         _sealAs(a, first, mine);
         _sealAll(a);
@@ -78,6 +81,9 @@ contract DissentTest is Driver {
         _openAs(a, _opening(first, mine));
         assertEq(a.agreement().slots[0].dissent, 2 ** lone, "the view shows which");
         _openAs(a, _opening(second, new bytes32[](0)));
+        assertEq(a.agreement().leaves.length, 1, "one leaf in dispute");
+        assertEq(a.agreement().leaves[0], leaf, "that leaf");
+        _nobodyComes(a, true);
         assertEq(uint8(a.ending()), uint8(Ending.Undecided), "nobody wins");
         _assertEmpty(address(a));
         _assertConserved();
@@ -122,8 +128,18 @@ contract DissentTest is Driver {
             vm.warp(a.agreement().deadline + 1);
             a.expire();
         }
+        _nobodyComes(a, ending == Ending.Undecided);
         assertEq(uint8(a.ending()), uint8(ending), "ending");
         _assertSettled(a, t, ending, votes);
+    }
+
+    /// @dev An undecided leaf has to call a further round, which nobody proves a beacon for; a decided one has not.
+    function _nobodyComes(IComputeAgreement a, bool undecided) private {
+        assertEq(uint8(a.status()), uint8(undecided ? Status.Sealed : Status.Settled), "a further round");
+        if (!undecided) return;
+        assertEq(uint8(a.agreement().kind), uint8(RoundKind.Leaves), "for the leaf in dispute");
+        vm.warp(a.agreement().deadline + 1);
+        a.expire();
     }
 
     function _choice(uint8 choice) private pure returns (bytes32[] memory digests) {
@@ -139,12 +155,17 @@ contract DissentTest is Driver {
     {
         SettleInput memory input = SettleInput({
             ending: ending,
+            doubted: false,
             escrow: _budget(t) - SEED_TIP,
             reward: t.rewardMin,
             verifierFee: t.verifierFee,
             workerLock: a.workerLock(t.rewardMin),
             verifierLock: a.verifierLock(t.rewardMin),
-            votes: votes
+            votes: votes,
+            reserved: votes.length,
+            bond: 0,
+            disputesWon: 0,
+            disputesLost: 0
         });
         SettleOutput memory out = SettlementLib.settle(input);
         Books memory b = _books();

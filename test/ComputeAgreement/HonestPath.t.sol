@@ -61,11 +61,27 @@ contract HonestPathTest is Driver {
         IComputeAgreement a = _buy(_terms());
         assertEq(a.agreement().reward, 100 * SUN, "starts at the minimum");
         skip(75);
-        assertEq(a.agreement().reward, 125 * SUN, "a quarter of the window");
+        assertEq(a.agreement().reward, _priceAfter(75), "a quarter of the window");
         skip(225);
         assertEq(a.agreement().reward, 200 * SUN, "ends at the maximum");
         _accept(a);
         assertEq(a.agreement().reward, 200 * SUN, "still open in the last second");
+    }
+
+    /// @dev In steps of 1/65,535 of the range, rounded down.
+    function _priceAfter(uint256 secs) private pure returns (uint256) {
+        uint256 steps = 65_535 * secs / 300;
+        return 100 * SUN + 100 * SUN * steps / 65_535;
+    }
+
+    /// @notice A step of the price is small: never more than 1/65,535 of the range below the straight line.
+    function testFuzz_priceIsCloseToTheLine(uint256 secs) public {
+        secs = bound(secs, 0, 300);
+        IComputeAgreement a = _buy(_terms());
+        skip(secs);
+        uint256 line = 100 * SUN + 100 * SUN * secs / 300;
+        assertLe(a.agreement().reward, line, "rounded for the client");
+        assertGe(a.agreement().reward + 100 * SUN / 65_535 + 1, line, "by less than a step");
     }
 
     /// @notice What the client did not have to pay comes back.
@@ -74,7 +90,7 @@ contract HonestPathTest is Driver {
         Books memory before = _books();
         IComputeAgreement a = _buy(_terms());
         skip(waited);
-        uint256 reward = 100 * SUN + 100 * SUN * waited / 300;
+        uint256 reward = _priceAfter(waited);
         _accept(a);
         _seal(a);
         _openDraw(a);

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {AgreementView, IComputeAgreement, VerifierOpening, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {
+    AgreementView,
+    IComputeAgreement,
+    RevealedRoot,
+    VerifierOpening,
+    WorkerOpening
+} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {IWorkAgreement} from "../../contracts/interfaces/IWorkAgreement.sol";
 import {IWorkerDispatcher} from "../../contracts/interfaces/IWorkerDispatcher.sol";
 import {MerkleLib} from "../../contracts/libraries/MerkleLib.sol";
@@ -47,8 +53,22 @@ contract RefusalsTest is Driver {
             );
         }
         if (s != Status.Sealed) _refused(a, keeper, abi.encodeCall(a.openDraw, ("")), s, Status.Sealed);
-        if (s != Status.Drawing) {
+        if (s == Status.Sealed) {
+            // A claim opens the window itself, once the round is recorded.
+            vm.expectRevert(
+                abi.encodeWithSelector(IComputeAgreement.SeedNotRecorded.selector, a.agreement().round)
+            );
+            vm.prank(workers[1].owner);
+            a.claim(0);
+        } else if (s != Status.Drawing) {
             _refused(a, workers[1].owner, abi.encodeCall(a.claim, (0)), s, Status.Drawing);
+            _refused(
+                a,
+                workers[1].owner,
+                abi.encodeCall(a.claimAndSeal, (0, bytes32("s"))),
+                s,
+                Status.Drawing
+            );
         }
         if (s != Status.Verifying) {
             _refused(
@@ -65,6 +85,57 @@ contract RefusalsTest is Driver {
             _refused(a, stranger, abi.encodeCall(a.settleAll, (w, none)), s, Status.Revealing);
         }
         if (s != Status.Opening) _refused(a, stranger, openOne, s, Status.Opening);
+        _assertOnlyLater(a, s);
+    }
+
+    /// @dev Steps of a result that is open, or of an agreement that has ended: none of these statuses but the last is one.
+    function _assertOnlyLater(IComputeAgreement a, Status s) private {
+        VerifierOpening memory o;
+        RevealedRoot memory r;
+        bytes32[] memory none = new bytes32[](0);
+        bytes memory openLate = abi.encodeCall(a.openLate, (o, r, new uint32[](0), none, none));
+        if (s != Status.Opening) {
+            _refused(a, stranger, openLate, s, Status.Opening);
+            _refused(a, stranger, abi.encodeCall(a.decide, ()), s, Status.Opening);
+        }
+        _refused(a, client, abi.encodeCall(a.acceptResult, ()), s, Status.Disputable);
+        if (s != Status.Working) {
+            _refused(
+                a, workers[0].owner, abi.encodeCall(a.submitResult, (bytes32("r"), 0, 0, 0)), s, Status.Working
+            );
+        }
+        if (s != Status.Settled) {
+            // A window that closed by time alone is still written as Drawing.
+            Status written = s == Status.Verifying ? Status.Drawing : s;
+            _refused(a, stranger, abi.encodeCall(a.refundContribution, (client)), written, Status.Settled);
+        }
+    }
+
+    /// @notice What only the dispatcher may tell an agreement.
+    function test_RevertWhen_notTheDispatcher() public {
+        IComputeAgreement a = _buy(_terms());
+        bytes memory err = abi.encodeWithSelector(IWorkAgreement.NotTheDispatcher.selector, stranger);
+        vm.startPrank(stranger);
+        vm.expectRevert(err);
+        a.acceptFor(workers[0].owner);
+        vm.expectRevert(err);
+        a.funded(stranger, 1, "");
+        vm.stopPrank();
+        vm.expectRevert(abi.encodeWithSelector(IWorkAgreement.NotTheDispatcher.selector, client));
+        vm.prank(client);
+        a.funded(client, 1, abi.encodePacked(uint32(0)));
+    }
+
+    /// @notice A call that no part of an agreement knows reverts, with or without data.
+    function test_RevertWhen_callIsUnknown() public {
+        IComputeAgreement a = _buy(_terms());
+        (bool ok,) = address(a).call(abi.encodeWithSignature("initialize(address)", stranger));
+        assertFalse(ok, "no such function");
+        (ok,) = address(a).call("");
+        assertFalse(ok, "nothing is asked");
+        vm.deal(address(this), 1 ether);
+        (ok,) = address(a).call{value: 1}(abi.encodeCall(a.accept, ()));
+        assertFalse(ok, "takes no ether");
     }
 
     function _refused(IComputeAgreement a, address who, bytes memory call, Status found, Status expected)
@@ -194,7 +265,7 @@ contract RefusalsTest is Driver {
     function test_RevertWhen_workerVerifiesItself() public {
         IComputeAgreement a = _driveTo(_terms(), Status.Drawing);
         vm.expectRevert(
-            abi.encodeWithSelector(IWorkerDispatcher.AlreadyLocked.selector, workers[0].owner, address(a))
+            abi.encodeWithSelector(IComputeAgreement.WorkerCannotVerify.selector, workers[0].owner)
         );
         vm.prank(workers[0].owner);
         a.claim(0);
@@ -206,9 +277,7 @@ contract RefusalsTest is Driver {
         address verifier = workers[1].owner;
         vm.startPrank(verifier);
         a.claim(0);
-        vm.expectRevert(
-            abi.encodeWithSelector(IWorkerDispatcher.AlreadyLocked.selector, verifier, address(a))
-        );
+        vm.expectRevert(abi.encodeWithSelector(IComputeAgreement.AlreadyClaimed.selector, verifier));
         a.claim(1);
         vm.stopPrank();
     }

@@ -141,10 +141,16 @@ contract BuyTest is Base {
     function test_RevertWhen_termsAreOutOfRange() public {
         ComputeTerms memory t = _terms();
         t.trustLevel = 2;
-        _outOfRange(t, "trustLevel", 2, 1, 1);
+        _outOfRange(t, "trustLevel", 2, 0, 1);
         t = _terms();
-        t.flags = 2;
-        _outOfRange(t, "flags", 2, 0, 1);
+        t.flags = 16;
+        _outOfRange(t, "flags", 16, 0, 15);
+        (t.flags, t.named) = (6, stranger);
+        _outOfRange(t, "flags: worker or pool", 6, 0, 5);
+        (t.flags, t.named) = (2, address(0));
+        _outOfRange(t, "named", 0, 1, type(uint160).max);
+        t.flags = 4;
+        _outOfRange(t, "named", 0, 1, type(uint160).max);
         t = _terms();
         t.rewardMin = 0;
         _outOfRange(t, "rewardMin", 0, 1, 1 << 80);
@@ -184,6 +190,9 @@ contract BuyTest is Base {
         t.verifySecs = 0;
         _outOfRange(t, "verifySecs", 0, 1, type(uint24).max);
         t = _terms();
+        t.trustLevel = 0;
+        _outOfRange(t, "disputeSecs", 0, 1, type(uint24).max);
+        t = _terms();
         t.trust = 1;
         _outOfRange(t, "trust", 1, 2, type(uint16).max);
     }
@@ -199,8 +208,8 @@ contract BuyTest is Base {
 
     function test_RevertWhen_formatIsWrong() public {
         vm.startPrank(client);
-        vm.expectRevert(abi.encodeWithSelector(ComputeTermsLib.TermsLength.selector, 56, 57));
-        dispatcher.buyContract(KIND, new bytes(56), SPEC);
+        vm.expectRevert(abi.encodeWithSelector(ComputeTermsLib.TermsLength.selector, 59, 60));
+        dispatcher.buyContract(KIND, new bytes(59), SPEC);
         vm.expectRevert(abi.encodeWithSelector(IWorkerDispatcher.UnknownKind.selector, 1));
         dispatcher.buyContract(1, ComputeTermsLib.pack(_terms()), SPEC);
         vm.expectRevert(abi.encodeWithSelector(IWorkerDispatcher.SpecTooLong.selector, 16_385, 16_384));

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {AgreementView, IComputeAgreement, VerifierOpening, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {
+    AgreementView,
+    IComputeAgreement,
+    VerifierOpening,
+    WorkerOpening
+} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {ComputeTerms} from "../../contracts/types/ComputeTerms.sol";
 import {Ending, Status} from "../../contracts/types/Status.sol";
-import {Driver} from "../utils/Driver.t.sol";
+import {RoundDriver} from "../utils/RoundDriver.t.sol";
 import {TestTree} from "../utils/TestTree.sol";
 
 /// @notice Attacks by work: transactions too large for a block would strand stake and escrow for ever.
-contract GasFindingsTest is Driver {
+contract GasFindingsTest is RoundDriver {
     using TestTree for TestTree.Tree;
 
     /// @dev EIP-7825: no transaction may use more.
@@ -16,7 +21,8 @@ contract GasFindingsTest is Driver {
 
     function setUp() public override {
         super.setUp();
-        _addWorkers(6);
+        // A worker, eight verifiers, and two rounds of nine more.
+        _addWorkers(22);
         skip(EPOCH_SECS);
     }
 
@@ -46,6 +52,7 @@ contract GasFindingsTest is Driver {
         }
         WorkerOpening memory w = _workerOpening(a);
         _measure("reveal", a, abi.encodeCall(a.reveal, (w)));
+        _keep(w);
         for (uint256 i = 0; i < verifiers; ++i) {
             address verifier = v.slots[i].verifier;
             bytes memory call = abi.encodeCall(
@@ -54,6 +61,47 @@ contract GasFindingsTest is Driver {
             );
             _measure(i + 1 == verifiers ? "last opening" : "opening", a, call);
         }
+        _worstRound(a, verifiers + 1);
+        _worstRound(a, verifiers + 1);
+        assertEq(uint8(a.ending()), uint8(Ending.Undecided), "nobody won");
+        _assertEmpty(address(a));
+    }
+
+    /// @dev One more round, in which each verifier has another digest for each of up to eight leaves.
+    function _worstRound(IComputeAgreement a, uint256 wanted) private {
+        _openDraw(a);
+        _draw(a);
+        AgreementView memory v = a.agreement();
+        uint256 leaves = v.leaves.length;
+        for (uint256 i = v.firstSlot; i < v.slots.length; ++i) {
+            _sealAs(a, v.slots[i].verifier, _wrong(v.slots[i].verifier, leaves));
+        }
+        (bytes32[] memory digests, bytes32[] memory proof) = _proven(a, v.leaves);
+        for (uint256 i = v.firstSlot; i < v.slots.length; ++i) {
+            VerifierOpening memory o = _opening(v.slots[i].verifier, _wrong(v.slots[i].verifier, leaves));
+            bytes memory call = abi.encodeCall(a.openLate, (o, revealedRoot, v.leaves, digests, proof));
+            bool last = i + 1 == v.firstSlot + wanted;
+            _measure(last ? "last late opening" : "late opening", a, call);
+        }
+    }
+
+    /// @notice Eight disputes of one result, and two rounds in which nobody agrees with anybody.
+    function test_worstDisputesSettle() public {
+        ComputeTerms memory t = _terms();
+        (t.leafCount, t.samples, t.verifiers, t.disputeSecs) = (64, 16, 8, 100);
+        IComputeAgreement a = _firstRound(t, _same(8, TRUTH));
+        _give(stranger, 10_000 * SUN);
+        vm.prank(stranger);
+        token.approve(address(dispatcher), type(uint256).max);
+        uint96 bond = a.disputeBond();
+        for (uint32 leaf = 0; leaf < 8; ++leaf) {
+            vm.prank(stranger);
+            dispatcher.fund(address(a), bond, abi.encodePacked(leaf * 7));
+        }
+        vm.warp(uint256(a.agreement().deadline) + 1);
+        _measure("end of the window", a, abi.encodeCall(a.expire, ()));
+        _worstRound(a, 9);
+        _worstRound(a, 9);
         assertEq(uint8(a.ending()), uint8(Ending.Undecided), "nobody won");
         _assertEmpty(address(a));
     }
@@ -108,7 +156,7 @@ contract GasFindingsTest is Driver {
         t.verifiers = 8;
         IComputeAgreement a = _driveTo(t, Status.Verifying);
         uint256 steps = 0;
-        for (; uint8(a.status()) < uint8(Status.Settled); ++steps) {
+        for (; a.status() != Status.Settled && a.status() != Status.Cancelled; ++steps) {
             vm.warp(uint256(a.agreement().deadline) + 1);
             uint256 before = gasleft();
             a.expire();

@@ -87,6 +87,20 @@ contract EscrowTest is Driver {
         first.cancel();
     }
 
+    /// @notice Row 25: an agreement's address comes from the dispatcher's nonce, so nobody occupies it first; a purchase that
+    /// overtakes another takes an address of its own, and tokens sent to one beforehand change nothing.
+    function test_attack_squattedAddress() public {
+        address next = vm.computeCreateAddress(address(dispatcher), vm.getNonce(address(dispatcher)));
+        assertEq(next.code.length, 0, "free");
+        _give(next, 5);
+        vm.deal(next, 1);
+        assertEq(address(_buy(_terms())), next, "made there");
+        (uint96 escrow,) = dispatcher.escrowOf(next);
+        assertEq(escrow, _budget(_terms()), "its own money only");
+        assertNotEq(address(_buy(_terms())), next, "the next has another");
+        _assertConserved();
+    }
+
     /// @notice Row 7: stake moved after the seal draws nothing: neither new stake nor a new identity nor another class.
     function test_attack_stakeMovedAfterTheSeal() public {
         address late = makeAddr("late");
@@ -129,8 +143,8 @@ contract EscrowTest is Driver {
             vm.startPrank(callers[i]);
             _mustFail(address(dispatcher), abi.encodeCall(dispatcher.stake, (max)));
             _mustFail(address(dispatcher), abi.encodeCall(dispatcher.unstake, (max)));
-            _mustFail(address(dispatcher), abi.encodeCall(dispatcher.buyContract, (255, _ones(57), _ones(9))));
-            _mustFail(address(dispatcher), abi.encodeCall(dispatcher.buyContract, (0, _ones(57), _ones(9))));
+            _mustFail(address(dispatcher), abi.encodeCall(dispatcher.buyContract, (255, _ones(60), _ones(9))));
+            _mustFail(address(dispatcher), abi.encodeCall(dispatcher.buyContract, (0, _ones(60), _ones(9))));
             _mustFail(address(a), abi.encodeCall(a.claim, (max)));
             vm.stopPrank();
         }

@@ -217,7 +217,7 @@ contract KeyingTest is Driver {
         vm.expectRevert(err);
         dispatcher.pay(_agent, 1);
         vm.expectRevert(err);
-        dispatcher.close(new Party[](0), 0, _agent);
+        dispatcher.close(new Party[](0), 0, 0, _agent);
         dispatcher.setKeyAgent(stranger);
         assertEq(dispatcher.keyAgentOf(client), _agent, "only its own agent");
         skip(uint256(_params().keySecs) + 1);

@@ -19,6 +19,9 @@ contract CoverageTest is Test {
         // Keys posted by agents, acceptances refused for want of a key, aborts whose whole fee was burned, keys refused as
         // another worker's, keys refused as too long.
         uint256[5] memory keys;
+        // Rounds for leaves, audits and rejections, disputes, contributions and their refunds, orders, merged claims, settlements in
+        // later rounds.
+        uint256[8] memory others;
         for (uint256 round = 0; round < ROUNDS; ++round) {
             World world = new World();
             world.setUp();
@@ -33,6 +36,11 @@ contract CoverageTest is Test {
             keys[2] += world.abortsBurned();
             keys[3] += world.keysMisdirected();
             keys[4] += world.keysTooLong();
+            _add(world, others);
+        }
+        for (uint256 i = 0; i < others.length; ++i) {
+            emit log_named_uint("others", others[i]);
+            assertGt(others[i], 0, "every later step");
         }
         for (uint256 i = 1; i < reached.length; ++i) {
             emit log_named_uint(string.concat("ending ", vm.toString(i)), reached[i]);
@@ -45,6 +53,17 @@ contract CoverageTest is Test {
         for (uint256 i = 1; i < reached.length; ++i) {
             assertGt(reached[i], 0, string.concat("never ended as ", vm.toString(i)));
         }
+    }
+
+    function _add(World world, uint256[8] memory others) private view {
+        others[0] += world.roundsOpened(2);
+        others[1] += world.roundsOpened(1);
+        others[2] += world.disputesMade();
+        others[3] += world.contributions();
+        others[4] += world.refunds();
+        others[5] += world.ordersTaken();
+        others[6] += world.claimsSealed();
+        others[7] += world.settledInLaterRounds();
     }
 
     function _run(World world, uint256 round) private {

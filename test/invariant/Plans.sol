@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {IComputeAgreement, VerifierOpening, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {
+    IComputeAgreement,
+    RevealedRoot,
+    VerifierOpening,
+    WorkerOpening
+} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {Driver} from "../utils/Driver.t.sol";
 import {TestTree} from "../utils/TestTree.sol";
 
@@ -23,6 +28,9 @@ abstract contract Plans is Driver {
     using TestTree for TestTree.Tree;
 
     mapping(address agreement => mapping(address party => Plan)) internal plans;
+    /// @dev What a verifier was drawn for when it sealed: the contract shows that of the present round only.
+    mapping(address agreement => mapping(address verifier => uint32[])) internal drawnFor;
+    mapping(address agreement => RevealedRoot) internal revealedOf;
 
     /// @dev What `party` says of one leaf.
     function _digestOf(Plan plan, address party, uint256 leaf) internal pure returns (bytes32) {
@@ -47,24 +55,47 @@ abstract contract Plans is Driver {
         view
         returns (bytes32[] memory digests)
     {
-        uint32[] memory leaves = a.sampledLeaves(verifier);
+        return _saying(plans[address(a)][verifier], verifier, a.sampledLeaves(verifier));
+    }
+
+    /// @dev What somebody with this plan says of these leaves.
+    function _saying(Plan plan, address verifier, uint32[] memory leaves)
+        internal
+        pure
+        returns (bytes32[] memory digests)
+    {
         digests = new bytes32[](leaves.length);
         for (uint256 i = 0; i < leaves.length; ++i) {
-            digests[i] = _digestOf(plans[address(a)][verifier], verifier, leaves[i]);
+            digests[i] = _digestOf(plan, verifier, leaves[i]);
         }
     }
 
     function _plannedWorkerOpening(IComputeAgreement a) internal view returns (WorkerOpening memory o) {
         bytes32[] memory all = _allDigests(a, a.agreement().worker);
-        TestTree.Tree memory tree = TestTree.build(all);
         (o.root, o.salt, o.ciphertextRoot, o.resultBlob) =
-        (tree.root(), WORKER_SALT, CIPHERTEXT_ROOT, RESULT_BLOB);
+        (TestTree.build(all).root(), WORKER_SALT, CIPHERTEXT_ROOT, RESULT_BLOB);
         o.leaves = _sampledUnion(a);
-        o.digests = new bytes32[](o.leaves.length);
-        for (uint256 i = 0; i < o.leaves.length; ++i) {
-            o.digests[i] = all[o.leaves[i]];
+        (o.digests, o.proof) = _proven(all, o.leaves);
+    }
+
+    /// @dev The digests of `leaves` among `all`, with their multiproof.
+    function _proven(bytes32[] memory all, uint32[] memory leaves)
+        internal
+        pure
+        returns (bytes32[] memory digests, bytes32[] memory proof)
+    {
+        digests = new bytes32[](leaves.length);
+        for (uint256 i = 0; i < leaves.length; ++i) {
+            digests[i] = all[leaves[i]];
         }
-        o.proof = tree.multiproof(o.leaves);
+        proof = TestTree.build(all).multiproof(leaves);
+    }
+
+    /// @dev For openings of later rounds.
+    function _keepRevealed(IComputeAgreement a, WorkerOpening memory o) internal {
+        revealedOf[address(a)] = RevealedRoot(
+            o.root, keccak256(abi.encodePacked(o.leaves)), keccak256(abi.encodePacked(o.digests))
+        );
     }
 
     /// @param brief Leaves the digests out where they are the worker's.
@@ -73,7 +104,7 @@ abstract contract Plans is Driver {
         view
         returns (VerifierOpening memory)
     {
-        bytes32[] memory digests = _digestsOf(a, verifier);
+        bytes32[] memory digests = _saying(plans[address(a)][verifier], verifier, drawnFor[address(a)][verifier]);
         Plan theirs = plans[address(a)][a.agreement().worker];
         Plan mine = plans[address(a)][verifier];
         if (brief && mine == theirs && mine != Plan.Garbage) digests = new bytes32[](0);

@@ -5,9 +5,10 @@ import {Vm} from "forge-std/Vm.sol";
 import {AgreementView, IComputeAgreement} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {IWorkAgreement} from "../../contracts/interfaces/IWorkAgreement.sol";
 import {IWorkerDispatcher} from "../../contracts/interfaces/IWorkerDispatcher.sol";
+import {RoundKind} from "../../contracts/types/ComputeState.sol";
 import {Ending, Status} from "../../contracts/types/Status.sol";
 import {Plans} from "./Plans.sol";
-import {Recount, Said} from "./Recount.sol";
+import {Count, Recount, Said} from "./Recount.sol";
 
 /// @notice What the world looked like before a call.
 struct Before {
@@ -25,7 +26,21 @@ abstract contract Recorder is Plans {
     /// @dev What the escrow got (budget and slashes) and gave (payments and burns).
     mapping(address agreement => uint256) public paidIn;
     mapping(address agreement => uint256) public paidOut;
-    mapping(address worker => uint256) internal lastRise;
+    /// @dev Of each worker: its score at its last change, and the epoch of that, to tell its decay.
+    mapping(address worker => uint256) internal scoreThen;
+    mapping(address worker => uint256) internal scoreChanged;
+    /// @dev Who was paid by an agreement's settlement: once each.
+    mapping(address agreement => mapping(address worker => bool)) internal settledWith;
+    /// @dev What each account added to a reward, and whether it has its part of the refund.
+    mapping(address agreement => mapping(address payer => uint256)) public added;
+    mapping(address agreement => mapping(address payer => bool)) internal refunded;
+    /// @dev Leaves disputed so far, by agreement, and rounds of voting by kind.
+    mapping(address agreement => uint32[]) internal disputed;
+    uint256[3] public roundsOpened;
+    uint256 public disputesMade;
+    uint256 public contributions;
+    uint256 public refunds;
+    uint256 public settledInLaterRounds;
     mapping(Ending => uint256) public endings;
     /// @dev Slashed so far, by agreement and worker.
     mapping(address agreement => mapping(address worker => uint256)) internal slashed;
@@ -50,7 +65,10 @@ abstract contract Recorder is Plans {
         Vm.Log[] memory logs = vm.getRecordedLogs();
         ++calls;
         if (!ok) return (ok, answer);
-        if (bytes4(data) == dispatcher.buyContract.selector) agreements.push(abi.decode(answer, (address)));
+        bytes4 selector = bytes4(data);
+        if (selector == dispatcher.buyContract.selector || selector == dispatcher.acceptOffer.selector) {
+            agreements.push(abi.decode(answer, (address)));
+        }
         _check(before, logs, actor);
     }
 
@@ -67,6 +85,10 @@ abstract contract Recorder is Plans {
 
     function _check(Before memory before, Vm.Log[] memory logs, address actor) private {
         bool settled = false;
+        // What time alone has changed needs no event.
+        for (uint256 i = 0; i < before.views.length; ++i) {
+            lastStatus[agreements[i]] = before.views[i].status;
+        }
         for (uint256 i = 0; i < logs.length; ++i) {
             bytes32 topic = logs[i].topics[0];
             if (logs[i].emitter == address(dispatcher)) {
@@ -77,10 +99,23 @@ abstract contract Recorder is Plans {
                 _checkLeft(logs, i);
             } else if (topic == IWorkAgreement.StatusChanged.selector) {
                 Status next = Status(uint256(logs[i].topics[1]));
+                bool later = IComputeAgreement(logs[i].emitter).agreement().voteRound != 0;
                 assertTrue(
-                    _allowed(lastStatus[logs[i].emitter], next), "a status change that the diagram has"
+                    _allowed(lastStatus[logs[i].emitter], next, later), "a status change that the diagram has"
                 );
                 lastStatus[logs[i].emitter] = next;
+            } else if (topic == IComputeAgreement.RoundOpened.selector) {
+                _checkRound(before, logs[i]);
+            } else if (topic == IComputeAgreement.Disputed.selector) {
+                (uint32 leaf,) = abi.decode(logs[i].data, (uint32, uint96));
+                _checkDispute(before, logs[i].emitter, leaf);
+            } else if (topic == IComputeAgreement.Contributed.selector) {
+                (uint96 amount,) = abi.decode(logs[i].data, (uint96, uint96));
+                assertEq(uint8(_viewOf(before, logs[i].emitter).status), uint8(Status.Open), "while it is open");
+                added[logs[i].emitter][_account(logs[i].topics[1])] += amount;
+                ++contributions;
+            } else if (topic == IComputeAgreement.ContributionRefunded.selector) {
+                _checkRefund(before, logs[i]);
             } else if (topic == IWorkAgreement.Ended.selector) {
                 Ending how = abi.decode(logs[i].data, (Ending));
                 ++endings[how];
@@ -97,6 +132,7 @@ abstract contract Recorder is Plans {
                 );
             } else if (a.status() == Status.Settled) {
                 settled = true;
+                if (a.agreement().voteRound != 0) ++settledInLaterRounds;
                 _checkVerdict(a, before);
             }
         }
@@ -112,15 +148,22 @@ abstract contract Recorder is Plans {
             paidOut[_account(log.topics[1])] += abi.decode(log.data, (uint256));
         } else if (topic == IWorkerDispatcher.Burned.selector) {
             paidOut[_account(log.topics[1])] += abi.decode(log.data, (uint256));
+        } else if (topic == IWorkerDispatcher.Funded.selector) {
+            paidIn[_account(log.topics[1])] += abi.decode(log.data, (uint256));
         } else if (topic == IWorkerDispatcher.StakeReleased.selector) {
-            (uint96 released, uint96 lost) = abi.decode(log.data, (uint96, uint96));
-            if (lost == 0) return;
+            (uint96 released, uint96 lost, uint96 paid) = abi.decode(log.data, (uint96, uint96, uint96));
             address worker = _account(log.topics[1]);
             address agreement = _account(log.topics[2]);
+            paidOut[agreement] += paid;
+            if (paid != 0) {
+                assertFalse(settledWith[agreement][worker], "nobody is paid twice");
+                settledWith[agreement][worker] = true;
+            }
+            if (lost == 0) return;
             paidIn[agreement] += lost;
             slashed[agreement][worker] = lost;
             ++slashes;
-            _checkReason(_viewOf(before, agreement), worker, lost, uint256(lost) + released);
+            _checkReason(agreement, _viewOf(before, agreement), worker, lost, uint256(lost) + released);
         }
     }
 
@@ -168,82 +211,206 @@ abstract contract Recorder is Plans {
             } else if (topic == IWorkerDispatcher.Burned.selector) {
                 assertTrue(_account(logs[i].topics[1]) != a, "nothing burned");
             } else if (topic == IWorkerDispatcher.StakeReleased.selector) {
-                (, uint96 lost) = abi.decode(logs[i].data, (uint96, uint96));
+                (, uint96 lost,) = abi.decode(logs[i].data, (uint96, uint96, uint96));
                 assertEq(lost, 0, "nothing slashed");
             }
         }
     }
 
-    /// @dev The only reasons to lose stake (docs/PROTOCOL.md, Dead ends and Settlement).
-    function _checkReason(AgreementView memory v, address worker, uint256 lost, uint256 locked) private view {
+    /// @dev The only reasons to lose stake (docs/PROTOCOL.md, Dead ends and Settlement). Who has lost in a settlement is
+    /// recounted afterwards.
+    function _checkReason(
+        address agreement,
+        AgreementView memory v,
+        address worker,
+        uint256 lost,
+        uint256 locked
+    ) private view {
         bool late = block.timestamp > v.deadline;
+        bool sealed_ = v.status == Status.Verifying && worker != v.worker && _sealOf(v, worker) != 0;
+        bool ended = IComputeAgreement(agreement).status() == Status.Settled;
         if (v.status == Status.Keying || v.status == Status.Working) {
             assertEq(worker, v.worker, "only the worker has promised anything yet");
             assertEq(aborting, !late, "it aborted in time, or vanished");
             if (!aborting) assertEq(uint8(v.status), uint8(Status.Working), "its own deadline");
             uint256 bps = aborting ? _params().abortBps : _params().vanishBps;
             assertEq(lost, _ceil(locked * bps, 10_000), "the fee of leaving");
-        } else if (v.status == Status.Verifying) {
+        } else if (v.status == Status.Verifying && worker != v.worker && !sealed_) {
             assertTrue(late, "verifiers had their time");
             assertEq(_sealOf(v, worker), 0, "drawn and silent");
             assertEq(lost, _ceil(locked * _params().vanishBps, 10_000), "the fee of vanishing");
         } else {
-            assertTrue(v.status == Status.Revealing || v.status == Status.Opening, "a state that can slash");
+            if (ended) {
+                assertTrue(_canSettle(v), "a state that can be settled");
+            } else {
+                assertEq(uint8(v.status), uint8(Status.Revealing), "else the worker only, that does not reveal");
+                assertTrue(late && worker == v.worker, "late");
+            }
             assertEq(lost, locked, "the whole lock");
             if (worker != v.worker) assertTrue(_sealOf(v, worker) != 0, "it had sealed");
         }
     }
 
-    /// @dev The settlement against a recount from the plans of the parties.
-    function _checkVerdict(IComputeAgreement a, Before memory before) private view {
+    /// @dev From an open result on: openings, their window for disputes, and rounds that end without verifiers.
+    function _canSettle(AgreementView memory v) private pure returns (bool) {
+        if (v.status == Status.Revealing || v.status == Status.Opening || v.status == Status.Disputable) return true;
+        return v.voteRound != 0;
+    }
+
+    /// @dev A further round: not before something is open that asks for it, at most two for dissent, once for the audit.
+    function _checkRound(Before memory before, Vm.Log memory log) private {
+        IComputeAgreement a = IComputeAgreement(log.emitter);
+        (uint8 voteRound, RoundKind kind, uint8 wanted, uint32[] memory leaves,) =
+            abi.decode(log.data, (uint8, RoundKind, uint8, uint32[], uint48));
+        AgreementView memory was = _viewOf(before, address(a));
+        ++roundsOpened[uint8(kind)];
+        assertEq(voteRound, was.voteRound + 1, "one after the other");
+        assertLe(voteRound, 4, "audit, dispute and two for dissent at most");
+        uint256 verifiers = _termsOf(a).verifiers;
+        bool first = _termsOf(a).trustLevel == 0 && voteRound == 1;
+        if (kind == RoundKind.Audit) {
+            assertEq(wanted, first ? verifiers : 1, "V for a rejection, one for the audit");
+            assertEq(leaves.length, 0, "leaves of their own");
+            assertEq(voteRound, 1, "before anything else");
+            return;
+        }
+        assertEq(wanted, verifiers + 1, "V + 1");
+        assertGt(leaves.length, 0, "something to look at");
+        assertLe(leaves.length, 8, "a bounded list");
+        Count memory c = _recount(a, before);
+        for (uint256 i = 0; i < leaves.length; ++i) {
+            if (i != 0) assertGt(leaves[i], leaves[i - 1], "ascending");
+            bool asked = was.status == Status.Disputable ? _isDisputed(address(a), leaves[i]) : c.open[leaves[i]];
+            assertTrue(asked, "disputed by somebody");
+        }
+    }
+
+    function _checkDispute(Before memory before, address a, uint32 leaf) private {
+        assertEq(uint8(_viewOf(before, a).status), uint8(Status.Disputable), "in its window");
+        assertLe(block.timestamp, _viewOf(before, a).deadline, "in time");
+        assertFalse(_isDisputed(a, leaf), "each leaf once");
+        disputed[a].push(leaf);
+        assertLe(disputed[a].length, 8, "a bounded list");
+        ++disputesMade;
+    }
+
+    function _isDisputed(address a, uint32 leaf) internal view returns (bool) {
+        for (uint256 i = 0; i < disputed[a].length; ++i) {
+            if (disputed[a][i] == leaf) return true;
+        }
+        return false;
+    }
+
+    /// @dev Once for each payer, after the end, and no more than it paid.
+    function _checkRefund(Before memory before, Vm.Log memory log) private {
+        address payer = _account(log.topics[1]);
+        uint96 amount = abi.decode(log.data, (uint96));
+        assertTrue(_viewOf(before, log.emitter).ending != Ending.None, "after the end");
+        assertFalse(refunded[log.emitter][payer], "once");
+        refunded[log.emitter][payer] = true;
+        assertLe(amount, added[log.emitter][payer], "no more than it paid");
+        ++refunds;
+    }
+
+    /// @dev All that the parties have said so far, in all rounds, counted from their plans.
+    function _recount(IComputeAgreement a, Before memory before) private view returns (Count memory) {
         AgreementView memory v = a.agreement();
         Said[] memory said = new Said[](v.slots.length);
         for (uint256 i = 0; i < said.length; ++i) {
             address who = v.slots[i].verifier;
+            uint32[] memory leaves = drawnFor[address(a)][who];
             said[i] = Said(
-                who, v.slots[i].opened, before.scores[_indexOf(who)], a.sampledLeaves(who), _digestsOf(a, who)
+                who,
+                v.slots[i].opened,
+                before.scores[_indexOf(who)],
+                leaves,
+                _saying(plans[address(a)][who], who, leaves)
             );
         }
-        (Ending ending, bool[] memory lost) =
-            Recount.decide(said, _allDigests(a, v.worker), before.scores[_indexOf(v.worker)]);
-        assertEq(uint8(v.ending), uint8(ending), "ends as the recount says");
-        assertEq(slashed[address(a)][v.worker] != 0, ending == Ending.Refuted, "worker slashed if refuted");
-        for (uint256 i = 0; i < lost.length; ++i) {
-            assertEq(slashed[address(a)][said[i].who] != 0, lost[i], "verifier slashed if lost or silent");
-        }
+        return Recount.decide(
+            said, _allDigests(a, v.worker), before.scores[_indexOf(v.worker)], _termsOf(a).trust
+        );
     }
 
-    function _checkScores(Before memory before, bool settled) private {
-        for (uint256 i = 0; i < before.scores.length; ++i) {
-            address worker = workers[i].owner;
-            uint256 score = dispatcher.workerInfo(worker).score;
-            if (score > before.scores[i]) {
-                assertEq(score, before.scores[i] + 1, "rises by one");
-                assertTrue(settled, "only by a settlement");
-                assertGt(dispatcher.epoch(), lastRise[worker], "once an epoch");
-                lastRise[worker] = dispatcher.epoch();
-            } else if (score < before.scores[i]) {
-                assertEq(score, before.scores[i] * 2 / 3, "falls by a third");
+    /// @dev The settlement against a recount from the plans of the parties.
+    function _checkVerdict(IComputeAgreement a, Before memory before) private view {
+        AgreementView memory v = a.agreement();
+        Count memory c = _recountSettled(a, before, v);
+        assertEq(uint8(v.ending), uint8(c.ending), "ends as the recount says");
+        assertEq(slashed[address(a)][v.worker] != 0, c.ending == Ending.Refuted, "worker slashed if refuted");
+        for (uint256 i = 0; i < c.lost.length; ++i) {
+            assertEq(
+                slashed[address(a)][v.slots[i].verifier] != 0, c.lost[i], "verifier slashed if lost or silent"
+            );
+        }
+        bool paid = settledWith[address(a)][v.worker];
+        if (c.ending == Ending.Verified) assertTrue(paid, "a verified worker is paid");
+        else if (c.ending == Ending.Refuted || c.doubted) assertFalse(paid, "not refuted nor doubted ones");
+    }
+
+    /// @dev A unanimous settlement writes no openings, since nothing reads them any more.
+    function _recountSettled(IComputeAgreement a, Before memory before, AgreementView memory v)
+        private
+        view
+        returns (Count memory c)
+    {
+        AgreementView memory was = _viewOf(before, address(a));
+        if (was.status != Status.Revealing || v.slots[0].opened) return _recount(a, before);
+        c.ending = Ending.Verified;
+        c.lost = new bool[](v.slots.length);
+        for (uint256 i = 0; i < v.slots.length; ++i) {
+            address who = v.slots[i].verifier;
+            uint32[] memory leaves = drawnFor[address(a)][who];
+            bytes32[] memory said = _saying(plans[address(a)][who], who, leaves);
+            bytes32[] memory all = _allDigests(a, v.worker);
+            for (uint256 j = 0; j < leaves.length; ++j) {
+                assertEq(said[j], all[leaves[j]], "unanimous");
             }
         }
     }
 
-    /// @dev types/Status.sol, as a table. `Verifying` is written only when somebody acts after the window closed.
-    function _allowed(Status from, Status to) private pure returns (bool) {
+    function _checkScores(Before memory before, bool settled) private {
+        uint256 now_ = dispatcher.epoch();
+        for (uint256 i = 0; i < before.scores.length; ++i) {
+            address worker = workers[i].owner;
+            uint256 eighths = (now_ - scoreChanged[worker]) / 90;
+            uint256 decayed = eighths >= 8 ? 0 : scoreThen[worker] * (8 - eighths) / 8;
+            assertEq(before.scores[i], decayed, "an eighth less for each 90 idle epochs");
+            uint256 score = dispatcher.workerInfo(worker).score;
+            if (score == before.scores[i]) continue;
+            if (score > before.scores[i]) {
+                assertEq(score, before.scores[i] + 1, "rises by one");
+                assertTrue(settled, "only by a settlement");
+                assertGt(now_, scoreChanged[worker], "once an epoch");
+            } else {
+                assertEq(score, before.scores[i] * 2 / 3, "falls by a third");
+            }
+            (scoreThen[worker], scoreChanged[worker]) = (score, now_);
+        }
+    }
+
+    /// @dev types/Status.sol, as a table, from the status as of the block. What time has changed is written down when somebody acts.
+    /// @param later A round of voting that is not the first: the result is open.
+    function _allowed(Status from, Status to, bool later) private pure returns (bool) {
+        bool ongoing = from == Status.Sealed || from == Status.Drawing || from == Status.Verifying;
         if (to == Status.Cancelled) {
-            return from != Status.Settled && from != Status.Cancelled && from != Status.Opening;
+            return !later && (from <= Status.Working || ongoing || from == Status.Revealing);
         }
         if (to == Status.Open) return from == Status.Keying || from == Status.Working;
         if (to == Status.Keying) return from == Status.Open;
         if (to == Status.Working) return from == Status.Open || from == Status.Keying;
-        if (to == Status.Sealed) return from == Status.Working;
-        if (to == Status.Drawing) {
-            return from == Status.Sealed || from == Status.Drawing || from == Status.Verifying;
+        if (to == Status.Sealed) {
+            return later ? from == Status.Opening || from == Status.Disputable : from == Status.Working;
         }
-        if (to == Status.Verifying) return from == Status.Drawing;
-        if (to == Status.Revealing) return from == Status.Verifying;
-        if (to == Status.Opening) return from == Status.Revealing;
-        return to == Status.Settled && from == Status.Opening;
+        if (to == Status.Drawing) return ongoing;
+        if (to == Status.Verifying) return from == Status.Drawing || from == Status.Verifying;
+        if (to == Status.Revealing) return !later && (from == Status.Verifying || from == Status.Revealing);
+        if (to == Status.Opening) {
+            if (from == Status.Opening) return true;
+            return later ? from == Status.Verifying || from == Status.Drawing : from == Status.Revealing;
+        }
+        if (to == Status.Disputable) return from == Status.Working || from == Status.Opening;
+        return from == Status.Opening || from == Status.Disputable || from == Status.Revealing || (later && ongoing);
     }
 
     function _viewOf(Before memory before, address agreement) private view returns (AgreementView memory) {

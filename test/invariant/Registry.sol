@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {ComputeParams, IComputeAgreement, VerifierOpening, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {
+    ComputeParams,
+    IComputeAgreement,
+    RevealedRoot,
+    VerifierOpening,
+    WorkerOpening
+} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {Party, Verdict} from "../../contracts/interfaces/IWorkerDispatcher.sol";
 import {Actor} from "../utils/Base.t.sol";
 import {Recorder} from "./Recorder.sol";
@@ -16,7 +22,7 @@ abstract contract Registry is Recorder {
     function _params() internal pure override returns (ComputeParams memory p) {
         p = super._params();
         (p.keySecs, p.seedSecs, p.revealSecs, p.openSecs) = (2 hours, 3 hours, 2 hours, 2 hours);
-        (p.drawStepSecs, p.maxAttempts, p.maxStrikes) = (10 minutes, 2, 2);
+        (p.drawStepSecs, p.maxAttempts, p.maxStrikes, p.auditOneIn) = (10 minutes, 2, 2, 4);
     }
 
     function setUp() public override {
@@ -119,13 +125,14 @@ abstract contract Registry is Recorder {
     function attackDispatcher(uint256 seed) external {
         address victim = _anyWorker(seed).owner;
         Party[] memory parties = new Party[](1);
-        parties[0] = Party(victim, 1, 1, Verdict.Lost);
-        bytes[6] memory calls = [
-            abi.encodeCall(dispatcher.lock, (victim, 1)),
-            abi.encodeCall(dispatcher.release, (victim, 1, Verdict.Kept)),
+        parties[0] = Party(victim, 0, 1, 1, Verdict.Lost, false);
+        bytes[7] memory calls = [
+            abi.encodeCall(dispatcher.lock, (victim, 1, 0)),
+            abi.encodeCall(dispatcher.release, (parties[0])),
             abi.encodeCall(dispatcher.pay, (stranger, 1)),
             abi.encodeCall(dispatcher.burn, (1)),
-            abi.encodeCall(dispatcher.close, (parties, 0, stranger)),
+            abi.encodeCall(dispatcher.close, (parties, 0, 0, stranger)),
+            abi.encodeCall(dispatcher.fund, (victim, 1, "")),
             abi.encodeCall(dispatcher.receiveApproval, (victim, 1, address(token), ""))
         ];
         vm.startPrank(_anyKey(seed));
@@ -146,7 +153,8 @@ abstract contract Registry is Recorder {
 
     function _anyCall(uint256 seed) private view returns (bytes memory) {
         bytes32 noise = keccak256(abi.encode(seed, "noise"));
-        uint256 which = _pick(seed, "selector", 12);
+        uint256 which = _pick(seed, "selector", 18);
+        if (which >= 12) return _anyLaterCall(seed, which, noise);
         if (which == 0) return abi.encodeCall(IComputeAgreement.accept, ());
         if (which == 1) return abi.encodeCall(IComputeAgreement.cancel, ());
         if (which == 2) return abi.encodeCall(IComputeAgreement.postKey, (_anyWorker(seed).owner, ""));
@@ -166,6 +174,22 @@ abstract contract Registry is Recorder {
                 );
         }
         return abi.encodeCall(IComputeAgreement.settleAll, (w, new VerifierOpening[](2)));
+    }
+
+    function _anyLaterCall(uint256 seed, uint256 which, bytes32 noise) private view returns (bytes memory) {
+        address anybody = _anyWorker(seed).owner;
+        if (which == 12) return abi.encodeCall(IComputeAgreement.submitResult, (noise, noise, noise, noise));
+        if (which == 13) return abi.encodeCall(IComputeAgreement.claimAndSeal, (seed % 128, 0));
+        if (which == 14) return abi.encodeWithSignature("acceptFor(address)", anybody);
+        if (which == 15) {
+            return abi.encodeWithSignature("funded(address,uint96,bytes)", anybody, uint96(1), bytes(""));
+        }
+        if (which == 16) return abi.encodeCall(IComputeAgreement.acceptPlaced, (type(uint40).max, ""));
+        VerifierOpening memory o;
+        RevealedRoot memory r;
+        return abi.encodeCall(
+            IComputeAgreement.openLate, (o, r, new uint32[](1), new bytes32[](1), new bytes32[](1))
+        );
     }
 
     // ------------------------------------------------------------------------------------------------ picking

@@ -10,7 +10,7 @@ import {Handler} from "./Handler.sol";
 /// @notice What must hold after any step, recomputed from all that the test knows. README.md says it in prose.
 contract World is Handler {
     /// @dev Calls of `expire` that end any agreement when nobody else acts.
-    uint256 internal constant MAX_EXPIRES = 3;
+    uint256 internal constant MAX_EXPIRES = 8;
 
     // ------------------------------------------------------------------------------------------------ money
 
@@ -30,10 +30,20 @@ contract World is Handler {
             assertTrue(known, "made by the dispatcher");
             assertEq(paidIn[a] - paidOut[a], escrow, "escrow = in - out");
             assertEq(endedTimes[a], _isFinal(a) ? 1 : 0, "ended exactly if final");
-            if (_isFinal(a)) assertEq(escrow, 0, "nothing left behind");
+            if (_isFinal(a) && _unclaimed(a) == 0) assertEq(escrow, 0, "nothing left behind");
             sum += escrow;
         }
         assertEq(sum, token.balanceOf(address(dispatcher)), "every token has an owner");
+    }
+
+    /// @dev What contributors have not taken back yet, as they paid it.
+    function _unclaimed(address a) private view returns (uint256 sum) {
+        address[] memory all = _keys();
+        for (uint256 i = 0; i < all.length; ++i) {
+            uint96 paid = IComputeAgreement(a).contributionOf(all[i]);
+            assertEq(paid, refunded[a][all[i]] ? 0 : added[a][all[i]], "as it was added, until it is refunded");
+            sum += paid;
+        }
     }
 
     // ------------------------------------------------------------------------------------------------ locks
@@ -49,7 +59,7 @@ contract World is Handler {
             uint256 locked = 0;
             uint256 byDevice = 0;
             for (uint256 j = 0; j < views.length; ++j) {
-                (uint96 amount, address device) = agreements[j].lockOf(worker);
+                (uint96 amount, address device) = IComputeAgreement(agreements[j]).lockOf(worker);
                 assertEq(amount != 0, _isParty(views[j], worker), "locked exactly while it is a party");
                 locked += amount;
                 if (device == address(0)) continue;
@@ -62,10 +72,18 @@ contract World is Handler {
             assertEq(dispatcher.deviceInfo(workers[i].device).locked, byDevice, "sum of a device's locks");
         }
         assertEq(dispatcher.deviceInfo(keeper).locked, 0, "a squatted key locks nothing");
+        for (uint256 j = 0; j < views.length; ++j) {
+            uint256 sum = 0;
+            for (uint256 i = 0; i < workers.length; ++i) {
+                (uint96 amount,) = IComputeAgreement(agreements[j]).lockOf(workers[i].owner);
+                sum += amount;
+            }
+            assertEq(dispatcher.lockedBy(agreements[j]), sum, "an agreement's locks are its parties'");
+        }
     }
 
     function _isParty(AgreementView memory v, address worker) private pure returns (bool) {
-        if (v.status >= Status.Settled) return false;
+        if (v.ending != Ending.None) return false;
         if (v.worker == worker) return true;
         for (uint256 i = 0; i < v.slots.length; ++i) {
             if (v.slots[i].verifier == worker) return true;
@@ -104,23 +122,32 @@ contract World is Handler {
             uint256 seals = 0;
             uint256 opened = 0;
             for (uint256 j = 0; j < v.slots.length; ++j) {
-                if (v.slots[j].seal != 0) ++seals;
-                if (v.slots[j].opened) ++opened;
+                assertEq(v.slots[j].voteRound < v.voteRound, j < v.firstSlot, "earlier rounds come first");
+                if (j < v.firstSlot) assertTrue(v.slots[j].seal != 0, "who is of an earlier round has sealed");
+                else if (v.slots[j].seal != 0) ++seals;
+                if (j >= v.firstSlot && v.slots[j].opened) ++opened;
             }
-            uint256 slots = _termsOf(a).verifiers;
+            uint256 slots = uint256(v.firstSlot) + v.wanted;
             assertEq(v.sealedCount, seals, "seals");
             assertEq(v.openedCount, opened, "openings");
-            assertLe(v.slots.length, slots, "no more than V");
+            assertLe(v.slots.length, slots, "no more than are wanted");
+            uint256 most = uint256(_termsOf(a).verifiers) + 1;
+            assertLe(v.wanted, v.voteRound == 0 ? most - 1 : most, "V, and V + 1 later");
+            assertLe(slots, 4 * most, "a bounded number");
             assertLt(v.attempt, _params().maxAttempts, "attempts");
-            assertEq(v.status >= Status.Settled, v.ending != Ending.None, "an ending exactly when final");
+            assertEq(_isFinal(address(a)), v.ending != Ending.None, "an ending exactly when final");
             if (v.status == Status.Drawing && v.closesAt != 0) {
                 assertLe(v.closesAt, v.deadline, "closes in time");
             }
-            if (v.status >= Status.Verifying && v.status <= Status.Settled) {
-                assertEq(v.slots.length, slots, "V slots");
+            if (v.status >= Status.Verifying && v.status <= Status.Opening) {
+                assertEq(v.slots.length, slots, "all slots are held");
             }
-            if (v.status >= Status.Revealing && v.status <= Status.Settled) {
-                assertEq(seals, slots, "all sealed");
+            if (v.status == Status.Revealing || v.status == Status.Opening) {
+                assertEq(seals, v.wanted, "all sealed");
+            }
+            if (v.status == Status.Revealing) assertEq(v.voteRound, 0, "the worker reveals once");
+            if (v.status == Status.Disputable && _termsOf(a).trustLevel == 0) {
+                assertEq(v.slots.length, 0, "nobody has looked yet");
             }
         }
     }
@@ -157,6 +184,7 @@ contract World is Handler {
                 vm.prank(stranger);
                 IComputeAgreement(agreements[i]).expire();
             }
+            _refundAll(agreements[i]);
             _assertEmpty(agreements[i]);
         }
         for (uint256 i = 0; i < workers.length; ++i) {
@@ -183,6 +211,14 @@ contract World is Handler {
         assertTrue(vm.revertToStateAndDelete(snapshot), "state restored");
     }
 
+    /// @dev Whoever has not taken its part of the refund yet gets it now, if anything is left of it.
+    function _refundAll(address a) private {
+        address[] memory all = _keys();
+        for (uint256 i = 0; i < all.length; ++i) {
+            if (IComputeAgreement(a).contributionOf(all[i]) != 0) IComputeAgreement(a).refundContribution(all[i]);
+        }
+    }
+
     /// @dev A window that closes on the way gives the verifiers their own deadline: at most two are to be passed.
     function _passDeadline(IComputeAgreement a) private {
         for (uint256 n = 0; n < 2; ++n) {
@@ -192,14 +228,15 @@ contract World is Handler {
     }
 
     function _isFinal(address a) private view returns (bool) {
-        return IComputeAgreement(a).status() >= Status.Settled;
+        Status now_ = IComputeAgreement(a).status();
+        return now_ == Status.Settled || now_ == Status.Cancelled;
     }
 
     // ------------------------------------------------------------------------------------------------ fuzzing
 
     /// @notice The steps that the fuzzer may take.
     function selectors() external pure returns (bytes4[] memory list) {
-        bytes4[40] memory all;
+        bytes4[56] memory all;
         // Every other step moves some agreement along.
         for (uint256 i = 0; i < all.length; i += 2) {
             all[i] = Handler.advance.selector;
@@ -219,6 +256,12 @@ contract World is Handler {
         (this.setKeyAgent.selector, this.setEncryptionKey.selector, Handler.postKey.selector);
         (all[28], all[30], all[32]) =
         (Handler.neglect.selector, Handler.neglect.selector, Handler.abort.selector);
+        (all[41], all[43], all[45]) =
+        (Handler.contribute.selector, Handler.refundContribution.selector, Handler.dispute.selector);
+        (all[47], all[49], all[51]) =
+        (Handler.acceptResult.selector, Handler.recordLot.selector, Handler.decide.selector);
+        (all[53], all[55], all[8]) =
+        (Handler.takeOrder.selector, Handler.contribute.selector, Handler.dispute.selector);
         list = new bytes4[](all.length);
         for (uint256 i = 0; i < all.length; ++i) {
             list[i] = all[i];

@@ -15,12 +15,22 @@ contract CredibilityLibTest is Test {
 
     function testFuzz_score(uint16 score) public pure {
         score = uint16(bound(score, 0, CredibilityLib.MAX_SCORE));
-        assertEq(CredibilityLib.scoreAfterKept(score, false), score, "once an epoch");
-        uint256 risen = CredibilityLib.scoreAfterKept(score, true);
+        uint256 risen = CredibilityLib.scoreAfterKept(score);
         assertEq(risen, score == 1000 ? 1000 : uint256(score) + 1, "one more, up to the cap");
         uint256 fallen = CredibilityLib.scoreAfterLost(score);
         assertLe(3 * fallen, 2 * uint256(score), "a third is gone");
         assertLe(2 * uint256(score) - 3 * fallen, 2, "no more");
+    }
+
+    /// @notice An eighth less for each 90 epochs without a settlement, nothing after two years of days, never more than it was.
+    function testFuzz_scoreDecays(uint16 score, uint32 idle) public pure {
+        score = uint16(bound(score, 0, CredibilityLib.MAX_SCORE));
+        uint256 left = CredibilityLib.decayed(score, idle);
+        assertLe(left, score, "never rises by waiting");
+        assertLe(CredibilityLib.decayed(score, uint256(idle) + 1), left, "falls with time");
+        if (idle < 90) assertEq(left, score, "not at once");
+        if (idle >= 720) assertEq(left, 0, "nothing is left");
+        else assertEq(left, uint256(score) * (8 - idle / 90) / 8, "an eighth for each 90 epochs");
     }
 
     function test_reachableTrust() public pure {

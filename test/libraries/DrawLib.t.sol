@@ -55,14 +55,21 @@ contract DrawLibTest is Test {
         assertEq(DrawLib.threshold(0, 1, 0), type(uint256).max, "nobody has a ticket anyway");
     }
 
-    /// @notice Each of seed, chain, agreement and attempt changes the draw.
-    function testFuzz_drawSeedBindsAll(bytes32 seed, address agreement, uint8 attempt, uint64 chain) public {
+    /// @notice Each of seed, chain, agreement, attempt and round of voting changes the draw.
+    function testFuzz_drawSeedBindsAll(
+        bytes32 seed,
+        address agreement,
+        uint8 attempt,
+        uint8 voteRound,
+        uint64 chain
+    ) public {
         vm.assume(chain != 0 && chain != block.chainid);
-        bytes32 here = DrawLib.drawSeed(seed, agreement, attempt);
-        assertNotEq(here, DrawLib.drawSeed(~seed, agreement, attempt), "beacon seed");
-        assertNotEq(here, DrawLib.drawSeed(seed, address(~uint160(agreement)), attempt), "agreement");
-        assertNotEq(here, DrawLib.drawSeed(seed, agreement, ~attempt), "attempt");
+        bytes32 here = DrawLib.drawSeed(seed, agreement, attempt, voteRound);
+        assertNotEq(here, DrawLib.drawSeed(~seed, agreement, attempt, voteRound), "beacon seed");
+        assertNotEq(here, DrawLib.drawSeed(seed, address(~uint160(agreement)), attempt, voteRound), "agreement");
+        assertNotEq(here, DrawLib.drawSeed(seed, agreement, ~attempt, voteRound), "attempt");
+        assertNotEq(here, DrawLib.drawSeed(seed, agreement, attempt, ~voteRound), "round of voting");
         vm.chainId(chain);
-        assertNotEq(here, DrawLib.drawSeed(seed, agreement, attempt), "chain");
+        assertNotEq(here, DrawLib.drawSeed(seed, agreement, attempt, voteRound), "chain");
     }
 }

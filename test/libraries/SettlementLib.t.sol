@@ -11,7 +11,11 @@ contract SettlementLibTest is Test {
     struct Sums {
         uint256 slashes;
         uint256 paid;
+        /// Fees paid, without the share in slashes.
         uint256 fees;
+        /// Of them those that nobody had reserved.
+        uint256 extraFees;
+        uint256 share;
     }
 
     /// @notice Nothing is made or lost; losers get nothing and lose all; half of every slash beyond the injury burns.
@@ -20,38 +24,72 @@ contract SettlementLibTest is Test {
         uint256 fee,
         uint256 surplus,
         uint8 ending,
-        uint8[8] memory votes,
-        uint8 count
+        uint8[12] memory votes,
+        uint8[4] memory counts
     ) public pure {
-        SettleInput memory s = _input(reward, fee, surplus, ending, votes, count);
+        SettleInput memory s = _input(reward, fee, surplus, ending, votes, counts);
         SettleOutput memory o = SettlementLib.settle(s);
         Sums memory sums = _check(s, o);
 
-        assertEq(sums.paid + o.workerPay + o.burned + o.refund, s.escrow + sums.slashes, "conserved");
-        uint256 injury = s.ending == Ending.Refuted ? sums.fees : 0;
+        uint256 disputers = s.disputesWon * o.disputerPay;
+        assertEq(
+            sums.paid + o.workerPay + disputers + o.burned + o.refund,
+            s.escrow + sums.slashes + s.disputesWon * s.bond,
+            "conserved"
+        );
+        uint256 injury = s.ending == Ending.Refuted ? sums.fees : sums.extraFees;
         uint256 beyond = sums.slashes > injury ? sums.slashes - injury : 0;
         assertGe(2 * o.burned, beyond, "at least half of the slash beyond the injury is burned");
         // Colluders on all sides never take out more than honest ones would.
         assertLe(
-            sums.paid + o.workerPay,
-            s.reward + s.votes.length * s.verifierFee + sums.slashes,
+            sums.paid + o.workerPay + disputers + o.burned,
+            s.reward + sums.fees + sums.slashes + s.disputesWon * s.bond,
             "no profit together"
         );
-        assertGe(o.refund + s.reward + s.votes.length * s.verifierFee, s.escrow, "the client loses no more");
-        if (s.ending == Ending.Refuted) {
-            uint256 covered = injury < sums.slashes ? injury : sums.slashes;
-            assertGe(
-                o.refund + sums.fees, s.escrow + covered, "the client of a refuted result is made whole first"
-            );
-        }
+        uint256 covered = injury < sums.slashes ? injury : sums.slashes;
+        uint256 earned = s.ending == Ending.Verified ? s.reward : o.workerPay;
+        assertEq(o.refund + earned + sums.fees, s.escrow + covered, "the injured are made whole first");
+    }
+
+    /// @notice Undecided and doubted: the worker gets nothing, and nobody is slashed for it.
+    function testFuzz_doubtedWorkerGetsNothing(uint256 reward, uint256 fee, uint256 surplus) public pure {
+        uint8[12] memory votes;
+        SettleInput memory s = _input(reward, fee, surplus, 2, votes, [2, 0, 0, 0]);
+        SettleOutput memory plain = SettlementLib.settle(s);
+        s.doubted = true;
+        SettleOutput memory doubted = SettlementLib.settle(s);
+        assertEq(plain.workerPay, s.reward / 2, "half");
+        assertEq(doubted.workerPay, 0, "nothing");
+        assertEq(doubted.workerSlash, 0, "not slashed");
+        assertEq(doubted.refund, plain.refund + plain.workerPay, "the half goes back");
     }
 
     function _check(SettleInput memory s, SettleOutput memory o) private pure returns (Sums memory sums) {
+        sums.share = o.disputerPay == 0 ? 0 : o.disputerPay - s.bond;
+        uint256 extraFee = type(uint256).max;
+        if (s.ending == Ending.Refuted) {
+            assertEq(o.workerPay, 0, "refuted: nothing");
+            assertEq(o.workerSlash, s.workerLock, "refuted: whole lock");
+        } else {
+            assertEq(o.workerSlash, 0, "not refuted: nothing lost");
+            uint256 least = s.ending == Ending.Verified ? s.reward : s.doubted ? 0 : s.reward / 2;
+            assertGe(o.workerPay, least, "paid");
+            if (s.ending == Ending.Verified) sums.share = o.workerPay - s.reward;
+            else assertEq(o.workerPay, least, "no share for who was not verified");
+        }
+        sums.slashes = o.workerSlash + s.disputesLost * s.bond;
         for (uint256 i = 0; i < s.votes.length; ++i) {
             if (s.votes[i] == Vote.Honest) {
-                assertGe(o.verifierPay[i], s.verifierFee, "honest: at least the fee");
                 assertEq(o.verifierSlash[i], 0, "honest: nothing lost");
-                sums.fees += s.verifierFee;
+                if (i < s.reserved) {
+                    assertGe(o.verifierPay[i], s.verifierFee, "honest: at least the fee");
+                    sums.share = o.verifierPay[i] - s.verifierFee;
+                    sums.fees += s.verifierFee;
+                } else if (extraFee == type(uint256).max) {
+                    extraFee = o.verifierPay[i];
+                } else {
+                    assertEq(o.verifierPay[i], extraFee, "extra verifiers: all alike");
+                }
             } else {
                 assertEq(o.verifierPay[i], 0, "loser: nothing");
                 assertEq(o.verifierSlash[i], s.verifierLock, "loser: its whole lock");
@@ -59,34 +97,51 @@ contract SettlementLibTest is Test {
             sums.paid += o.verifierPay[i];
             sums.slashes += o.verifierSlash[i];
         }
-        if (s.ending == Ending.Refuted) {
-            assertEq(o.workerPay, 0, "refuted: nothing");
-            assertEq(o.workerSlash, s.workerLock, "refuted: whole lock");
-        } else {
-            assertEq(o.workerSlash, 0, "not refuted: nothing lost");
-            assertGe(o.workerPay, s.ending == Ending.Verified ? s.reward : s.reward / 2, "paid");
+        for (uint256 i = s.reserved; i < s.votes.length; ++i) {
+            if (s.votes[i] != Vote.Honest) continue;
+            // Where nobody of the paid-for side is honest the share cannot be told apart: there is one recipient kind only.
+            uint256 fee = o.verifierPay[i] > sums.share ? o.verifierPay[i] - sums.share : 0;
+            if (!_shareIsKnown(s)) fee = o.verifierPay[i] < s.verifierFee ? o.verifierPay[i] : s.verifierFee;
+            assertLe(fee, s.verifierFee, "extra verifiers: at most the fee");
+            sums.fees += fee;
+            sums.extraFees += fee;
         }
-        sums.slashes += o.workerSlash;
     }
 
+    /// @dev Somebody gets the share besides an amount that is known.
+    function _shareIsKnown(SettleInput memory s) private pure returns (bool) {
+        if (s.ending == Ending.Verified || s.disputesWon != 0) return true;
+        for (uint256 i = 0; i < s.reserved; ++i) {
+            if (s.votes[i] == Vote.Honest) return true;
+        }
+        return false;
+    }
+
+    /// @param counts Reserved votes, extra votes, disputes won and lost.
     function _input(
         uint256 reward,
         uint256 fee,
         uint256 surplus,
         uint8 ending,
-        uint8[8] memory votes,
-        uint8 count
+        uint8[12] memory votes,
+        uint8[4] memory counts
     ) private pure returns (SettleInput memory s) {
         s.reward = bound(reward, 1, MAX_AMOUNT);
         s.verifierFee = bound(fee, 0, MAX_AMOUNT);
         s.ending = [Ending.Verified, Ending.Refuted, Ending.Undecided][ending % 3];
-        s.votes = new Vote[](bound(count, 1, 8));
+        s.doubted = s.ending == Ending.Undecided && ending >= 128;
+        s.reserved = bound(counts[0], 1, 8);
+        s.votes = new Vote[](s.reserved + counts[1] % 5);
         for (uint256 i = 0; i < s.votes.length; ++i) {
             s.votes[i] = Vote(votes[i] % 3);
         }
-        s.escrow = s.reward + s.votes.length * s.verifierFee + bound(surplus, 0, MAX_AMOUNT);
-        s.workerLock = SettlementLib.workerLock(s.reward, s.verifierFee, 1, s.votes.length);
-        s.verifierLock = SettlementLib.verifierLock(s.reward, s.verifierFee, s.votes.length);
+        s.escrow = s.reward + s.reserved * s.verifierFee + bound(surplus, 0, MAX_AMOUNT);
+        s.workerLock = SettlementLib.workerLock(s.reward, s.verifierFee, 1, s.reserved);
+        s.verifierLock = SettlementLib.verifierLock(s.reward, s.verifierFee, s.reserved);
+        s.bond = SettlementLib.disputeBond(s.reward, s.verifierFee, s.reserved);
+        // A dispute is won only where the result falls.
+        s.disputesWon = s.ending == Ending.Refuted ? counts[2] % 9 : 0;
+        s.disputesLost = s.ending == Ending.Refuted ? 0 : counts[3] % 9;
     }
 
     function testFuzz_locks(uint256 reward, uint256 fee, uint256 k, uint256 v) public pure {
@@ -102,6 +157,10 @@ contract SettlementLibTest is Test {
         uint256 small = SettlementLib.verifierLock(reward, fee, v);
         assertGe(small * v, reward, "R / V");
         assertGe(small, 10 * fee, "ten fees");
+        assertGe(small, 2 * (v + 1) * fee, "the two rounds that a lie causes");
+        uint256 bond = SettlementLib.disputeBond(reward, fee, v);
+        assertEq(bond, small + (v + 1) * fee, "a lock and the verifiers that it calls");
+        assertGe(8 * bond, reward, "all eight places for disputes cost more than the reward");
         assertLt(small, 1 << 88, "fits a stake");
     }
 

@@ -8,6 +8,10 @@ import {IWorkerDispatcher} from "../../contracts/interfaces/IWorkerDispatcher.so
 contract PuppetAgreement {
     uint96 public constant BUDGET = 1000e9;
     IWorkerDispatcher internal immutable DISPATCHER;
+    address public fundedBy;
+    uint96 public fundedAmount;
+    bytes public fundedFor;
+    address public acceptedFor;
 
     constructor(IWorkerDispatcher dispatcher) {
         DISPATCHER = dispatcher;
@@ -16,6 +20,16 @@ contract PuppetAgreement {
     /// @dev Needs nothing of the class, so that anything can be bought.
     function quote(bytes calldata) external pure returns (Quote memory) {
         return Quote({budget: BUDGET, classId: 0, workers: 0, stake: 0});
+    }
+
+    /// @notice Takes whatever it is funded with, for whatever.
+    function funded(address from, uint96 amount, bytes calldata what) external {
+        (fundedBy, fundedAmount, fundedFor) = (from, amount, what);
+    }
+
+    /// @notice Remembers who was to accept.
+    function acceptFor(address actor) external {
+        acceptedFor = actor;
     }
 
     /// @notice Passes `data` on to the dispatcher, reverts included.

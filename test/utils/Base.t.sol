@@ -204,8 +204,10 @@ abstract contract Base is Test {
         t.flags = 1;
     }
 
+    /// @dev Level 1 pays its verifiers, and one more where results are audited; level 0 nobody but the worker.
     function _budget(ComputeTerms memory t) internal pure returns (uint256) {
-        return uint256(t.rewardMax) + uint256(t.verifiers) * t.verifierFee + SEED_TIP;
+        uint256 verifiers = t.trustLevel == 0 ? 0 : uint256(t.verifiers) + (_params().auditOneIn == 0 ? 0 : 1);
+        return uint256(t.rewardMax) + verifiers * t.verifierFee + SEED_TIP;
     }
 
     function _buy(ComputeTerms memory t) internal returns (IComputeAgreement) {

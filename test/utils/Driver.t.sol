@@ -66,9 +66,10 @@ abstract contract Driver is Base {
         a.openDraw(proof);
     }
 
-    /// @dev Everybody eligible claims as soon as its best ticket is below the threshold, until the window is closed.
+    /// @dev Everybody eligible claims as soon as its best ticket is below the threshold, until the window is closed. Of any
+    /// round of voting.
     function _draw(IComputeAgreement a) internal {
-        uint256 slots = _termsOf(a).verifiers;
+        uint256 slots = uint256(a.agreement().firstSlot) + a.agreement().wanted;
         uint256 deadline = a.agreement().deadline;
         while (a.agreement().slots.length < slots) {
             for (uint256 i = 0; i < workers.length; ++i) {
@@ -290,9 +291,9 @@ abstract contract Driver is Base {
     /// @dev False if all slots are held by lower tickets.
     function _beatsSlots(IComputeAgreement a, uint80 ticket) internal view returns (bool) {
         AgreementView memory v = a.agreement();
-        if (v.slots.length < _termsOf(a).verifiers) return true;
-        for (uint256 i = 0; i < v.slots.length; ++i) {
-            if (v.slots[i].seal == 0 && ticket < v.slots[i].ticket) return true;
+        if (v.slots.length < uint256(v.firstSlot) + v.wanted) return true;
+        for (uint256 i = v.firstSlot; i < v.slots.length; ++i) {
+            if (ticket < v.slots[i].ticket) return true;
         }
         return false;
     }

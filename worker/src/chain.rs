@@ -1,23 +1,27 @@
 //! What the worker asks the chain. Only reads; transactions go through [`sunwork_edge::tx`].
 use alloy::{
-    consensus::Header,
+    consensus::{Header, Transaction as _},
     eips::BlockNumberOrTag,
-    primitives::{Address, B256, Bytes, U256},
+    primitives::{Address, B256, Bytes, U256, aliases::U48},
     providers::Provider,
     rpc::types::{Filter, Log},
     sol_types::SolEvent,
     transports::TransportError,
 };
-use sunwork_edge::{Deployment, Rpc};
+use sunwork_edge::{Deployment, Rpc, deployment::BeaconKind};
 use sunwork_protocol::{
     abi::{
+        IBeacon,
         IComputeAgreement::{self, IComputeAgreementInstance},
         IWorkerDispatcher::{self, IWorkerDispatcherInstance},
     },
-    terms::{BoundTerms, ComputeTerms},
+    terms::BoundTerms,
 };
 
-use crate::{machine::Params, view::View};
+use crate::{
+    machine::{Params, Rounds},
+    view::View,
+};
 
 /// Blocks that one log query spans; public nodes refuse much more.
 pub const LOG_CHUNK_BLOCKS: u64 = 2_000;
@@ -72,8 +76,14 @@ pub struct Announcement {
 /// What the worker revealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revelation {
+    /// The transaction that showed it.
+    pub tx: Option<B256>,
     /// Root of the result tree.
     pub root: B256,
+    /// Salt of the worker's seal, with which the result blob is read.
+    pub salt: B256,
+    /// SHA-256 of the result blob.
+    pub blob: B256,
     /// The leaves that were shown.
     pub leaves: Vec<u32>,
     /// Their digests.
@@ -115,27 +125,7 @@ impl Chain {
     /// When they cannot be read.
     pub async fn bound_terms(&self, address: Address) -> Result<BoundTerms, ChainError> {
         let bound = self.agreement(address).boundTerms().call().await.map_err(call("the terms", address))?;
-        let terms = bound.terms;
-        Ok(BoundTerms {
-            client: bound.client,
-            bought_at: bound.boughtAt.to(),
-            spec_hash: bound.specHash,
-            terms: ComputeTerms {
-                reward_min: terms.rewardMin.to(),
-                reward_max: terms.rewardMax.to(),
-                verifier_fee: terms.verifierFee.to(),
-                class_id: terms.classId,
-                flags: terms.flags,
-                trust_level: terms.trustLevel,
-                trust: terms.trust,
-                leaf_count: terms.leafCount,
-                samples: terms.samples,
-                verifiers: terms.verifiers,
-                accept_secs: terms.acceptSecs.to(),
-                work_secs: terms.workSecs.to(),
-                verify_secs: terms.verifySecs.to(),
-            },
-        })
+        Ok(bound.into())
     }
 
     /// Parameters of the deployment, from the implementation.
@@ -150,6 +140,10 @@ impl Chain {
             draw_step_secs: params.drawStepSecs.to(),
             draw_steps: params.drawSteps.into(),
             draw_factor: params.drawFactor.into(),
+            reveal_secs: params.revealSecs.to(),
+            open_secs: params.openSecs.to(),
+            audit_one_in: params.auditOneIn,
+            rounds: Rounds::of(&self.deployment.parameters.beacon),
         })
     }
 
@@ -198,14 +192,13 @@ impl Chain {
         self.dispatcher().keyAgentOf(client).call().await.map_err(call("a client's key agent", to))
     }
 
-    /// The key with which a worker entered an agreement: its device's, or its own.
+    /// The device by which a worker entered an agreement, or zero: it entered by itself, or has nothing locked there.
     ///
     /// # Errors
     /// When it cannot be read.
     pub async fn entered_with(&self, agreement: Address, worker: Address) -> Result<Address, ChainError> {
-        let to = self.deployment.dispatcher;
-        let lock = self.dispatcher().lockOf(agreement, worker).call().await;
-        Ok(lock.map_err(call("the lock of a worker", to))?.device)
+        let lock = self.agreement(agreement).lockOf(worker).call().await;
+        Ok(lock.map_err(call("the lock of a worker", agreement))?.device)
     }
 
     /// The sealed session key that was posted in an attempt.
@@ -232,6 +225,17 @@ impl Chain {
         let to = self.deployment.dispatcher;
         let units = self.dispatcher().ticketsOf(worker, class_id, epoch).call().await.map_err(call("tickets", to))?;
         Ok(u64::try_from(units).unwrap_or(u64::MAX))
+    }
+
+    /// Stake units of a class in a past epoch.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn class_units(&self, class_id: u16, epoch: u32) -> Result<u64, ChainError> {
+        let to = self.deployment.dispatcher;
+        let class =
+            self.dispatcher().classAt(class_id, epoch).call().await.map_err(call("the stake of a class", to))?;
+        Ok(u64::try_from(class.units).unwrap_or(u64::MAX))
     }
 
     /// What `withdraw` would send to the worker's payout account.
@@ -263,17 +267,35 @@ impl Chain {
         )))
     }
 
-    /// What the worker revealed.
+    /// Calldata of a transaction to `to`; `None` when it is not known or went elsewhere, through another contract, say.
+    ///
+    /// # Errors
+    /// When the node cannot be asked.
+    pub async fn calldata(&self, hash: B256, to: Address) -> Result<Option<Bytes>, ChainError> {
+        let what = "a transaction";
+        let found = self.rpc.provider().get_transaction_by_hash(hash).await;
+        let found = found.map_err(|source| ChainError::Rpc { what, source })?;
+        Ok(found.filter(|tx| tx.to() == Some(to)).map(|tx| tx.input().clone()))
+    }
+
+    /// What the worker revealed, or handed in at level 0.
     ///
     /// # Errors
     /// When no event fits the commitment.
     pub async fn revelation(&self, address: Address, since: u64, view: &View) -> Result<Revelation, ChainError> {
         let logs = self.logs(address, IComputeAgreement::Revealed::SIGNATURE_HASH, since).await?;
-        let events = logs.iter().rev().filter_map(|log| IComputeAgreement::Revealed::decode_log(&log.inner).ok());
-        for event in events {
+        for log in logs.iter().rev() {
+            let Ok(event) = IComputeAgreement::Revealed::decode_log(&log.inner) else { continue };
             if sunwork_protocol::seal::revealed(event.root, &event.leaves, &event.digests) == view.commitment {
                 let event = event.data;
-                return Ok(Revelation { root: event.root, leaves: event.leaves, digests: event.digests });
+                return Ok(Revelation {
+                    tx: log.transaction_hash,
+                    root: event.root,
+                    salt: event.salt,
+                    blob: event.resultBlob,
+                    leaves: event.leaves,
+                    digests: event.digests,
+                });
             }
         }
         Err(ChainError::Unexpected(format!(
@@ -302,6 +324,27 @@ impl Chain {
             Some((log.block_number?, event.data))
         });
         Ok(decoded.collect())
+    }
+
+    /// The seed of a beacon round, or zero while nobody has recorded it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn seed_of(&self, round: u64) -> Result<B256, ChainError> {
+        let to = self.deployment.beacon;
+        let beacon = IBeacon::new(to, self.rpc.provider());
+        beacon.seedOf(U48::from(round)).call().await.map_err(call("a beacon round", to))
+    }
+
+    /// What proves a beacon round that is not recorded yet.
+    ///
+    /// # Errors
+    /// When the node does not have it, or others have to record it.
+    pub async fn beacon_proof(&self, round: u64) -> Result<Bytes, ChainError> {
+        match &self.deployment.parameters.beacon {
+            BeaconKind::Block => self.header_proof(round).await,
+            BeaconKind::Drand(_) => Err(ChainError::Unexpected(format!("drand round {round} is not recorded yet"))),
+        }
     }
 
     /// RLP of the header of a block, proven against its hash: what the block beacon takes.

@@ -59,6 +59,20 @@ pub enum JournalError {
         /// What it should say.
         expected: String,
     },
+    /// It was written for other contracts.
+    #[error(
+        "the journal {} has version {found}, this worker reads version {expected}; another version of the worker wrote it, for other \
+         contracts: let that one finish its agreements, then move the journal away (keys may stay)",
+        path.display()
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        found: u32,
+        /// What this build reads.
+        expected: u32,
+    },
     /// An earlier write failed, so what is on disk is not known any more.
     #[error("the journal {} failed to write before; restart the worker once the disk works", path.display())]
     Poisoned {
@@ -235,8 +249,8 @@ fn read(path: &Path, file: &mut File) -> Result<(State, usize), JournalError> {
         let Some(length) = rest.iter().position(|byte| *byte == b'\n') else { break };
         match decode(&rest[..length]) {
             Ok(Record::Header(header)) if header.version != VERSION => {
-                let (found, expected) = (format!("version {}", header.version), format!("version {VERSION}"));
-                return Err(JournalError::Foreign { path: path.to_owned(), found, expected });
+                let (found, expected) = (header.version, VERSION);
+                return Err(JournalError::Version { path: path.to_owned(), found, expected });
             }
             Ok(record) => state.apply(record),
             // Blocks of a torn write may reach the disk out of order: a bad line is torn if it is the last one.

@@ -8,25 +8,37 @@
 //! Open         Prepare -> Accept                           Prepare (image and inputs will be needed)
 //! Keying       Wait for the client
 //! Working      OpenKey -> ComputeLeaves -> UploadBundle
-//!              -> SealResult (Abort when it cannot be done)
-//! Sealed       OpenDraw once the round's block exists      OpenDraw, a little later
+//!              -> SealResult (level 0: SubmitResult;
+//!              Abort when it cannot be done)
+//! Sealed       OpenDraw once the beacon round is there     Claim once it is recorded; OpenDraw, a little later
 //! Drawing      Wait                                        Claim -> ComputeSamples
 //! Verifying    SendKeys                                    FetchKey -> ComputeSamples -> CheckBundle -> SealVerdict
 //!                                                          (or Decline; without a key by half of the window)
-//! Revealing    Reveal                                      Wait
-//! Opening      SendLogs                                    OpenVerification
+//! Revealing    GatherOpenings -> RecordLot -> SettleAll,    SendOpening
+//!              or Reveal
+//! Opening      RecordLot -> Decide, SendLogs               OpenVerification
+//! Disputable   SendLogs                                    Wait
 //! Settled,     Redeem -> SendLogs -> Done                  Redeem -> Done
 //! Cancelled
 //! any, late    Expire                                      Expire (Working: candidates, a little later)
 //! ```
+//! Dissent, a late audit or a dispute leads from Opening or Disputable back to Sealed, with other verifiers: they do
+//! ProveLeaves in place of CheckBundle and OpenLate in place of OpenVerification. Who verified before waits for the end.
+//!
 //! OpenKey, SendKeys and FetchKey are for confidential work only: the session key comes with the start of the work, and a
 //! verifier's when the claim window has closed. Logs are sent when our attempt is over, and only where nothing else is to do.
 use std::collections::BTreeSet;
 
 use alloy::primitives::{Address, B256, U256};
-use sunwork_protocol::{draw, status::Status, terms::ComputeTerms};
+use sunwork_edge::deployment::BeaconKind;
+use sunwork_protocol::{status::Status, terms::ComputeTerms};
 
 use crate::view::{Head, Slot, View};
+
+mod drawing;
+
+pub use drawing::threshold;
+use drawing::{drawing, sealed};
 
 /// Parameters of the deployment that the machine needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +51,33 @@ pub struct Params {
     pub draw_steps: u64,
     /// Claims expected in step 0 per slot.
     pub draw_factor: u64,
+    /// From the last verifier's seal to the worker's reveal, seconds.
+    pub reveal_secs: u64,
+    /// From the worker's reveal to the verifiers' openings, seconds.
+    pub open_secs: u64,
+    /// One in so many verified results is audited, by a lot; 0 for none.
+    pub audit_one_in: u16,
+    /// What its beacon rounds are.
+    pub rounds: Rounds,
+}
+
+/// What the rounds of a deployment's beacon are, and so whether we can prove one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounds {
+    /// Blocks: every node has the header that proves one.
+    Blocks,
+    /// Rounds of a drand chain, which oracles record.
+    Drand,
+}
+
+impl Rounds {
+    /// Those of this beacon.
+    pub const fn of(beacon: &BeaconKind) -> Self {
+        match beacon {
+            BeaconKind::Block => Self::Blocks,
+            BeaconKind::Drand(_) => Self::Drand,
+        }
+    }
 }
 
 /// Why a drawn verifier steps back, as it stands in the event.
@@ -121,12 +160,31 @@ pub enum Work {
 pub enum Verification {
     /// Sampled leaves are missing.
     Computing,
-    /// The digests are there; the worker's bundle was not checked.
+    /// The digests are there; the worker's bundle was not checked, or its digests of our leaves are not proven (later rounds).
     Computed,
-    /// The bundle is what was announced: the verdict may be sealed.
+    /// The bundle is what was announced, or all is there that the opening will need: the verdict may be sealed.
     Checked,
     /// It cannot be done.
     Impossible(DeclineReason),
+}
+
+/// How far the openings are that verifiers mail to the worker, so that one transaction may carry them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Openings {
+    /// So many are here, and more may come.
+    Gathering(usize),
+    /// None can be read, or the contract refused them: every verifier opens by itself.
+    None,
+}
+
+/// The beacon round that draws the lot of the late audit; bound with the last seal of the first round. Votes are counted once
+/// it is recorded, and if nobody records it the result counts as drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lot {
+    /// There is none to wait for, or it is known.
+    Known,
+    /// Nobody has recorded this round yet.
+    Missing(u64),
 }
 
 /// What this machine knows about one agreement besides the chain's view.
@@ -152,6 +210,14 @@ pub struct Local {
     pub verification: Verification,
     /// The session key.
     pub key: Key,
+    /// As worker: openings that came from the verifiers.
+    pub openings: Openings,
+    /// Whether the lot of the late audit is known.
+    pub lot: Lot,
+    /// As verifier: our opening is in the worker's mailbox, or cannot be sent.
+    pub opening_sent: bool,
+    /// Block time at which the recorded seed of this draw was first seen, Unix seconds.
+    pub seed_seen: Option<u64>,
     /// Verifiers that we sent the session key to, as worker of this attempt.
     pub keys_sent: BTreeSet<Address>,
     /// The attempt of ours whose logs the client has not got yet.
@@ -185,9 +251,11 @@ pub enum Action {
     UploadBundle,
     /// Commit to the results.
     SealResult,
+    /// Hand the results in, open (level 0).
+    SubmitResult,
     /// Give up before the seal.
     Abort,
-    /// Prove the beacon round.
+    /// Open the claim window, and prove the beacon round if nobody has.
     OpenDraw,
     /// Claim a slot with this ticket.
     Claim(u64),
@@ -199,14 +267,28 @@ pub enum Action {
     ComputeSamples,
     /// Fetch the worker's bundle and check it against its announcement.
     CheckBundle,
+    /// Find the worker's digests of our leaves with their proof, after the reveal.
+    ProveLeaves,
     /// Commit to the digests.
     SealVerdict,
     /// Step back before the seal.
     Decline(DeclineReason),
+    /// Seal our opening to the worker.
+    SendOpening,
+    /// Look into the mailbox for the verifiers' openings.
+    GatherOpenings,
+    /// Record the beacon round that draws the lot of the late audit.
+    RecordLot(u64),
+    /// Open the worker's seal together with those that came.
+    SettleAll,
     /// Open the worker's seal.
     Reveal,
     /// Open the own verifier's seal.
     OpenVerification,
+    /// The same in a later round.
+    OpenLate,
+    /// Have the votes counted.
+    Decide,
     /// Move it on after a deadline.
     Expire,
     /// Send the client what its app printed.
@@ -237,8 +319,7 @@ fn owes_logs(view: &View, local: &Local, me: Address) -> bool {
 
 /// True when the results of our attempt are open to the client.
 pub fn is_revealed(view: &View, attempt: u8, me: Address) -> bool {
-    let ours = view.attempt == attempt && view.worker == me;
-    ours && matches!(view.status, Status::Opening | Status::Settled)
+    view.attempt == attempt && view.worker == me && view.is_revealed()
 }
 
 fn what_counts(view: &View, local: &Local, me: Address, head: Head) -> Action {
@@ -251,8 +332,15 @@ fn what_counts(view: &View, local: &Local, me: Address, head: Head) -> Action {
         Status::Keying | Status::Working | Status::Sealed
             if role == Role::None && local.preparation != Preparation::Ready =>
         {
-            // A candidate verifier gets ready while the worker works.
-            if local.preparation == Preparation::Refused { Action::Done } else { Action::Prepare }
+            // A candidate verifier gets ready while the worker works; at level 0 there is none before a rejection.
+            match local.preparation {
+                Preparation::Refused => Action::Done,
+                _ if too_cheap(view, local) => Action::Wait(TOO_CHEAP),
+                _ if local.terms.trust_level == 0 && view.status != Status::Sealed => {
+                    Action::Wait("nobody verifies what the client does not reject")
+                }
+                _ => Action::Prepare,
+            }
         }
         Status::Keying => Action::Wait("the client's key is awaited"),
         // A worker that vanished cannot call it; whoever may take the work over has a reason to.
@@ -273,13 +361,12 @@ fn what_counts(view: &View, local: &Local, me: Address, head: Head) -> Action {
             _ => Action::Wait("the drawn verifiers compute"),
         },
         Status::Revealing => match role {
-            Role::Worker => Action::Reveal,
+            Role::Worker => revealing(view, local, head),
+            Role::Verifier if !local.opening_sent => Action::SendOpening,
             _ => Action::Wait("the worker opens its seal"),
         },
-        Status::Opening => match (role, view.slot_of(me)) {
-            (Role::Verifier, Some(slot)) if !slot.opened => Action::OpenVerification,
-            _ => Action::Wait("the verifiers open their seals"),
-        },
+        Status::Opening => opening(view, local, me, role, head),
+        Status::Disputable => Action::Wait("the result is open and can be disputed"),
         Status::Settled | Status::Cancelled => ended(local, head),
     }
 }
@@ -287,7 +374,10 @@ fn what_counts(view: &View, local: &Local, me: Address, head: Head) -> Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Worker,
+    /// Of this round.
     Verifier,
+    /// It verified in an earlier round: its stake is in it, and it has nothing left to do.
+    Past,
     None,
 }
 
@@ -297,6 +387,8 @@ impl Role {
             Self::Worker
         } else if view.slot_of(me).is_some() {
             Self::Verifier
+        } else if view.verified_before(me) {
+            Self::Past
         } else {
             Self::None
         }
@@ -312,13 +404,27 @@ fn late(view: &View, role: Role) -> Action {
     }
 }
 
+const TOO_CHEAP: &str = "the reward stays below the least one, unless others add to it";
+
+/// Neither the terms nor what others added so far reach the least reward: nothing is fetched for it.
+fn too_cheap(view: &View, local: &Local) -> bool {
+    local.terms.reward_max.max(view.reward) < local.min_reward
+}
+
 fn open(view: &View, local: &Local, me: Address, head: Head) -> Action {
     if local.client == me {
         return Action::Wait("it is our own purchase");
     }
     match local.preparation {
         Preparation::Refused => Action::Done,
+        _ if too_cheap(view, local) => Action::Wait(TOO_CHEAP),
         Preparation::Open => Action::Prepare,
+        Preparation::Ready if local.terms.named_worker().is_some_and(|named| named != me) => {
+            Action::Wait("the terms name another worker; we may verify")
+        }
+        Preparation::Ready if local.terms.pool().is_some() => {
+            Action::Wait("placed by a pool: no placement for us; we may verify")
+        }
         Preparation::Ready if !local.may_accept => Action::Wait("another worker must take it"),
         Preparation::Ready if head.timestamp > view.deadline => Action::Wait("nobody accepted in time"),
         Preparation::Ready if view.reward < local.min_reward => Action::Wait("the reward is still below the least one"),
@@ -334,79 +440,63 @@ fn working(local: &Local, role: Role) -> Action {
         Work::Computing if local.key != Key::Here => Action::OpenKey,
         Work::Computing => Action::ComputeLeaves,
         Work::Computed => Action::UploadBundle,
+        Work::Bundled if local.terms.trust_level == 0 => Action::SubmitResult,
         Work::Bundled => Action::SealResult,
         Work::Impossible => Action::Abort,
     }
 }
 
-fn sealed(view: &View, local: &Local, me: Address, role: Role, head: Head) -> Action {
-    if head.number < view.round {
-        return Action::Wait("the beacon round is not reached");
+/// The verifiers' openings are awaited for a third of the window, and the lot of the late audit for two: with both one
+/// transaction settles. The rest of the window is for the reveal, which must not be missed.
+fn revealing(view: &View, local: &Local, head: Head) -> Action {
+    let third = local.params.reveal_secs / 3;
+    let begun = view.deadline.saturating_sub(local.params.reveal_secs);
+    let count = match local.openings {
+        Openings::Gathering(count) => count,
+        Openings::None => 0,
+    };
+    let all = count == view.present().len();
+    if !all && local.openings != Openings::None && head.timestamp < begun + third {
+        return Action::GatherOpenings;
     }
-    if head.timestamp > view.deadline {
-        return Action::Wait("nobody proved the beacon round in time");
+    if all && head.timestamp < begun + 2 * third {
+        match local.lot {
+            Lot::Known => {}
+            Lot::Missing(round) if provable(local, round, head) => return Action::RecordLot(round),
+            Lot::Missing(_) => return Action::Wait("the lot of the late audit is not drawn yet"),
+        }
     }
-    let sealed_at = view.deadline.saturating_sub(local.params.seed_secs);
-    // The worker earns the tip first; others see to it that the draw opens though the worker be gone.
-    let ours =
-        role == Role::Worker || (local.client != me && head.timestamp >= sealed_at.saturating_add(local.courtesy_secs));
-    if ours { Action::OpenDraw } else { Action::Wait("the draw is about to be opened") }
+    if count > 0 { Action::SettleAll } else { Action::Reveal }
 }
 
-fn drawing(view: &View, local: &Local, me: Address, role: Role, head: Head) -> Action {
-    match role {
-        Role::Worker => Action::Wait("verifiers claim their slots"),
-        Role::Verifier => match local.verification {
-            // In a second window it may have come in the first one.
-            Verification::Computing if local.key != Key::Here => Action::Wait("the key comes after the claim window"),
-            Verification::Computing => Action::ComputeSamples,
-            // The contract takes a decline only from who was drawn, and that is known when the window has closed.
-            _ => Action::Wait("the claim window is open"),
-        },
-        Role::None => candidate(view, local, me, head),
-    }
+/// True when we can prove a beacon round now.
+fn provable(local: &Local, round: u64, head: Head) -> bool {
+    local.params.rounds == Rounds::Blocks && head.number >= round
 }
 
-fn candidate(view: &View, local: &Local, me: Address, head: Head) -> Action {
-    match local.preparation {
-        Preparation::Refused => return Action::Done,
-        Preparation::Open => return Action::Prepare,
-        Preparation::Ready => {}
+fn opening(view: &View, local: &Local, me: Address, role: Role, head: Head) -> Action {
+    if role != Role::None && !view.present().is_empty() && view.present().iter().all(|slot| slot.opened) {
+        // The worker records it first; others see to it that nobody is audited for want of that.
+        let half = view.deadline.saturating_sub(local.params.open_secs / 2);
+        return match local.lot {
+            Lot::Known => Action::Decide,
+            Lot::Missing(round) if provable(local, round, head) && (role == Role::Worker || head.timestamp >= half) => {
+                Action::RecordLot(round)
+            }
+            Lot::Missing(_) => Action::Wait("the lot of the late audit is not drawn yet"),
+        };
     }
-    if local.client == me || !local.may_claim {
-        return Action::Wait("we cannot verify this agreement");
+    match (role, view.slot_of(me)) {
+        (Role::Verifier, Some(slot)) if !slot.opened && view.vote_round == 0 => Action::OpenVerification,
+        (Role::Verifier, Some(slot)) if !slot.opened => Action::OpenLate,
+        _ => Action::Wait("the verifiers open their seals"),
     }
-    if head.timestamp > view.deadline {
-        return Action::Wait("too few verifiers claimed in time");
-    }
-    let Some((index, ticket)) = local.ticket else { return Action::Wait("we hold no ticket in this draw") };
-    if ticket >= threshold(view, local, head.timestamp) {
-        return Action::Wait("our ticket is above the threshold of this step");
-    }
-    let free = view.slots.len() < usize::from(local.terms.verifiers);
-    // A slot whose holder has sealed is not given away any more.
-    let worst = view.slots.iter().filter(|slot| slot.seal.is_zero()).map(|slot| slot.rank).max();
-    if free || worst.is_some_and(|worst| draw::rank(ticket) < worst) {
-        Action::Claim(index)
-    } else {
-        Action::Wait("lower tickets hold the slots")
-    }
-}
-
-/// Tickets below this may claim at `now`; widens with time, so a value that is a block old is only too strict.
-pub fn threshold(view: &View, local: &Local, now: u64) -> U256 {
-    let Params { draw_step_secs, draw_steps, draw_factor, .. } = local.params;
-    let start = view.deadline.saturating_sub(draw_steps * draw_step_secs);
-    let step = now.saturating_sub(start) / draw_step_secs.max(1);
-    // A second window goes on widening where the first one ended.
-    let step = if view.strikes == 0 { step } else { step + draw_steps };
-    draw::threshold(view.class_units, u64::from(local.terms.verifiers) * draw_factor, step)
 }
 
 /// A drawn verifier must get the session key from us; who has sealed needs it no more.
 fn lacks_key(view: &View, local: &Local) -> bool {
     let waits = |slot: &Slot| slot.seal.is_zero() && !local.keys_sent.contains(&slot.verifier);
-    local.terms.is_confidential() && local.key == Key::Here && view.slots.iter().any(waits)
+    local.terms.is_confidential() && local.key == Key::Here && view.present().iter().any(waits)
 }
 
 fn verifying(view: &View, local: &Local, me: Address, head: Head) -> Action {
@@ -423,7 +513,8 @@ fn verifying(view: &View, local: &Local, me: Address, head: Head) -> Action {
             _ => Action::FetchKey,
         },
         Verification::Computing => Action::ComputeSamples,
-        Verification::Computed => Action::CheckBundle,
+        Verification::Computed if view.vote_round == 0 => Action::CheckBundle,
+        Verification::Computed => Action::ProveLeaves,
         Verification::Checked => Action::SealVerdict,
         Verification::Impossible(reason) => Action::Decline(reason),
     }

@@ -11,7 +11,11 @@ use sunwork_protocol::{
 
 use crate::config::Limits;
 
-/// The reason. What can change (price, free stake) is no refusal: the worker waits.
+/// Highest trust level that is carried out here.
+const MAX_TRUST_LEVEL: u8 = 1;
+
+/// The reason. What can change (price, free stake) or bars from one role only (a worker that the terms name) is no refusal: the
+/// worker waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the fields are named for what they hold, and the sentences below say the rest")]
@@ -24,7 +28,7 @@ pub enum Refusal {
     NoEncryptionKey,
     /// Confidential work, and the key that clients would seal to is not ours.
     EncryptionKey { own: B256, published: B256 },
-    /// Only proof of contribution is known to this version.
+    /// A level that this version does not know: the client's word (0) and proof of contribution (1) are.
     TrustLevel { asked: u8, known: u8 },
     /// Another platform than the class promises.
     Platform { asked: String, class: String },
@@ -46,7 +50,7 @@ pub enum Refusal {
     Inputs { asked_bytes: u64, limit_bytes: u64 },
     /// Not even one leaf fits the work window.
     WorkWindow { leaf_secs: u32, window_secs: u32 },
-    /// The price can never reach ours.
+    /// Written by versions that did not know that others may add to a reward.
     Reward { most: u128, least: u128 },
     /// The image cannot be used.
     Image { message: String },
@@ -72,7 +76,9 @@ impl fmt::Display for Refusal {
                 "the work is confidential, and the published encryption key is {published}, this device holds {own}; copy \
                  keys/encryption of the device that has it here and restart, or publish this one: `sunwork-worker register`"
             ),
-            Self::TrustLevel { asked, known } => write!(f, "trust level {asked} is asked, this version knows {known}"),
+            Self::TrustLevel { asked, known } => {
+                write!(f, "trust level {asked} is asked, this version knows levels up to {known}")
+            }
             Self::Platform { asked, class } => write!(f, "the platform is {asked}, expected that of the class {class}"),
             Self::Leaves { asked, limit } => write!(f, "{asked} leaves > limit {limit}"),
             Self::Cpu { asked_milli, limit_milli } => write!(f, "CPU {asked_milli} m > limit {limit_milli} m"),
@@ -100,15 +106,12 @@ impl fmt::Display for Refusal {
 /// The first reason against it.
 pub fn check(terms: &ComputeTerms, spec: &ComputeSpec, class_name: &str, limits: &Limits) -> Result<(), Refusal> {
     shape(terms, spec)?;
-    if terms.trust_level != 1 {
-        return Err(Refusal::TrustLevel { asked: terms.trust_level, known: 1 });
+    if terms.trust_level > MAX_TRUST_LEVEL {
+        return Err(Refusal::TrustLevel { asked: terms.trust_level, known: MAX_TRUST_LEVEL });
     }
     let platform = class_name.split('+').next().unwrap_or_default();
     if spec.platform != platform {
         return Err(Refusal::Platform { asked: spec.platform.clone(), class: class_name.to_owned() });
-    }
-    if terms.reward_max < limits.min_reward {
-        return Err(Refusal::Reward { most: terms.reward_max, least: limits.min_reward });
     }
     over(terms.leaf_count, limits.max_leaves, |asked, limit| Refusal::Leaves { asked, limit })?;
     over(spec.milli_cpu, limits.max_milli_cpu, |asked_milli, limit_milli| Refusal::Cpu { asked_milli, limit_milli })?;
@@ -192,6 +195,10 @@ mod tests {
             accept_secs: 60,
             work_secs: 600,
             verify_secs: 60,
+            dispute_secs: 0,
+            named: Address::ZERO,
+            callback: Address::ZERO,
+            callback_gas: 0,
         }
     }
 
@@ -207,7 +214,6 @@ mod tests {
         };
         assert_eq!(with(&|t, _, _| t.trust_level = 2), Refusal::TrustLevel { asked: 2, known: 1 });
         assert_eq!(with(&|_, _, l| l.max_memory_mib = 63), Refusal::Memory { asked_mib: 64, limit_mib: 63 });
-        assert_eq!(with(&|_, _, l| l.min_reward = 11), Refusal::Reward { most: 10, least: 11 });
         assert_eq!(with(&|t, _, _| t.work_secs = 59), Refusal::WorkWindow { leaf_secs: 60, window_secs: 59 });
         assert!(matches!(with(&|_, s, _| s.platform = "linux/arm64".into()), Refusal::Platform { .. }));
         assert!(matches!(with(&|_, s, _| s.inputs[0].size_bytes = u64::MAX), Refusal::Inputs { .. }));

@@ -9,8 +9,7 @@ use std::{
 
 use alloy::primitives::{Address, B256, U256, keccak256};
 use sunwork_protocol::{
-    draw,
-    status::Ending,
+    status::{Ending, Status},
     terms::{ComputeSpec, ComputeTerms},
 };
 
@@ -18,20 +17,25 @@ use crate::{
     chain::ChainError,
     context::Context,
     journal::{Agreement, JournalError, Record, record::BarredFrom},
-    machine::{Action, DeclineReason, Key, Local, Preparation, Verification, Work, next_action},
+    machine::{Action, DeclineReason, Key, Local, next_action},
     refusal::Refusal,
     step::StepError,
     view::{Head, View},
 };
 
 mod keys;
+mod late;
+mod local;
 mod logs;
+mod openings;
 mod prepare;
+mod result_blob;
 mod unlock;
 mod verify;
 mod work;
 
 use logs::SealedLogs;
+use openings::Mailed;
 use unlock::Clear;
 
 /// Longest pause after failures; short against every deadline.
@@ -59,11 +63,15 @@ pub struct Supervisor {
     client: Address,
     /// Our best ticket, by draw.
     ticket: Option<(B256, Option<(u64, U256)>)>,
+    /// When the seed of a draw that is not open was first seen, by seed.
+    seed_seen: Option<(B256, u64)>,
     final_since: Option<u64>,
     /// What leaves are run with, once it is readable.
     clear: OnceLock<Arc<Clear>>,
     /// What the last look for the session key found.
     key_seen: Mutex<Key>,
+    /// Openings that were mailed to us, and whether ours was.
+    mailed: Mutex<Mailed>,
     sealed_logs: tokio::sync::OnceCell<SealedLogs>,
     log_tries: AtomicU32,
     last: Option<Action>,
@@ -87,9 +95,11 @@ impl Supervisor {
                 bought_block: known.block,
                 client: known.client,
                 ticket: None,
+                seed_seen: None,
                 final_since: None,
                 clear: OnceLock::new(),
                 key_seen: Mutex::new(Key::Unknown),
+                mailed: Mutex::default(),
                 sealed_logs: tokio::sync::OnceCell::new(),
                 log_tries: AtomicU32::new(0),
                 last: None,
@@ -183,10 +193,14 @@ impl Supervisor {
 
     /// One look and what follows from it.
     async fn step(&mut self, head: Head) -> Result<Next, StepError> {
-        let view = match self.ctx.chain.view(self.address).await {
+        let mut view = match self.ctx.chain.view(self.address).await {
             Ok(view) => view,
             Err(error) => return self.unreadable(error, head),
         };
+        if view.status == Status::Sealed && !view.draw_seed.is_zero() {
+            // The claim that opens the draw writes it down; until then the class says the same.
+            view.class_units = self.ctx.chain.class_units(self.terms.class_id, view.snapshot_epoch).await?;
+        }
         let known = self.known();
         let local = self.local(&view, &known, head).await?;
         let action = next_action(&view, &local, self.ctx.me, head);
@@ -218,6 +232,7 @@ impl Supervisor {
             Action::ComputeLeaves => self.compute_leaves(view, known).await,
             Action::UploadBundle => self.upload_bundle(view, known).await,
             Action::SealResult => self.seal_result(view, known).await,
+            Action::SubmitResult => self.submit_result(view, known).await,
             Action::Abort => self.abort().await,
             Action::OpenDraw => self.open_draw(view).await,
             Action::Claim(index) => self.claim(known, index).await,
@@ -225,10 +240,17 @@ impl Supervisor {
             Action::FetchKey => self.fetch_key(view).await,
             Action::ComputeSamples => self.compute_samples(view, known).await,
             Action::CheckBundle => self.check_bundle(view).await,
+            Action::ProveLeaves => self.prove_leaves(view, known).await,
             Action::SealVerdict => self.seal_verdict(view, known).await,
             Action::Decline(reason) => self.decline(reason).await,
+            Action::SendOpening => self.send_opening(view, known).await,
+            Action::GatherOpenings => self.gather_openings(view).await,
+            Action::RecordLot(round) => self.record_round(round).await,
+            Action::SettleAll => self.settle_all(view, known).await,
             Action::Reveal => self.reveal(view, known).await,
             Action::OpenVerification => self.open_verification(view, known).await,
+            Action::OpenLate => self.open_late(view, known).await,
+            Action::Decide => self.decide(view).await,
             Action::Expire => self.expire().await,
             Action::SendLogs => self.send_logs(view, known).await,
             Action::Redeem => self.redeem().await,
@@ -250,6 +272,9 @@ impl Supervisor {
                 Action::FetchKey,
                 Action::ComputeSamples,
                 Action::CheckBundle,
+                Action::ProveLeaves,
+                Action::SendOpening,
+                Action::GatherOpenings,
                 Action::SendLogs,
             ];
             if !long.contains(&action) {
@@ -274,73 +299,6 @@ impl Supervisor {
 
     fn known(&self) -> Agreement {
         self.ctx.journal.agreement(self.address).unwrap_or_default()
-    }
-
-    /// The own side, from the journal and two questions to the chain.
-    async fn local(&mut self, view: &View, known: &Agreement, head: Head) -> Result<Local, StepError> {
-        let ended = view.status.is_final();
-        self.final_since = if ended { self.final_since.or(Some(head.number)) } else { None };
-        let payable = ended && known.took_part() && !self.ctx.chain.payable_of(self.ctx.me).await?.is_zero();
-        let preparation = match (&known.refusal, known.prepared) {
-            (Some(_), _) => Preparation::Refused,
-            (None, true) => Preparation::Ready,
-            (None, false) => Preparation::Open,
-        };
-        Ok(Local {
-            terms: self.terms.clone(),
-            params: self.ctx.params,
-            client: self.client,
-            preparation,
-            min_reward: self.ctx.limits.min_reward,
-            may_accept: !known.barred_from_accepting,
-            may_claim: !known.barred_from_claiming,
-            work: self.work_state(view, known),
-            verification: verification_state(view, known),
-            key: self.key_state(known),
-            keys_sent: known.keys_sent.iter().filter(|(at, _)| *at == view.attempt).map(|(_, who)| *who).collect(),
-            logs_of: self.logs_of(known),
-            ticket: self.best_ticket(view).await?,
-            took_part: known.took_part(),
-            payable,
-            final_since: self.final_since,
-            finality_blocks: self.ctx.finality_blocks,
-            courtesy_secs: COURTESY_SECS,
-        })
-    }
-
-    fn work_state(&self, view: &View, known: &Agreement) -> Work {
-        if known.bundle.is_some_and(|bundle| bundle.attempt == view.attempt) {
-            Work::Bundled
-        } else if known.impossible.is_some() || known.refusal.is_some() {
-            Work::Impossible
-        } else if self.leaves_without_body(known).is_empty() {
-            Work::Computed
-        } else {
-            Work::Computing
-        }
-    }
-
-    fn leaves_without_body(&self, known: &Agreement) -> Vec<u32> {
-        let done = |leaf: &u32| known.leaves.get(leaf).is_some_and(|(_, body)| body.is_some());
-        (0..self.terms.leaf_count).filter(|leaf| !done(leaf)).collect()
-    }
-
-    async fn best_ticket(&mut self, view: &View) -> Result<Option<(u64, U256)>, StepError> {
-        if view.draw_seed.is_zero() || view.status.is_final() {
-            return Ok(None);
-        }
-        if let Some((seed, ticket)) = self.ticket
-            && seed == view.draw_seed
-        {
-            return Ok(ticket);
-        }
-        let (seed, me) = (view.draw_seed, self.ctx.me);
-        let units = self.ctx.chain.tickets(me, self.terms.class_id, view.snapshot_epoch).await?;
-        // Linear in the units: off the async threads, and bounded by the stake that somebody paid for.
-        let best = tokio::task::spawn_blocking(move || draw::best_ticket(seed, me, units));
-        let ticket = best.await.map_err(StepError::retry)?;
-        self.ticket = Some((seed, ticket));
-        Ok(ticket)
     }
 
     fn unreadable(&self, error: ChainError, head: Head) -> Result<Next, StepError> {
@@ -384,6 +342,10 @@ impl Supervisor {
         self.key_seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn lock_mailed(&self) -> MutexGuard<'_, Mailed> {
+        self.mailed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Writes down that the work is ours in this attempt.
     fn hold(&self, view: &View, known: &Agreement) -> Result<(), StepError> {
         let (agreement, attempt) = (self.address, view.attempt);
@@ -419,24 +381,4 @@ enum Next {
     Now,
     AwaitBlock,
     End,
-}
-
-fn verification_state(view: &View, known: &Agreement) -> Verification {
-    if let Some(reason) = known.impossible {
-        return Verification::Impossible(reason);
-    }
-    if known.refusal.is_some() {
-        // Looked at anew after the claim, and found not to be for us.
-        return Verification::Impossible(DeclineReason::ImageUnusable);
-    }
-    match &known.verdict {
-        Some((seed, _)) if *seed == view.draw_seed => {
-            if known.checked.is_some() {
-                Verification::Checked
-            } else {
-                Verification::Computed
-            }
-        }
-        _ => Verification::Computing,
-    }
 }

@@ -1,11 +1,11 @@
 //! `cargo xtask check`: the one command before a push. Reports all failures, not only the first.
 use crate::{
-    setup,
+    analysis, setup,
     stage::Stages,
     test::{self, Results},
 };
 
-/// Formatting, lints, documentation, generated facts, and all tests.
+/// Formatting, lints, documentation, generated facts, all tests, static analysis and symbolic checks.
 ///
 /// # Errors
 /// Names every part that failed.
@@ -15,6 +15,10 @@ pub async fn run() -> eyre::Result<()> {
     let mut results = Results::default();
     for (name, suite) in test::lints().await?.into_iter().chain(test::normal_suites().await?) {
         results.note(name, stages.run(name, suite).await);
+    }
+    results.note("static analysis", stages.run("static analysis", analysis::static_analysis()).await);
+    if analysis::halmos_is_available() {
+        results.note("symbolic checks", stages.run("symbolic checks", analysis::symbolic_checks()).await);
     }
     results.print(&stages);
     results.verdict()

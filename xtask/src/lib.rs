@@ -3,13 +3,16 @@
 //! - [`setup`]: npm packages, Solidity compiler, Docker Engine: what is missing is installed, or said
 //! - [`devnet`]: a whole network (chain, contracts, oracle, workers) of real processes on free ports
 //! - [`demo`]: the main job on such a network, with a picture and a report
+//! - [`bench`]: what a task costs
 //! - [`economics`]: for which terms cheating does not pay
-//! - [`mod@test`], [`check`], [`abi`], [`gas`]: what CI runs
+//! - [`mod@test`], [`check`], [`analysis`], [`abi`], [`gas`]: what CI runs
 //!
 //! Invariant: every process that is started here is ended here, whatever happens to this one (see [`watchdog`]).
 pub mod abi;
 pub mod accounts;
+pub mod analysis;
 pub mod apps;
+pub mod bench;
 pub mod binaries;
 pub mod chain;
 pub mod check;

@@ -2,7 +2,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use xtask::{abi, check, demo, devnet, economics, gas, setup, stage::Stages, test};
+use xtask::{abi, analysis, bench, check, demo, devnet, economics, gas, setup, stage::Stages, test};
 
 /// Developer commands of Sunwork. Each sets up what is missing on this machine first.
 #[derive(Parser)]
@@ -40,6 +40,12 @@ enum Command {
     },
     /// Everything that CI checks: formats, lints, docs, ABI, gas, tests
     Check,
+    /// Static analysis and symbolic checks of the contracts; `check` runs both
+    Analyse {
+        /// One of the two
+        #[arg(long, value_enum)]
+        only: Option<analysis::Part>,
+    },
     /// Installs what is missing: npm packages, Docker Engine
     Setup,
     /// Writes abi/*.json from the Solidity interfaces
@@ -59,11 +65,26 @@ enum Command {
         #[arg(long, conflicts_with = "json")]
         update_docs: bool,
     },
+    /// Measures: speed, gas, memory and size, against a named peer or limit in the same run
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
     /// Writes the gas snapshot
     Snapshot {
         /// Only compare
         #[arg(long)]
         check: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Gas of a whole task, all transactions of all parties (docs/GAS.md)
+    Gas {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -92,6 +113,7 @@ async fn run(command: Command) -> eyre::Result<()> {
         }
         Command::Test { deep } => test::run(if deep { test::Depth::Deep } else { test::Depth::Normal }).await,
         Command::Check => check::run().await,
+        Command::Analyse { only } => analysis::run(only).await,
         Command::Setup => setup::all(&mut Stages::default()).await.map(drop),
         Command::Abi { check } => {
             setup::packages(&mut Stages::default()).await?;
@@ -99,6 +121,7 @@ async fn run(command: Command) -> eyre::Result<()> {
         }
         Command::Economics { update_docs: true, .. } => economics::update(),
         Command::Economics { setting, json, .. } => economics::run(&setting, json),
+        Command::Bench { what: Bench::Gas { json } } => bench::gas(json).await,
         Command::Snapshot { check } => {
             setup::packages(&mut Stages::default()).await?;
             gas::run(mode(check)).await

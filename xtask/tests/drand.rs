@@ -173,6 +173,7 @@ impl Net {
             ciphertextRoot: B256::ZERO,
             resultBlob: B256::ZERO,
             round: U48::from(round),
+            location: Bytes::new(),
         };
         self.say(agreement, sealed.encode_log_data()).await?;
         let deadline = U40::from(self.latest_time().await? + 1000);

@@ -33,13 +33,19 @@ Buy:
   image        Make an archive of a Docker image or Dockerfile, upload it
   plan         What a job costs, how long it takes, who could take it
   run          Buy work, follow it, fetch the results
+  offer        Sign an offer; whoever accepts buys for you, you pay no gas
+  add          Add to the reward of an offer that nobody has accepted yet
 Follow:
   status       Your agreements, or what happened to one and what it waits for
   logs         What the app printed
   results      Fetch results, prove every digest against the chain, unpack
+  accept       Accept an open result; the worker is paid at once
+  reject       Have a result of trust level 0 verified, at your bond
+  dispute      Have a leaf of an open result computed again, at a bond
   cancel       Withdraw an offer that nobody has accepted; all is refunded
   expire       Move on an agreement whose deadline has passed
 Around it:
+  deliver      Hand a verified result to the contract that the terms name
   workers      Classes of workers and who is in them
   completions  Print the completion script of a shell
   man          Print the manual page, or write all pages into a folder
@@ -143,6 +149,19 @@ pub enum Command {
     Logs(LogsArgs),
     /// Fetch results, prove every digest against the chain, unpack
     Results(ResultsArgs),
+    /// Sign an offer; whoever accepts it buys for you and accepts in one transaction, and you pay no gas
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_help = EXIT_CODES)]
+    Offer(Box<OfferArgs>),
+    /// Add to the reward of an offer that nobody has accepted yet (anybody may)
+    Add(AddArgs),
+    /// Accept an open result: the worker is paid at once
+    Accept(IdArgs),
+    /// Trust level 0: have the result verified, at your bond; a rejection refunds nothing by itself
+    Reject(BondArgs),
+    /// Have a leaf of an open result computed again by more verifiers, at a bond (anybody may)
+    Dispute(DisputeArgs),
+    /// Hand a verified result to the contract that the terms name (anybody may who can read it)
+    Deliver(DeliverArgs),
     /// Withdraw an offer that nobody has accepted; everything is refunded
     Cancel(IdArgs),
     /// Move on an agreement whose deadline has passed (anybody may)
@@ -186,9 +205,116 @@ pub struct RunArgs {
     /// Buy although no worker could take it now: one may come within the accept window
     #[arg(long)]
     pub anyway: bool,
+    /// Buy the bag as so many agreements, several at a time, each with its share of the leaves and at this reward and fee
+    #[arg(long, value_name = "N", help_heading = "Work", value_parser = clap::value_parser!(u32).range(1..))]
+    pub split: Option<u32>,
     /// Do not ask before paying
     #[arg(long, short)]
     pub yes: bool,
+}
+
+/// Options of `sunwork offer`.
+#[derive(Debug, ClapArgs)]
+pub struct OfferArgs {
+    /// Another thing to do.
+    #[command(subcommand)]
+    pub command: Option<OfferCommand>,
+    /// What is to be done.
+    #[command(flatten)]
+    pub job: JobArgs,
+    /// Agreements that may be made of it, each with the same work
+    #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Offer", value_parser = clap::value_parser!(u32).range(1..))]
+    pub volume: u32,
+    /// How long it is good for; the price rises over this time unless --accept-window says otherwise
+    #[arg(long, value_parser = seconds, default_value = "1h", value_name = "TIME", help_heading = "Offer")]
+    pub expires: u32,
+    /// Write the signed order here too (it is kept in your data folder in any case)
+    #[arg(long, value_name = "FILE", help_heading = "Offer")]
+    pub order: Option<PathBuf>,
+    /// Leave at once; confidential work waits for its session key until you come back
+    #[arg(long, help_heading = "Afterwards")]
+    pub detach: bool,
+    /// Sign nothing: print what it would cost
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Sign although no worker could take it now
+    #[arg(long)]
+    pub anyway: bool,
+    /// Do not ask before allowing the money
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// What to do with offers.
+#[derive(Debug, Subcommand)]
+pub enum OfferCommand {
+    /// Offers signed here, how often they were used, and the agreements made of them
+    List,
+    /// End an offer for good; agreements made of it go on
+    Cancel {
+        /// Its hash or the beginning of it
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        hash: Option<String>,
+        /// All offers that this wallet has ever signed
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+/// Options of `sunwork add`.
+#[derive(Debug, ClapArgs)]
+pub struct AddArgs {
+    /// Agreement, an unambiguous beginning of its id, or "last"
+    pub id: String,
+    /// Such as 0.5 or "0.5 SUN"
+    #[arg(required_unless_present = "refund", conflicts_with = "refund")]
+    pub amount: Option<String>,
+    /// Take back your part of what was not spent, once it has ended
+    #[arg(long)]
+    pub refund: bool,
+    /// Send nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask before paying
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// An agreement, and whether to put down a bond for it.
+#[derive(Debug, ClapArgs)]
+pub struct BondArgs {
+    /// Agreement, an unambiguous beginning of its id, or "last"
+    pub id: String,
+    /// Send nothing: say what the bond is
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask before paying
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// Options of `sunwork dispute`.
+#[derive(Debug, ClapArgs)]
+pub struct DisputeArgs {
+    /// The agreement and its bond.
+    #[command(flatten)]
+    pub bond: BondArgs,
+    /// The leaf that is not believed, from 0
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub leaf: u32,
+}
+
+/// Options of `sunwork deliver`.
+#[derive(Debug, ClapArgs)]
+pub struct DeliverArgs {
+    /// Agreement, an unambiguous beginning of its id, or "last"
+    pub id: String,
+    /// Which leaf
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub leaf: u32,
+    /// Its results folder; fetched into it where nothing is there [default: sunwork- and the beginning of the agreement's id]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// How to pay.

@@ -4,15 +4,18 @@ use crate::agreements::{FindError, IdError};
 use crate::amount::AmountError;
 use crate::app_logs::AppLogsError;
 use crate::archive::ArchiveError;
+use crate::bag::BagError;
 use crate::buy::{BuyError, PrepareError, UploadError};
 use crate::chain::ReadError;
 use crate::class::{Classified, ErrorClass};
 use crate::client::{ConnectError, NoSigner};
 use crate::confidential::ConfidentialError;
+use crate::deliver::DeliverError;
 use crate::image_push::ImagePushError;
 use crate::job::JobError;
 use crate::jobfile::JobFileError;
 use crate::keying::KeyingError;
+use crate::offer::OfferError;
 use crate::plan::PlanError;
 use crate::preflight::{PreflightError, Problem};
 use crate::results::ResultsError;
@@ -189,6 +192,35 @@ failures! {
         BuyError::Tx(TxError::InsufficientFunds { .. }) => Exit::Funds,
         BuyError::Tx(_) if e.class() == ErrorClass::Retry => Exit::Chain,
         BuyError::Tx(_) | BuyError::Permit(_) | BuyError::NoEvent { .. } => Exit::Failed,
+    };
+    OfferError => |e| match e {
+        OfferError::NoSigner(none) => none.exit(),
+        OfferError::Read(read) => read.exit(),
+        OfferError::Terms(_) | OfferError::Order(_) | OfferError::TooLong { .. } => Exit::Usage,
+        OfferError::Tx(TxError::InsufficientFunds { .. }) => Exit::Funds,
+        OfferError::Tx(_) if e.class() == ErrorClass::Retry => Exit::Chain,
+        OfferError::NotSealed(_) | OfferError::Signing(_) | OfferError::Tx(_) => Exit::Failed,
+    };
+    DeliverError => |e| match e {
+        DeliverError::Find(find) => find.exit(),
+        DeliverError::Results(results) => results.exit(),
+        DeliverError::Key(key) => key.exit(),
+        DeliverError::NoSigner(none) => none.exit(),
+        DeliverError::Tx(TxError::InsufficientFunds { .. }) => Exit::Funds,
+        DeliverError::Tx(_) if e.class() == ErrorClass::Retry => Exit::Chain,
+        DeliverError::NoCallback { .. } | DeliverError::NotOneFile { .. } | DeliverError::TooLarge { .. } => Exit::Usage,
+        DeliverError::Changed { .. } => Exit::Mismatch,
+        _ => Exit::Failed,
+    };
+    BagError => |e| match e {
+        BagError::Parts { .. } => Exit::Usage,
+        BagError::Prepare { source, .. } => source.exit(),
+        BagError::Buy { source, .. } => source.exit(),
+        BagError::Keying { source, .. } => source.exit(),
+        BagError::Read { source, .. } => source.exit(),
+        BagError::Find(find) => find.exit(),
+        BagError::Ended { ending, .. } => Exit::of_ending(*ending).unwrap_or(Exit::Failed),
+        BagError::Results(results) => results.exit(),
     };
     ConfidentialError => |e| match e {
         ConfidentialError::NoSigner(_) | ConfidentialError::OtherWallet { .. } => Exit::Config,

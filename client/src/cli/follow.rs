@@ -27,10 +27,21 @@ const POKE_GRACE_SECS: u64 = 20;
 pub enum Followed {
     /// The agreement ended.
     Ended(Ending),
+    /// The result is open and waits for the client's word ([`Until::Open`]).
+    Open,
     /// Ctrl-C.
     Interrupted,
     /// The time given was over.
     TimedOut,
+}
+
+/// How far an agreement is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// To its end.
+    Ended,
+    /// Until its result is open for the client to accept or reject, or to its end.
+    Open,
 }
 
 /// Ctrl-C, heard from its making on. What must not be broken off (a purchase under way) runs to its end first.
@@ -52,6 +63,11 @@ impl Interrupt {
 }
 
 impl Interrupt {
+    /// Whether Ctrl-C was heard so far.
+    pub fn was_heard(&self) -> bool {
+        self.0.is_finished()
+    }
+
     /// Returns when Ctrl-C was heard.
     pub async fn heard(&mut self) {
         // The task ends by hearing it, and is never cancelled while this is held.
@@ -74,6 +90,7 @@ pub async fn follow(
     output: &Output,
     agreement: Address,
     from_block: u64,
+    until: Until,
     timeout: Option<Duration>,
     interrupt: &mut Interrupt,
 ) -> Result<Followed, Failure> {
@@ -100,8 +117,12 @@ pub async fn follow(
                         bar.suspend(|| output.note(&output.paint(tone, &text)));
                     }
                     bar.set_message(line.update(&seen.progress));
-                    if let Progress::Ended { ending } = seen.progress {
-                        break Ok(Followed::Ended(ending));
+                    match seen.progress {
+                        Progress::Ended { ending } => break Ok(Followed::Ended(ending)),
+                        Progress::StatusChanged { status: Status::Disputable, .. } if until == Until::Open => {
+                            break Ok(Followed::Open);
+                        }
+                        _ => {}
                     }
                 }
                 Some(Err(error)) => break Err(error.into()),
@@ -131,7 +152,7 @@ pub fn short_id(agreement: Address) -> String {
 }
 
 /// No deadline needs a particular party: when worker, verifiers and oracles all sleep, the client acts.
-async fn poke_late(client: &Client, agreement: Address) {
+pub(super) async fn poke_late(client: &Client, agreement: Address) {
     if client.address().is_none() {
         return;
     }
@@ -184,7 +205,7 @@ impl Line {
             Progress::StatusChanged { status, .. } => self.status = Some(*status),
             Progress::VerifierSealed { .. } => self.sealed += 1,
             Progress::Opened { .. } => self.opened += 1,
-            Progress::WorkerLeft { .. } => (self.sealed, self.opened) = (0, 0),
+            Progress::WorkerLeft { .. } | Progress::RoundOpened { .. } => (self.sealed, self.opened) = (0, 0),
             _ => {}
         }
         let status = self.status.unwrap_or(Status::Open);

@@ -6,8 +6,8 @@ use clap::Args as ClapArgs;
 
 use super::duration::{mebibytes, milli_cpus, seconds};
 use crate::jobfile::{
-    Amount, Cores, InputEntry, JobFile, JobFileError, ResourcesEntry, Reward, Seconds, Size, VERSION, WindowsEntry,
-    Word,
+    Account, Amount, CallbackEntry, Cores, InputEntry, JobFile, JobFileError, ResourcesEntry, Reward, Seconds, Size,
+    VERSION, WindowsEntry, Word,
 };
 
 /// The exit codes of `plan`.
@@ -59,9 +59,25 @@ pub struct JobArgs {
     /// Leaves that each verifier computes again [default: 5, or all of a smaller bag]
     #[arg(long, short = 'k', help_heading = "Verification")]
     pub samples: Option<u8>,
-    /// T: the result counts with credibility above 1 - 1/T [default: 2]
+    /// T: a digest wins a dissent with a share of the odds above 1 - 1/T [default: 2]
     #[arg(long, help_heading = "Verification")]
     pub trust: Option<u16>,
+    /// 1: drawn verifiers check the result before it is paid. 0: you get it at once; accepting it or staying silent pays,
+    /// rejecting it has it verified at your bond and never refunds by itself [default: 1]
+    #[arg(long, value_name = "0|1", value_parser = clap::value_parser!(u8).range(0..=1), help_heading = "Verification")]
+    pub trust_level: Option<u8>,
+    /// Only this worker may accept
+    #[arg(long, value_parser = Account::read, value_name = "ADDRESS", conflicts_with = "pool", help_heading = "Work")]
+    pub worker: Option<Account>,
+    /// Only whom this pool places may accept
+    #[arg(long, value_parser = Account::read, value_name = "ADDRESS", help_heading = "Work")]
+    pub pool: Option<Account>,
+    /// Contract that each leaf's result can be delivered to once it is verified (`sunwork deliver`)
+    #[arg(long, value_parser = Account::read, value_name = "ADDRESS", help_heading = "Afterwards")]
+    pub callback: Option<Account>,
+    /// Gas that each delivery grants it [default: 200000]
+    #[arg(long, value_name = "GAS", help_heading = "Afterwards")]
+    pub callback_gas: Option<u32>,
     /// The worker's reward, or MIN..MAX: rises from MIN to MAX until a worker accepts [default: 0.5..1]
     #[arg(long, value_parser = Reward::read, value_name = "AMOUNT", help_heading = "Money")]
     pub reward: Option<Reward>,
@@ -95,6 +111,9 @@ pub struct JobArgs {
     /// For the verifiers to compute [default: leaf time times samples, plus 2m]
     #[arg(long, value_parser = seconds, value_name = "TIME", help_heading = "Windows")]
     pub verify_window: Option<u32>,
+    /// For anybody to dispute a leaf, before payment [default: none; 1h at trust level 0, where it is your time to reject]
+    #[arg(long, value_parser = seconds, value_name = "TIME", help_heading = "Windows")]
+    pub dispute_window: Option<u32>,
     /// Folder for the results [default: sunwork- and the beginning of the agreement's id]
     #[arg(long, value_name = "DIR", help_heading = "Afterwards")]
     pub out: Option<PathBuf>,
@@ -106,6 +125,14 @@ impl JobArgs {
     /// # Errors
     /// See [`JobFileError`].
     pub fn job_file(&self) -> Result<JobFile, JobFileError> {
+        Ok(self.stated()?.complete())
+    }
+
+    /// What flags and file say, without the defaults.
+    ///
+    /// # Errors
+    /// See [`JobFileError`].
+    pub fn stated(&self) -> Result<JobFile, JobFileError> {
         let mut flags = self.as_file();
         let here = std::env::current_dir().unwrap_or_else(|_| Path::new(".").to_owned());
         flags.resolve(&here);
@@ -113,7 +140,7 @@ impl JobArgs {
             Some(path) => JobFile::load(path)?,
             None => JobFile::default(),
         };
-        Ok(flags.over(below).complete())
+        Ok(flags.over(below))
     }
 
     fn as_file(&self) -> JobFile {
@@ -129,6 +156,11 @@ impl JobArgs {
             verifiers: self.verifiers,
             samples: self.samples,
             trust: self.trust,
+            trust_level: self.trust_level,
+            worker: self.worker,
+            pool: self.pool,
+            callback: (self.callback.is_some() || self.callback_gas.is_some())
+                .then_some(CallbackEntry { to: self.callback, gas: self.callback_gas }),
             reward: self.reward.clone(),
             fee: self.fee.clone(),
             resources: ResourcesEntry {
@@ -143,6 +175,7 @@ impl JobArgs {
                 accept: self.accept_window.map(Seconds),
                 work: self.work_window.map(Seconds),
                 verify: self.verify_window.map(Seconds),
+                dispute: self.dispute_window.map(Seconds),
             },
             public: self.public,
             out: self.out.as_ref().map(|out| out.display().to_string()),
@@ -213,6 +246,16 @@ mod tests {
             "61",
             "--verify-window",
             "10m",
+            "--dispute-window",
+            "1h",
+            "--trust-level",
+            "0",
+            "--pool",
+            "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+            "--callback",
+            "0x0808080808080808080808080808080808080808",
+            "--callback-gas",
+            "90000",
             "--public",
             "--out",
             "here",
@@ -229,6 +272,9 @@ mod tests {
         assert_eq!((job.leaves, job.samples, job.reward_max, job.verifier_fee), (16, 2, 2_000_000_000, 250_000_000));
         assert_eq!(job.args, ["--width", "640", "yes", "1e3", ""]);
         assert!(!job.confidential);
+        assert_eq!((job.trust_level, job.windows.dispute_secs), (0, Some(3600)));
+        assert!(matches!(job.taker, crate::job::Taker::Pool(_)));
+        assert_eq!(job.callback.unwrap().gas, 90_000);
         let path = dir.path().join("job.yaml");
         std::fs::write(&path, file.to_yaml()).unwrap();
         let again = parse(&["-f", path.to_str().unwrap()]).job_file().unwrap();
@@ -248,5 +294,9 @@ mod tests {
         assert!(parse(&["-f", "-", "app.tar"]).image.is_some());
         assert!(Line::try_parse_from(["run", "app.tar", "--reward", "cheap"]).is_err());
         assert!(Line::try_parse_from(["run", "app.tar", "--memory", "lots"]).is_err());
+        assert!(Line::try_parse_from(["run", "app.tar", "--trust-level", "2"]).is_err());
+        let one = "0x0808080808080808080808080808080808080808";
+        assert!(Line::try_parse_from(["run", "app.tar", "--worker", one, "--pool", one]).is_err());
+        assert!(Line::try_parse_from(["run", "app.tar", "--worker", "me"]).is_err());
     }
 }

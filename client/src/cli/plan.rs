@@ -105,6 +105,8 @@ struct Report {
     reward_max: String,
     verifier_fees: String,
     tip: String,
+    audit_reserve: String,
+    trust_level: u8,
     budget: String,
     account: Option<Address>,
     balance: Option<String>,
@@ -116,6 +118,7 @@ struct Report {
     eligibility: Eligibility,
     problems: Vec<Problem>,
     sentences: Vec<String>,
+    warnings: Vec<String>,
     job: JobFile,
 }
 
@@ -147,7 +150,7 @@ pub async fn run(session: &Session, args: JobArgs) -> Result<Exit, Failure> {
     let report = report(&client, &appraisal, verdict, problems, file);
     session.output.document("plan", &report, || {
         let mut text = describe(&appraisal, client.unit());
-        for sentence in &report.sentences {
+        for sentence in report.warnings.iter().chain(&report.sentences) {
             text.push_str(&format!("! {sentence}\n"));
         }
         text.push_str(verdict.sentence());
@@ -223,7 +226,9 @@ fn report(client: &Client, appraisal: &Appraisal, verdict: Verdict, problems: Ve
         reward_min: terms.reward_min.to_string(),
         reward_max: terms.reward_max.to_string(),
         verifier_fees: fees.to_string(),
-        tip: tip(appraisal).to_string(),
+        tip: preflight.tip.to_string(),
+        audit_reserve: preflight.audit_reserve.to_string(),
+        trust_level: terms.trust_level,
         budget: preflight.budget.to_string(),
         account: preflight.account,
         balance: preflight.account.map(|_| preflight.balance.to_string()),
@@ -233,19 +238,18 @@ fn report(client: &Client, appraisal: &Appraisal, verdict: Verdict, problems: Ve
         time: appraisal.time,
         eligibility: appraisal.eligibility.clone(),
         sentences: problems.iter().map(|p| p.sentence(client.unit())).collect(),
+        warnings: preflight.warnings(),
         problems,
         job,
     }
 }
 
+/// Level 0 asks no verifiers unless the client rejects the result, and then for its bond.
 fn verifier_fees(plan: &Plan) -> u128 {
+    if plan.terms.trust_level == 0 {
+        return 0;
+    }
     plan.terms.verifier_fee.saturating_mul(plan.terms.verifiers.into())
-}
-
-/// What the contract adds to reward and fees: paid to whoever brings the draw forward.
-fn tip(appraisal: &Appraisal) -> u128 {
-    let parts = appraisal.plan.terms.reward_max.saturating_add(verifier_fees(&appraisal.plan));
-    appraisal.preflight.budget.saturating_sub(parts)
 }
 
 /// All of it for people.
@@ -275,19 +279,28 @@ pub fn describe(appraisal: &Appraisal, unit: &Unit) -> String {
         ("platform", checked),
         ("verification", verification(plan)),
         ("reward", reward),
-        (
-            "fees",
-            format!(
-                "{} to each of {}",
-                unit.show(terms.verifier_fee),
-                count(terms.verifiers.into(), "verifier", "verifiers")
-            ),
-        ),
+        ("fees", fees(plan, unit)),
     ];
+    if let Some(worker) = terms.named_worker() {
+        pairs.push(("offered to", format!("{worker} only")));
+    }
+    if let Some(pool) = terms.pool() {
+        pairs.push(("offered to", format!("whom the pool {pool} places")));
+    }
+    if terms.has_callback() {
+        pairs.push(("callback", format!("{} with {} gas, once it is verified", terms.callback, terms.callback_gas)));
+    }
     // Terms that the contract refuses have no price.
     if preflight.budget > 0 {
-        let tip = tip(appraisal);
-        let with_tip = if tip > 0 { format!(" (with {} for the draw)", unit.show(tip)) } else { String::new() };
+        let mut parts = Vec::new();
+        if preflight.audit_reserve > 0 {
+            let one_in = preflight.audit_one_in;
+            parts.push(format!("{} for a late audit of one in {one_in}", unit.show(preflight.audit_reserve)));
+        }
+        if preflight.tip > 0 {
+            parts.push(format!("{} for the draw", unit.show(preflight.tip)));
+        }
+        let with_tip = if parts.is_empty() { String::new() } else { format!(" (with {})", parts.join(" and ")) };
         pairs.push((
             "costs",
             format!(
@@ -306,15 +319,13 @@ pub fn describe(appraisal: &Appraisal, unit: &Unit) -> String {
         "time",
         format!(
             "the computing itself and {} at least; {} at most, if everybody uses its window to the end (accept {}, {}work {}, \
-             draw {}, verify {}, open {})",
+             {})",
             show(time.at_least_secs),
             show(time.at_most_secs),
             show(time.accept_secs),
             if time.key_secs > 0 { format!("key {}, ", show(time.key_secs)) } else { String::new() },
             show(time.work_secs),
-            show(time.draw_secs),
-            show(time.verify_secs),
-            show(time.open_secs),
+            later_windows(time, terms.trust_level),
         ),
     ));
     if time.attempts > 1 {
@@ -336,8 +347,33 @@ pub fn describe(appraisal: &Appraisal, unit: &Unit) -> String {
     text
 }
 
+fn later_windows(time: &TimeEstimate, trust_level: u8) -> String {
+    if trust_level == 0 {
+        return format!("your silence {}", show(time.dispute_secs));
+    }
+    let disputes =
+        if time.dispute_secs > 0 { format!(", disputes {}", show(time.dispute_secs)) } else { String::new() };
+    let (draw, verify, open) = (show(time.draw_secs), show(time.verify_secs), show(time.open_secs));
+    format!("draw {draw}, verify {verify}, open {open}{disputes}")
+}
+
+fn fees(plan: &Plan, unit: &Unit) -> String {
+    let terms = &plan.terms;
+    let each = format!(
+        "{} to each of {}",
+        unit.show(terms.verifier_fee),
+        count(terms.verifiers.into(), "verifier", "verifiers")
+    );
+    if terms.trust_level == 0 { format!("{each}, from your bond, only if you reject the result") } else { each }
+}
+
 fn verification(plan: &Plan) -> String {
     let terms = &plan.terms;
+    if terms.trust_level == 0 {
+        return "trust level 0: you get the result at once, and nobody checks it. Accepting it or staying silent pays the worker; \
+                rejecting it has it verified at your bond, and refunds nothing by itself"
+            .to_owned();
+    }
     let who = count(terms.verifiers.into(), "drawn verifier", "drawn verifiers");
     let each = if terms.verifiers == 1 { "" } else { " each" };
     match (u32::from(terms.samples), terms.leaf_count) {

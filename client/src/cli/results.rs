@@ -82,7 +82,7 @@ fn warn(session: &Session, ending: Ending) {
 fn warning(ending: Ending) -> Option<&'static str> {
     match ending {
         Ending::Verified => None,
-        Ending::None => Some("warning: the verifiers have not opened yet; this is what the worker claims"),
+        Ending::None => Some("warning: it is not settled yet; this is what the worker claims"),
         Ending::Refuted => Some("warning: the verifiers' dissent won; at least one of these leaves is wrong"),
         _ => Some("warning: nobody won the dissent about these leaves; they are not verified"),
     }

@@ -1,6 +1,5 @@
 //! `sunwork run`: plan, ask, upload, buy, follow, fetch.
 
-use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,8 +9,10 @@ use sunwork_protocol::status::{Ending, Status};
 
 use super::args::{Pay, RunArgs};
 use super::balances::Balances;
+use super::clock::Clock;
+use super::confirm::confirm;
 use super::exit::{Exit, Failure, of_problems};
-use super::follow::{Followed, Interrupt, follow, how_to_follow, step};
+use super::follow::{Followed, Interrupt, Until, follow, how_to_follow, short_id, step};
 use super::handover::{Handover, hand_over, stay_until_keyed};
 use super::image::bytes_bar;
 use super::output::{Output, Tone, count, fields};
@@ -20,6 +21,7 @@ use super::results::{default_dir, show_results};
 use super::session::Session;
 use crate::amount::Unit;
 use crate::buy::{Agreement, Payment};
+use crate::chain::Doing;
 use crate::client::{Client, NoSigner};
 use crate::jobfile::JobFile;
 use crate::preflight::{ByAllowance, PreflightError};
@@ -64,6 +66,9 @@ pub async fn run(session: &Session, args: RunArgs) -> Result<Exit, Failure> {
     }
     // The file first: a typo is told without password and network.
     let file = args.job.job_file()?;
+    if let Some(parts) = args.split {
+        return super::bag::run(session, args, file, parts).await;
+    }
     // Whoever only looks needs no key.
     let (client, account) = if args.dry_run {
         (session.reader().await?, session.wallet_address())
@@ -141,7 +146,8 @@ pub async fn run(session: &Session, args: RunArgs) -> Result<Exit, Failure> {
     let wallet = client.address().ok_or(NoSigner)?;
     let before = Balances::read(&client, wallet).await?;
     if earlier.is_none() {
-        confirm(args.yes, preflight.budget, client.unit())?;
+        let most = client.unit().show(preflight.budget);
+        confirm(args.yes, &format!("buying for at most {most}"), &format!("Buy for at most {most}?"), "bought")?;
         let bar = step(if confidential { "encrypting the inputs" } else { "preparing" });
         let encrypted = client.seal(&mut sealed).await;
         bar.finish_and_clear();
@@ -195,13 +201,21 @@ pub async fn run(session: &Session, args: RunArgs) -> Result<Exit, Failure> {
     };
 
     let timeout = args.timeout.map(|secs| Duration::from_secs(secs.into()));
-    let followed = follow(&client, output, agreement.address, agreement.block, timeout, &mut interrupt)
+    // At level 0 the result comes at once, and what follows is the client's own decision.
+    let until = if job.trust_level == 0 { Until::Open } else { Until::Ended };
+    let followed = follow(&client, output, agreement.address, agreement.block, until, timeout, &mut interrupt)
         .await
         .inspect_err(|_| {
             how_to_follow(output, agreement.address);
         })?;
     let ending = match followed {
         Followed::Ended(ending) => ending,
+        Followed::Open => match client.standing(agreement.address).await?.ending {
+            Ending::None => {
+                return unchecked(&client, output, file.out.map(PathBuf::from), agreement.address, report).await;
+            }
+            ending => ending,
+        },
         Followed::Interrupted | Followed::TimedOut => {
             if followed == Followed::TimedOut {
                 output.note("the time given with --timeout is over");
@@ -215,6 +229,38 @@ pub async fn run(session: &Session, args: RunArgs) -> Result<Exit, Failure> {
         }
     };
     finish(&client, output, file.out.map(PathBuf::from), agreement.address, ending, report).await
+}
+
+/// The result of a level 0 agreement that waits for the client's word.
+async fn unchecked(
+    client: &Client,
+    output: &Output,
+    out: Option<PathBuf>,
+    agreement: Address,
+    mut report: Report,
+) -> Result<Exit, Failure> {
+    let standing = client.standing(agreement).await?;
+    let (_, now) = client.rpc().latest().await.doing(|| "reading the latest block".into())?;
+    let bond = client.unit().show(client.dispute_bond(agreement).await?);
+    report.status = Some(standing.status);
+    let dir = out.unwrap_or_else(|| default_dir(agreement));
+    let bar = step("fetching the results");
+    let results = client.results(agreement, &dir).await;
+    bar.finish_and_clear();
+    let results = results?;
+    let exit = if results.failed().next().is_some() { Exit::TaskFailed } else { Exit::Ok };
+    let (clock, id) = (Clock::local(now), short_id(agreement));
+    let text = format!(
+        "{}nobody has checked this result (trust level 0); what you say until {} ({}) decides:\n  \
+         sunwork accept {id}    pays the worker now; so does saying nothing\n  \
+         sunwork reject {id}    has it verified at a bond of {bond}, and refunds nothing by itself\n",
+        show_results(&results, &dir),
+        clock.short(standing.deadline),
+        clock.distance(standing.deadline),
+    );
+    (report.out, report.results) = (Some(dir), Some(results));
+    output.document("run", &report, || text);
+    Ok(exit)
 }
 
 /// Results and money of an ended agreement.
@@ -254,26 +300,6 @@ const fn how(payment: Payment) -> &'static str {
         Payment::Allowance => "from the allowance",
         Payment::Permit => "with a permit, in the same transaction",
         Payment::ApproveAndCall => "by approve-and-call, in one transaction",
-    }
-}
-
-fn confirm(yes: bool, budget: u128, unit: &Unit) -> Result<(), Failure> {
-    if yes {
-        return Ok(());
-    }
-    if !std::io::stdin().is_terminal() {
-        let sentence =
-            format!("buying for at most {} needs a yes, and nobody can be asked; give --yes", unit.show(budget));
-        return Err(Failure::say(Exit::Usage, sentence));
-    }
-    let mut stderr = std::io::stderr();
-    let _ = write!(stderr, "Buy for at most {}? [y/N] ", unit.show(budget)).and_then(|()| stderr.flush());
-    let mut answer = String::new();
-    let read = std::io::stdin().lock().read_line(&mut answer);
-    if read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
-        Ok(())
-    } else {
-        Err(Failure::say(Exit::Failed, "nothing was bought, for the answer was not \"y\"."))
     }
 }
 

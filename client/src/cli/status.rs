@@ -14,7 +14,7 @@ use super::clock::Clock;
 use super::duration::show;
 use super::errors::sentence;
 use super::exit::{Exit, Failure};
-use super::follow::{Followed, Interrupt, follow, how_to_follow, short_id};
+use super::follow::{Followed, Interrupt, Until, follow, how_to_follow, short_id};
 use super::output::{columns, table, text_columns};
 use super::session::Session;
 use super::timeline::{Page, state};
@@ -164,6 +164,8 @@ fn document(client: &Client, situation: &Situation, settlement: Option<&Settleme
         "terms": terms(purchase),
         "spec": purchase.spec,
         "standing": details.standing,
+        "disputed": situation.disputed,
+        "bond": situation.bond.map(|bond| bond.to_string()),
         "now": situation.now,
         "outlook": situation.outlook(),
         "timeline": situation.history(client.unit()),
@@ -181,7 +183,9 @@ fn terms(purchase: &Purchase) -> Value {
         "rewardMin": t.reward_min.to_string(), "rewardMax": t.reward_max.to_string(),
         "verifierFee": t.verifier_fee.to_string(), "trust": t.trust, "trustLevel": t.trust_level,
         "leaves": t.leaf_count, "samples": t.samples, "verifiers": t.verifiers,
-        "acceptSecs": t.accept_secs, "workSecs": t.work_secs, "verifySecs": t.verify_secs,
+        "acceptSecs": t.accept_secs, "workSecs": t.work_secs, "verifySecs": t.verify_secs, "disputeSecs": t.dispute_secs,
+        "worker": t.named_worker(), "pool": t.pool(),
+        "callback": t.has_callback().then(|| json!({ "to": t.callback, "gas": t.callback_gas })),
     })
 }
 
@@ -191,8 +195,9 @@ async fn follower(session: &Session, id: &str) -> Result<(Client, Address), Fail
     let agreement = session.find(&client, id).await?;
     let purchase = client.purchase_of(agreement).await?;
     let standing = client.standing(agreement).await?;
-    // A worker that is replaced needs the key again, until one has sealed.
-    let keys = matches!(standing.status, Status::Open | Status::Keying | Status::Working);
+    // A worker that is replaced needs the key again, until one has sealed; so do the verifiers of later rounds.
+    let keys = matches!(standing.status, Status::Open | Status::Keying | Status::Working)
+        || (standing.is_revealed() && !standing.status.is_final());
     if !(keys && purchase.terms.is_confidential() && session.wallet_address() == Some(purchase.client)) {
         return Ok((client, agreement));
     }
@@ -214,9 +219,11 @@ async fn followed(session: &Session, id: &str, timeout: Option<u32>) -> Result<E
     let from_block = client.purchase_of(agreement).await?.block;
     let mut interrupt = Interrupt::listen().await;
     let timeout = timeout.map(|secs| Duration::from_secs(secs.into()));
-    let followed = follow(&client, &session.output, agreement, from_block, timeout, &mut interrupt).await?;
+    let followed =
+        follow(&client, &session.output, agreement, from_block, Until::Ended, timeout, &mut interrupt).await?;
     let exit = match followed {
         Followed::Ended(ending) => Exit::of_ending(ending).unwrap_or(Exit::Ok),
+        Followed::Open => Exit::Ok,
         Followed::Interrupted => Exit::Interrupted,
         Followed::TimedOut => Exit::TimedOut,
     };

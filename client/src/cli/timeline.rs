@@ -61,11 +61,22 @@ impl Page<'_> {
         if let Some(agent) = self.situation.key_agent.filter(|_| purchase.terms.is_confidential()) {
             pairs.push(("key agent", name(agent)));
         }
+        if let Some(worker) = purchase.terms.named_worker().filter(|_| standing.worker.is_none()) {
+            pairs.push(("offered to", name(worker)));
+        }
+        if let Some(pool) = purchase.terms.pool() {
+            pairs.push(("pool", name(pool)));
+        }
+        if purchase.terms.has_callback() {
+            let terms = &purchase.terms;
+            pairs.push(("callback", format!("{} with {} gas", terms.callback, terms.callback_gas)));
+        }
         if let Some(worker) = standing.worker {
             pairs.push(("worker", format!("{} (attempt {})", name(worker), u32::from(standing.attempt) + 1)));
         }
         for slot in &standing.verifiers {
-            pairs.push(("verifier", format!("{} {}", name(slot.verifier), slot_state(slot))));
+            let round = if slot.vote_round == 0 { String::new() } else { format!(" (round {})", slot.vote_round + 1) };
+            pairs.push(("verifier", format!("{} {}{round}", name(slot.verifier), slot_state(slot))));
         }
         fields_in(self.width, &pairs)
     }
@@ -149,7 +160,11 @@ fn work(purchase: &Purchase, class: &str) -> String {
     let terms = &purchase.terms;
     let kind = if terms.is_confidential() { "confidential" } else { "public" };
     let leaves = if terms.leaf_count == 1 { "1 leaf".to_owned() } else { format!("{} leaves", terms.leaf_count) };
-    format!("{leaves} on {class}, {kind}; {} verifiers check {} each", terms.verifiers, terms.samples)
+    let work = format!("{leaves} on {class}, {kind}");
+    if terms.trust_level == 0 {
+        return format!("{work}; trust level 0: checked only if the client rejects the result");
+    }
+    format!("{work}; {} verifiers check {} each", terms.verifiers, terms.samples)
 }
 
 fn image(purchase: &Purchase) -> String {

@@ -43,7 +43,8 @@ impl Client {
             } else {
                 u128::MAX
             },
-            verifiers: terms.verifiers,
+            verifiers: if terms.trust_level == 0 { 0 } else { terms.verifiers },
+            named: terms.named_worker(),
             confidential: plan.confidential || terms.is_confidential(),
         };
         let addresses = self.registered_workers().await?;

@@ -6,7 +6,7 @@ use super::types::JobFile;
 use super::values::Amount;
 use crate::amount::Unit;
 use crate::inputs::{InputSource, JobInput};
-use crate::job::{JobBuilder, Resources, Windows};
+use crate::job::{JobBuilder, Resources, Taker, Windows};
 
 impl JobFile {
     /// The job's builder. Amounts are read in `unit`; what the file does not say is the builder's default, so call
@@ -52,6 +52,20 @@ impl JobFile {
         if let Some(fee) = &self.fee {
             builder = builder.verifier_fee(amount("fee", fee)?);
         }
+        if let Some(level) = self.trust_level {
+            builder = builder.trust_level(level);
+        }
+        builder = builder.taker(match (self.worker, self.pool) {
+            (Some(worker), Some(pool)) => {
+                return Err(JobFileError::WorkerAndPool { worker: worker.0, pool: pool.0 });
+            }
+            (Some(worker), None) => Taker::Worker(worker.0),
+            (None, Some(pool)) => Taker::Pool(pool.0),
+            (None, None) => Taker::Anybody,
+        });
+        if let Some(callback) = self.callback {
+            builder = builder.callback(callback.build()?);
+        }
         if let Some(public) = self.public {
             builder = builder.public(public);
         }
@@ -76,6 +90,7 @@ impl JobFile {
             accept_secs: given.accept.map_or(Windows::default().accept_secs, |v| v.0),
             work_secs: given.work.map(|v| v.0),
             verify_secs: given.verify.map(|v| v.0),
+            dispute_secs: given.dispute.map(|v| v.0),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What can be wrong with a job file, with the place where it is.
 
+use alloy::primitives::Address;
 use serde_saphyr::Error as YamlError;
 use thiserror::Error;
 
@@ -101,6 +102,22 @@ pub enum JobFileError {
         min: String,
         /// The second.
         max: String,
+    },
+    /// Two that exclude each other.
+    #[error("the job names the worker {worker} and the pool {pool}, expected one of them at most")]
+    WorkerAndPool {
+        /// The one worker that may accept.
+        worker: Address,
+        /// The pool that places one.
+        pool: Address,
+    },
+    /// Gas for nobody.
+    #[error(
+        "the job grants a callback {gas} gas and names no contract; give one, with the key \"to\" of callback or --callback"
+    )]
+    CallbackToNobody {
+        /// What is granted.
+        gas: u32,
     },
     /// The job that it describes cannot be.
     #[error(transparent)]

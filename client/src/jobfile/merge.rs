@@ -1,6 +1,9 @@
 //! Flags over file over defaults.
 
+use super::callback::CallbackEntry;
 use super::types::{JobFile, ResourcesEntry, VERSION, WindowsEntry};
+#[cfg(test)]
+use super::values::Account;
 use super::values::{Amount, Cores, Reward, Seconds, Size};
 use crate::job::{Resources, Windows};
 
@@ -10,6 +13,11 @@ impl JobFile {
     pub fn over(self, below: Self) -> Self {
         let (r, s) = (self.resources, below.resources);
         let (w, x) = (self.windows, below.windows);
+        // They exclude each other, so one that is given takes the place of either.
+        let (worker, pool) = match (self.worker, self.pool) {
+            (None, None) => (below.worker, below.pool),
+            given => given,
+        };
         Self {
             version: VERSION,
             image: self.image.or(below.image),
@@ -21,6 +29,10 @@ impl JobFile {
             verifiers: self.verifiers.or(below.verifiers),
             samples: self.samples.or(below.samples),
             trust: self.trust.or(below.trust),
+            trust_level: self.trust_level.or(below.trust_level),
+            worker,
+            pool,
+            callback: CallbackEntry::over(self.callback, below.callback),
             reward: self.reward.or(below.reward),
             fee: self.fee.or(below.fee),
             resources: ResourcesEntry {
@@ -35,6 +47,7 @@ impl JobFile {
                 accept: w.accept.or(x.accept),
                 work: w.work.or(x.work),
                 verify: w.verify.or(x.verify),
+                dispute: w.dispute.or(x.dispute),
             },
             public: self.public.or(below.public),
             out: self.out.or(below.out),
@@ -55,6 +68,7 @@ impl JobFile {
             first_index: Some(0),
             verifiers: Some(2),
             trust: Some(2),
+            trust_level: Some(1),
             reward: Some(Reward { min: Amount("0.5".into()), max: Amount("1".into()) }),
             fee: Some(Amount("0.1".into())),
             resources: ResourcesEntry {
@@ -65,7 +79,7 @@ impl JobFile {
                 leaf_time: Some(Seconds(resources.leaf_secs)),
                 output_size: Some(Size(resources.output_mib)),
             },
-            windows: WindowsEntry { accept: Some(Seconds(windows.accept_secs)), work: None, verify: None },
+            windows: WindowsEntry { accept: Some(Seconds(windows.accept_secs)), ..WindowsEntry::default() },
             public: Some(false),
             ..Self::default()
         }
@@ -89,6 +103,16 @@ mod tests {
         assert_eq!((job.leaves, job.samples, job.verifiers), (Some(9), Some(2), Some(2)));
         assert_eq!((job.resources.memory, job.resources.pids), (Some(Size(64)), Some(8)));
         assert_eq!(job.resources.cpus, Some(Cores(1000)));
-        assert_eq!((job.version, job.public), (VERSION, Some(false)));
+        assert_eq!((job.version, job.public, job.trust_level), (VERSION, Some(false), Some(1)));
+    }
+
+    #[test]
+    fn who_may_take_it_is_replaced_as_a_whole() {
+        let [a, b] = [1, 2].map(|byte| Account(alloy::primitives::Address::repeat_byte(byte)));
+        let file = JobFile { worker: Some(a), ..JobFile::default() };
+        let flags = JobFile { pool: Some(b), ..JobFile::default() };
+        let job = flags.over(file.clone());
+        assert_eq!((job.worker, job.pool), (None, Some(b)));
+        assert_eq!(JobFile::default().over(file).worker, Some(a));
     }
 }

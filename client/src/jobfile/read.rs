@@ -144,10 +144,13 @@ inputs:
 verifiers: 3
 samples: 4
 trust: 8
+trustLevel: 0
+worker: "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+callback: { to: 0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed, gas: 90000 }
 reward: { min: 1, max: 2.5 SUN }
 fee: 0.1
 resources: { cpus: 0.5, memory: 2G, disk: 64, pids: 32, leafTime: 10m, outputSize: 1M }
-windows: { accept: 90, work: 2h, verify: 45s }
+windows: { accept: 90, work: 2h, verify: 45s, dispute: 1d }
 public: true
 out: results
 "#;
@@ -157,6 +160,8 @@ out: results
         assert_eq!(job.reward.as_ref().unwrap().to_string(), "1..2.5 SUN");
         assert_eq!(job.resources.memory.unwrap().0, 2048);
         assert_eq!((job.windows.accept.unwrap().0, job.windows.work.unwrap().0), (90, 7200));
+        assert_eq!((job.windows.dispute.unwrap().0, job.trust_level), (86_400, Some(0)));
+        assert_eq!(job.callback.unwrap().to, job.worker, "an address needs no quotes");
         let json = serde_json::to_string(&job).unwrap();
         assert_eq!(JobFile::parse(&json, "job.json").unwrap(), job);
         assert_eq!(JobFile::parse(&job.to_yaml(), "job.yaml").unwrap(), job, "{}", job.to_yaml());

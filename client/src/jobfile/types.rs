@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::callback::CallbackEntry;
 use super::input::InputEntry;
-use super::values::{Amount, Cores, Reward, Seconds, Size, Word};
+use super::values::{Account, Amount, Cores, Reward, Seconds, Size, Word};
 
 /// The version that this build reads and writes.
 pub const VERSION: u32 = 1;
@@ -45,10 +46,24 @@ pub struct JobFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 32))]
     pub samples: Option<u8>,
-    /// T: the result counts with credibility above 1 - 1/T. Default 2.
+    /// T: a digest wins a dissent with a share of the odds above 1 - 1/T. Default 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 2))]
     pub trust: Option<u16>,
+    /// 1: drawn verifiers check the result before it is paid. 0: you get it at once; accepting it or staying silent pays,
+    /// rejecting it has it verified at your bond and refunds nothing by itself. Default 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 1))]
+    pub trust_level: Option<u8>,
+    /// Only this worker may accept. Not together with pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<Account>,
+    /// Only whom this pool places may accept. Not together with worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Account>,
+    /// Contract that each leaf's result can be delivered to once it is verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<CallbackEntry>,
     /// The worker's reward; rises from min to max until a worker accepts. Default 0.5..1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reward: Option<Reward>,
@@ -107,6 +122,9 @@ pub struct WindowsEntry {
     /// For the verifiers to compute. Default: leaf time times samples, plus 2m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<Seconds>,
+    /// For anybody to dispute a leaf, before payment. Default none; at trust level 0, where it is your time to reject, 1h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispute: Option<Seconds>,
 }
 
 impl ResourcesEntry {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use alloy::primitives::Address;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
@@ -17,6 +18,10 @@ pub struct Word(pub String);
 /// An amount of the token, such as 1.5 or "1.5 SUN". Its unit is known when the chain is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Amount(pub String);
+
+/// An account: 0x and 40 hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account(pub Address);
 
 /// The worker's reward at the start and at the end of the accept window.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +67,27 @@ impl Amount {
     }
 }
 
+impl Account {
+    /// Reads an address; one in mixed case must have the checksum of EIP-55.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let wrong = || format!("{text:?} is not an address; expected 0x and 40 hex digits");
+        let digits = text.strip_prefix("0x").ok_or_else(wrong)?;
+        let address: Address = text.parse().map_err(|_| wrong())?;
+        let mixed =
+            digits.contains(|c: char| c.is_ascii_lowercase()) && digits.contains(|c: char| c.is_ascii_uppercase());
+        if mixed && address.to_string() != text {
+            return Err(format!(
+                "{text} has a typing error: its capitals do not fit, expected {address} or another address"
+            ));
+        }
+        Ok(Self(address))
+    }
+}
+
 impl Reward {
     /// Reads "1" or "1..2".
     ///
@@ -76,6 +102,12 @@ impl Reward {
 impl fmt::Display for Word {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -156,6 +188,11 @@ text_values! {
         "type": ["string", "number"],
         "pattern": "^\\s*[0-9_]*\\.?[0-9_]*\\s*[A-Za-z]*\\s*$",
         "minimum": 0,
+    };
+    Account: Account::read, {
+        "description": "An address: 0x and 40 hex digits.",
+        "type": "string",
+        "pattern": "^0x[0-9a-fA-F]{40}$",
     };
     Seconds: |text: &str| seconds(text).map(Self), {
         "description": "A time: seconds, or a number with s, m, h or d, such as 10m.",
@@ -245,6 +282,17 @@ impl<'de> Visitor<'de> for RewardVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_with_a_typing_error_are_refused() {
+        let good = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+        assert_eq!(Account::read(good).unwrap().to_string(), good);
+        assert_eq!(Account::read(&good.to_lowercase()), Account::read(good));
+        assert!(Account::read(&good.replace("5aA", "5Aa")).unwrap_err().contains("typing error"));
+        for bad in ["", "0x", "5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "0x5aAe", "me"] {
+            assert!(Account::read(bad).unwrap_err().contains("expected 0x and 40 hex digits"), "{bad}");
+        }
+    }
 
     #[test]
     fn what_is_written_reads_back() {

@@ -27,6 +27,11 @@ fn restrict(_: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// What the folder says of itself, if it holds results.
+pub(crate) fn read_manifest(dir: &Path) -> Option<Results> {
+    serde_json::from_slice(&fs::read(dir.join(MANIFEST)).ok()?).ok()
+}
+
 /// The results folder of one agreement.
 pub(super) struct Folder {
     dir: PathBuf,
@@ -46,10 +51,7 @@ impl Folder {
 
     /// Refuses to touch somebody else's leaves.
     pub(super) fn refuse_others(&self, leaf_count: u32) -> Result<(), ResultsError> {
-        let ours = fs::read(self.dir.join(MANIFEST))
-            .ok()
-            .and_then(|json| serde_json::from_slice::<Results>(&json).ok())
-            .is_some_and(|results| results.agreement == self.agreement);
+        let ours = read_manifest(&self.dir).is_some_and(|results| results.agreement == self.agreement);
         let in_the_way = (0..leaf_count).map(|leaf| self.leaf(leaf)).find(|path| path.symlink_metadata().is_ok());
         match in_the_way {
             Some(path) if !ours => Err(ResultsError::Occupied { path, agreement: self.agreement }),

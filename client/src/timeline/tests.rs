@@ -18,6 +18,10 @@ fn standing(status: Status, ending: Ending) -> Standing {
         deadline: if status.is_final() { 0 } else { 2000 },
         closes_at: 0,
         strikes: 0,
+        vote_round: 0,
+        round_kind: RoundKind::First,
+        wanted: 3,
+        disputed_leaves: Vec::new(),
         verifiers: Vec::new(),
     }
 }
@@ -28,13 +32,25 @@ fn slots(sealed: usize, opened: usize, all: usize) -> Vec<SlotStanding> {
         sealed: i < sealed,
         opened: i < opened,
         dissent: 0,
+        vote_round: 0,
     };
     (0..all).map(slot).collect()
 }
 
 fn look(standing: &Standing, viewer: Option<Address>, key_agent: Option<Address>, now: u64) -> Outlook {
     let purchase = purchase();
-    outlook(&View { purchase: &purchase, standing, rules: &RULES, key_agent, viewer, owed: 5, now })
+    let bond = (standing.status == Status::Disputable).then_some("7 SUN");
+    outlook(&View {
+        purchase: &purchase,
+        standing,
+        rules: &RULES,
+        key_agent,
+        viewer,
+        owed: 5,
+        disputed: &[],
+        bond,
+        now,
+    })
 }
 
 /// "waits for …|if nobody does|everything is refunded"
@@ -113,6 +129,12 @@ fn every_status_says_what_it_waits_for_and_what_happens_then() {
              opened votes decide"
                 .to_owned(),
         ),
+        (
+            with(Status::Disputable, slots(3, 3, 3)),
+            "the verifiers agree, and the result is open for disputes: anybody may dispute a leaf, at a bond of 7 SUN|if nobody \
+             does|the worker is paid"
+                .to_owned(),
+        ),
     ];
     for (standing, expected) in &table {
         assert_eq!(&said(standing, Some(CLIENT)), expected);
@@ -124,6 +146,186 @@ fn every_status_says_what_it_waits_for_and_what_happens_then() {
     for status in Status::ALL.iter().filter(|status| !status.is_final()) {
         assert!(table.iter().any(|(standing, _)| standing.status == *status), "{status} has no line in the table");
     }
+}
+
+/// A later round: three verifiers of the first one have opened, the second of them dissents; more are drawn.
+fn later(status: Status, kind: RoundKind, leaves: &[u32], fresh: usize) -> Standing {
+    let mut verifiers = slots(3, 3, 3);
+    if kind == RoundKind::Leaves {
+        verifiers[1].dissent = 0b10;
+    }
+    let new = |i: usize| SlotStanding {
+        verifier: Address::repeat_byte(0x50 + i as u8),
+        sealed: false,
+        opened: false,
+        dissent: 0,
+        vote_round: 1,
+    };
+    verifiers.extend((0..fresh).map(new));
+    let wanted = if kind == RoundKind::Leaves { 4 } else { 1 };
+    Standing {
+        vote_round: 1,
+        round_kind: kind,
+        wanted,
+        disputed_leaves: leaves.to_vec(),
+        verifiers,
+        ..standing(status, Ending::None)
+    }
+}
+
+#[test]
+fn later_rounds_say_why_there_are_more_verifiers() {
+    use RoundKind::{Audit, Leaves};
+    for (standing, expected) in [
+        (
+            later(Status::Sealed, Leaves, &[5], 0),
+            "verifiers disagree on leaf 5: 4 more verifiers compute it: waits for the chain to draw 4 more verifiers|if nobody \
+             opens the draw|the votes so far decide",
+        ),
+        (
+            later(Status::Drawing, Leaves, &[1, 5, 7], 0),
+            "verifiers disagree on leaves 1, 5 and 7: 4 more verifiers compute them: waits for verifiers to claim their slots (0 of \
+             4 so far)|if too few do|the votes so far decide",
+        ),
+        (
+            later(Status::Drawing, Leaves, &[5], 2),
+            "verifiers disagree on leaf 5: 4 more verifiers compute it: waits for verifiers to claim their slots (2 of 4 so \
+             far)|if too few do|those that have claimed go on without the others",
+        ),
+        (
+            later(Status::Verifying, Audit, &[], 1),
+            "late audit, drawn by lot after all agreed: waits for the drawn verifiers to compute and seal (0 of 1 have)|if some do \
+             not|they lose 10 % of their locked stake and their slots are drawn again",
+        ),
+        (
+            Standing { strikes: 3, ..later(Status::Verifying, Audit, &[], 1) },
+            "late audit, drawn by lot after all agreed: waits for the drawn verifiers to compute and seal (0 of 1 have)|if some do \
+             not|they lose 10 % of their locked stake and the vote goes on without them",
+        ),
+        (
+            later(Status::Opening, Leaves, &[5], 4),
+            "verifiers disagree on leaf 5: 4 more verifiers compute it: waits for the verifiers to open their seals (0 of 4 \
+             have)|if some do not|they lose their locked stake and the opened votes decide",
+        ),
+    ] {
+        assert_eq!(said(&standing, Some(CLIENT)), expected);
+        let seen = look(&standing, Some(CLIENT), None, 1500);
+        assert!(seen.next.iter().any(|step| step.command.starts_with("sunwork results")), "the result is open");
+    }
+    let mut disputed = later(Status::Sealed, Leaves, &[2], 0);
+    disputed.verifiers[1].dissent = 0;
+    assert!(said(&disputed, None).starts_with("leaf 2 is disputed: 4 more verifiers compute it"));
+}
+
+#[test]
+fn an_open_result_says_who_may_do_what() {
+    let open = Standing { verifiers: slots(3, 3, 3), ..standing(Status::Disputable, Ending::None) };
+    let commands = |level: u8, standing: &Standing, viewer, disputed: &[u32]| {
+        let mut purchase = purchase();
+        purchase.terms.trust_level = level;
+        let bond = Some("0.3 SUN");
+        let view = View {
+            purchase: &purchase,
+            standing,
+            rules: &RULES,
+            key_agent: None,
+            viewer,
+            owed: 0,
+            disputed,
+            bond,
+            now: 1500,
+        };
+        let seen = outlook(&view);
+        let verbs: Vec<String> = seen
+            .next
+            .iter()
+            .map(|step| step.command.split_whitespace().nth(1).unwrap_or_default().to_owned())
+            .collect();
+        (format!("{}|{}|{}", seen.waits_for, seen.condition, seen.consequence), verbs.join(" "))
+    };
+    let (words, verbs) = commands(1, &open, Some(CLIENT), &[]);
+    assert!(words.contains("at a bond of 0.3 SUN|if nobody does|the worker is paid"), "{words}");
+    assert_eq!(verbs, "results accept dispute status");
+    assert_eq!(commands(1, &open, None, &[]).1, "results dispute status");
+    let (words, verbs) = commands(1, &open, Some(CLIENT), &[5]);
+    assert_eq!(words, "leaf 5 is disputed: waits for the time for disputes to end||4 more verifiers compute leaf 5");
+    assert_eq!(verbs, "results dispute status");
+    let level_0 = standing(Status::Disputable, Ending::None);
+    let (words, verbs) = commands(0, &level_0, Some(CLIENT), &[]);
+    assert_eq!(
+        words,
+        "the result is here, and nobody has checked it: waits for you to accept or reject it, at a bond of 0.3 SUN|if you do \
+         neither|the worker is paid"
+    );
+    assert_eq!(verbs, "results accept reject status");
+    assert_eq!(commands(0, &level_0, None, &[]).1, "results status");
+    let paid = standing(Status::Settled, Ending::Verified);
+    assert!(
+        commands(0, &paid, Some(CLIENT), &[]).0.starts_with("you accepted the result or stayed silent: it is paid")
+    );
+}
+
+#[test]
+fn rounds_disputes_and_additions_are_told() {
+    let name = |_: Address| "X".to_owned();
+    let say = |progress| {
+        let seen = Seen { progress, block: 1, time: 1000, tx: B256::ZERO };
+        describe(&seen, &Unit::sun(), None, &name)
+    };
+    let round = |kind, wanted, leaves| Progress::RoundOpened { vote_round: 1, kind, wanted, leaves, round: 9 };
+    for (progress, words) in [
+        (round(RoundKind::Leaves, 3, vec![5]), "no agreement on leaf 5: 3 more verifiers compute it"),
+        (round(RoundKind::Leaves, 3, vec![5, 6]), "no agreement on leaves 5 and 6: 3 more verifiers compute them"),
+        (round(RoundKind::Audit, 1, vec![]), "late audit: 1 more verifier computes sampled leaves of the open result"),
+        (
+            Progress::Disputed { by: CLIENT, leaf: 5, bond: 2_500_000_000 },
+            "leaf 5 disputed by X, with a bond of 2.5 SUN",
+        ),
+        (
+            Progress::Contributed { payer: CLIENT, amount: 1_000_000_000, total: 3_000_000_000 },
+            "X added 1 SUN to the reward, 3 SUN in all",
+        ),
+        (
+            Progress::ContributionRefunded { payer: CLIENT, amount: 1 },
+            "X got 0.000000001 SUN back of what it had added",
+        ),
+        (Progress::Delivered { leaf: 2, ok: true }, "leaf 2 delivered to the contract"),
+        (Progress::Delivered { leaf: 2, ok: false }, "the contract did not take leaf 2; it can be delivered again"),
+        (
+            Progress::StatusChanged { status: Status::Disputable, attempt: 0, deadline: 4600 },
+            "open for disputes for 60 min",
+        ),
+    ] {
+        assert_eq!(say(progress).1, words);
+    }
+}
+
+#[test]
+fn what_comes_back_is_the_settlement_foretold() {
+    let purchase = purchase();
+    let back = |standing: &Standing, level: u8, escrow: u128| {
+        let mut purchase = purchase.clone();
+        purchase.terms.trust_level = level;
+        let view = View {
+            purchase: &purchase,
+            standing,
+            rules: &RULES,
+            key_agent: None,
+            viewer: None,
+            owed: 0,
+            disputed: &[],
+            bond: None,
+            now: 0,
+        };
+        cost_so_far(&view, escrow, 0, &[]).back_if_verified
+    };
+    // Reward 0.7, three fees of 0.1; the fee reserved for an audit comes back.
+    let verifying = standing(Status::Verifying, Ending::None);
+    assert_eq!(back(&verifying, 1, 1_400_000_000), 400_000_000);
+    // In an audit it is spent on a fourth voter.
+    assert_eq!(back(&later(Status::Verifying, RoundKind::Audit, &[], 1), 1, 1_400_000_000), 300_000_000);
+    // Level 0 pays no verifiers and no tip.
+    assert_eq!(back(&standing(Status::Disputable, Ending::None), 0, 710_000_000), 10_000_000);
 }
 
 #[test]
@@ -150,6 +352,8 @@ fn every_ending_says_why_and_what_came_back() {
         key_agent: None,
         viewer: Some(CLIENT),
         owed: 0,
+        disputed: &[],
+        bond: None,
         now: 1,
     };
     assert!(!outlook(&view).next.iter().any(|step| step.command.contains("withdraw")), "nothing is owed any more");
@@ -221,6 +425,8 @@ fn costs_say_what_can_still_come_back() {
             key_agent: None,
             viewer: Some(CLIENT),
             owed: 0,
+            disputed: &[],
+            bond: None,
             now: 0,
         };
         cost_so_far(&view, escrow, paid, &costs)

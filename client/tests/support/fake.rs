@@ -97,6 +97,10 @@ pub fn terms() -> ComputeTerms {
         accept_secs: 600,
         work_secs: 600,
         verify_secs: 600,
+        dispute_secs: 0,
+        named: Address::ZERO,
+        callback: Address::ZERO,
+        callback_gas: 0,
     }
 }
 
@@ -186,6 +190,8 @@ fn call(input: &[u8], status: Status, ending: Ending) -> Vec<u8> {
     match selector {
         SunToken::decimalsCall::SELECTOR => U256::from(9).to_be_bytes_vec(),
         SunToken::symbolCall::SELECTOR => SunToken::symbolCall::abi_encode_returns(&"SUN".to_owned()),
+        // A bond of 0.5 SUN, and a wallet that holds none.
+        IComputeAgreement::disputeBondCall::SELECTOR => U256::from(500_000_000).to_be_bytes_vec(),
         IWorkerDispatcher::escrowOfCall::SELECTOR => {
             [U256::from(1_210_000_000_u64).to_be_bytes_vec(), U256::from(1).to_be_bytes_vec()].concat()
         }
@@ -221,6 +227,11 @@ fn view() -> AgreementView {
         classUnits: Default::default(),
         drawSeed: B256::ZERO,
         commitment: B256::ZERO,
+        voteRound: 0,
+        kind: 0,
+        wanted: 2,
+        firstSlot: 0,
+        leaves: Vec::new(),
         slots: Vec::new(),
     }
 }
@@ -240,5 +251,6 @@ fn params() -> ComputeParams {
         abortBps: 200,
         vanishBps: 1000,
         seedTip: alloy::primitives::aliases::U96::from(10_000_000),
+        auditOneIn: 0,
     }
 }

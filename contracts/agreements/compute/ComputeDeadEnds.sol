@@ -141,9 +141,15 @@ abstract contract ComputeDeadEnds is ComputeRounds {
     /// @dev Another window for the free slots, or the end of it.
     function _drawAgain() internal {
         Draw memory d = _c.draw;
-        if (d.strikes < MAX_STRIKES) _setStatus(Status.Drawing, block.timestamp + _drawSecs());
+        if (d.strikes < MAX_STRIKES) _reopenDraw(d);
         else if (d.voteRound == 0) _cancel(Ending.VerifiersGone);
         else _goOnWithFewer();
+    }
+
+    function _reopenDraw(Draw memory d) private {
+        // A lot may stand where the units stood.
+        _c.draw.unitsOrLot = _unitsAt(_terms().classId, d.snapshotEpoch);
+        _setStatus(Status.Drawing, block.timestamp + _drawSecs());
     }
 
     /// @dev Frees a lock; of a slash one half is burned (rounded up), the other stays in the escrow for the payers, unless all

@@ -8,13 +8,13 @@ import {IWorkerDispatcher, Verdict} from "../../interfaces/IWorkerDispatcher.sol
 import {ComputeQuoteLib} from "../../libraries/ComputeQuoteLib.sol";
 import {StoredSlot} from "../../types/ComputeState.sol";
 import {Ending, Status} from "../../types/Status.sol";
-import {ComputeFunding} from "./ComputeFunding.sol";
+import {ComputeDeadEnds} from "./ComputeDeadEnds.sol";
 import {ComputeSteps} from "./ComputeSteps.sol";
 
 /// @title ComputeEndings
 /// @notice Steps that lead off the honest path or end an agreement otherwise than in unanimity: dead ends, dissent, disputes.
 /// @dev The last in the line from `ComputeAgreement` over `ComputeExtension`: a call that none of them knows reverts here.
-contract ComputeEndings is ComputeFunding {
+contract ComputeEndings is ComputeDeadEnds {
     constructor(IWorkerDispatcher dispatcher_, IBeacon beacon_, ComputeParams memory p)
         ComputeSteps(dispatcher_, beacon_, p)
     {

@@ -16,13 +16,14 @@ import {Draw, StoredSlot} from "../../types/ComputeState.sol";
 import {ComputeTerms, ComputeTermsLib} from "../../types/ComputeTerms.sol";
 import {Ending, Status} from "../../types/Status.sol";
 import {ComputeEndings} from "./ComputeEndings.sol";
+import {ComputeFunding} from "./ComputeFunding.sol";
 import {ComputeSteps} from "./ComputeSteps.sol";
 import {ComputeViews} from "./ComputeViews.sol";
 
 /// @title ComputeExtension
 /// @notice Steps of a compute agreement that not every task takes, and all that readers ask: `ComputeAgreement` hands them on,
 /// and they run in its place, with its storage and terms. By itself it is no agreement and does nothing.
-contract ComputeExtension is ComputeViews {
+contract ComputeExtension is ComputeViews, ComputeFunding {
     using ComputeTermsLib for ComputeTerms;
 
     /// @dev Of an envelope. HPKE of a session key takes 81; the rest is room for another format.
@@ -82,9 +83,10 @@ contract ComputeExtension is ComputeViews {
         _requireStatus(Status.Sealed);
         Draw memory d = _c.draw;
         ComputeTerms memory t = _terms();
-        bool recorded = beacon.seedOf(d.round) != 0;
-        if (!recorded) beacon.record(d.round, beaconProof);
-        _startDraw(d, t, _seedOf(d.round, d.voteRound));
+        uint48 round = uint48(d.roundOrSeed);
+        bool recorded = beacon.seedOf(round) != 0;
+        if (!recorded) beacon.record(round, beaconProof);
+        _startDraw(d, t, _newSeed(d, _s.attempt));
         // The tip is for who records a round, once in an agreement; a device of the worker earns for it.
         bool first = d.voteRound == (t.trustLevel == 0 ? 1 : 0);
         if (recorded || !first || SEED_TIP == 0) return;
@@ -116,9 +118,7 @@ contract ComputeExtension is ComputeViews {
         bytes32 root = MerkleLib.multiproofRoot(leaves, digests, proof, t.leafCount);
         require(root == revealed.root, IComputeAgreement.ProofInvalid(root, revealed.root));
         _recordOpening(opening, wanted, digests);
-        if (_c.draw.opened == _s.slotCount - d.firstSlot) {
-            _run(address(endings), abi.encodeCall(IComputeAgreement.decide, ()));
-        }
+        if (_canDecide()) _run(address(endings), abi.encodeCall(IComputeAgreement.decide, ()));
     }
 
     // ------------------------------------------------------------------------------------------------ after the end

@@ -6,11 +6,11 @@ import {ComputeQuoteLib} from "../../libraries/ComputeQuoteLib.sol";
 import {Dispute, RoundKind} from "../../types/ComputeState.sol";
 import {ComputeTerms} from "../../types/ComputeTerms.sol";
 import {Status} from "../../types/Status.sol";
-import {ComputeDeadEnds} from "./ComputeDeadEnds.sol";
+import {ComputeSteps} from "./ComputeSteps.sol";
 
 /// @title ComputeFunding
 /// @notice Money of third parties: additions to the reward, disputes with a bond.
-abstract contract ComputeFunding is ComputeDeadEnds {
+abstract contract ComputeFunding is ComputeSteps {
     /// @dev A round has room for so many leaves.
     uint256 internal constant MAX_DISPUTES = 8;
 

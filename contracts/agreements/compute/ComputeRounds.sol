@@ -22,6 +22,8 @@ abstract contract ComputeRounds is ComputeSteps {
         _requireStatus(Status.Opening);
         uint256 drawn = _s.slotCount - _c.draw.firstSlot;
         require(_c.draw.opened == drawn, IComputeAgreement.NotAllOpened(_c.draw.opened, drawn));
+        Draw memory d = _c.draw;
+        require(_canDecide(), IComputeAgreement.SeedNotRecorded(uint48(d.unitsOrLot)));
         _decide();
     }
 
@@ -36,7 +38,7 @@ abstract contract ComputeRounds is ComputeSteps {
             return _openRound(RoundKind.Leaves, uint256(t.verifiers) + 1, tally.open);
         }
         if (tally.ending == Ending.Verified && t.trustLevel == 1) {
-            if (d.voteRound == 0 && _isAudited(_seedOf(d.round, 0), d.mix)) {
+            if (d.voteRound == 0 && _isAudited()) {
                 return _openRound(RoundKind.Audit, 1, new uint32[](0));
             }
             if (t.disputeSecs != 0 && _s.flags & FLAG_DISPUTED == 0) {
@@ -50,26 +52,6 @@ abstract contract ComputeRounds is ComputeSteps {
     function _decideFinally() internal {
         ComputeTerms memory t = _terms();
         _settle(t, _count(t));
-    }
-
-    /// @dev Verifiers for open results. Stake counts as at the worker's seal, whoever bought more since.
-    function _openRound(RoundKind kind, uint256 wanted, uint32[] memory leaves) internal {
-        Draw memory d = _c.draw;
-        if (d.voteRound == 0) _c.rounds[0].beaconRound = d.round;
-        uint8 voteRound = ++d.voteRound;
-        d.round = beacon.nextRound();
-        (d.classUnits, d.strikes, d.opened) = (0, 0, 0);
-        (d.firstSlot, d.wanted, d.kind) = (_s.slotCount, uint8(wanted), kind);
-        if (kind == RoundKind.Leaves) ++d.leafRounds;
-        _c.draw = d;
-        uint192 packed = 0;
-        for (uint256 i = 0; i < leaves.length; ++i) {
-            packed |= uint192(uint256(leaves[i]) << (LEAF_BITS * i));
-        }
-        _c.rounds[voteRound] = PastRound(d.round, kind, uint8(leaves.length), packed);
-        _s.sealedCount = 0;
-        emit IComputeAgreement.RoundOpened(voteRound, kind, uint8(wanted), leaves, d.round);
-        _setStatus(Status.Sealed, block.timestamp + SEED_SECS);
     }
 
     // ------------------------------------------------------------------------------------------------ counting
@@ -114,7 +96,7 @@ abstract contract ComputeRounds is ComputeSteps {
         SettleInput memory input = _settleInput(t, tally);
         LeafOutcome[] memory outcomes = _judgeDisputes(t, tally, input);
         SettleOutput memory out = SettlementLib.settle(input);
-        bool scored = t.trustLevel != 0 && tally.ending != Ending.Undecided;
+        bool scored = _isScored(t) && tally.ending != Ending.Undecided;
 
         uint256 count = tally.votes.length;
         Party[] memory parties = new Party[](count + 1 + outcomes.length);

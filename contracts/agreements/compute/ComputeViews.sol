@@ -3,7 +3,7 @@ pragma solidity ^0.8.37;
 
 import {AgreementView, Slot} from "../../interfaces/IComputeAgreement.sol";
 import {DrawLib} from "../../libraries/DrawLib.sol";
-import {Draw, StoredSlot} from "../../types/ComputeState.sol";
+import {Draw, RoundKind, StoredSlot} from "../../types/ComputeState.sol";
 import {BoundTerms, ComputeTerms} from "../../types/ComputeTerms.sol";
 import {Ending, Status} from "../../types/Status.sol";
 import {ComputeSteps} from "./ComputeSteps.sol";
@@ -37,10 +37,11 @@ abstract contract ComputeViews is ComputeSteps {
         (v.ending, v.attempt, v.strikes) = (_ending(), s.attempt, d.strikes);
         (v.sealedCount, v.openedCount, v.worker) = (s.sealedCount, d.opened, s.worker);
         v.reward = _shownReward(t);
-        (v.round, v.snapshotEpoch, v.classUnits) = (d.round, d.snapshotEpoch, d.classUnits);
+        (v.snapshotEpoch, v.classUnits) = (d.snapshotEpoch, d.unitsOrLot);
         bool full = s.status == Status.Drawing && s.slotCount - d.firstSlot == _wanted(d, t);
         if (full) v.closesAt = uint40(s.deadline - t.verifySecs);
-        if (d.round != 0 && beacon.seedOf(d.round) != 0) v.drawSeed = _seedOf(d.round, d.voteRound);
+        if (s.status == Status.Sealed) v.round = uint48(d.roundOrSeed);
+        v.drawSeed = _drawSeed(d);
         (v.commitment, v.voteRound, v.kind) = (_c.commitment, d.voteRound, d.kind);
         (v.wanted, v.firstSlot) = (uint8(_wanted(d, t)), d.firstSlot);
         v.leaves = _unpackLeaves(_c.rounds[d.voteRound]);
@@ -87,7 +88,11 @@ abstract contract ComputeViews is ComputeSteps {
     /// @notice See IComputeAgreement.
     function sampledLeaves(address verifier) external view returns (uint32[] memory) {
         Draw memory d = _c.draw;
-        if (d.round == 0 || beacon.seedOf(d.round) == 0) return new uint32[](0);
+        if (_drawSeed(d) == 0) return new uint32[](0);
+        if (_s.status == Status.Sealed && d.kind != RoundKind.Leaves) {
+            ComputeTerms memory t = _terms();
+            return DrawLib.sampledLeaves(_drawSeed(d), verifier, t.leafCount, t.samples);
+        }
         StoredSlot memory slot;
         (slot.verifier, slot.voteRound) = (verifier, d.voteRound);
         return _leavesOf(slot, _terms());
@@ -99,7 +104,7 @@ abstract contract ComputeViews is ComputeSteps {
         ComputeTerms memory t = _terms();
         Base memory s = _s;
         if (s.slotCount - d.firstSlot != _wanted(d, t)) {
-            return DrawLib.threshold(d.classUnits, _wanted(d, t) * DRAW_FACTOR, _drawStep(d));
+            return DrawLib.threshold(d.unitsOrLot, _wanted(d, t) * DRAW_FACTOR, _drawStep(d, s.deadline));
         }
         // A full draw: below the highest ticket that holds a slot.
         uint256 highest = 0;
@@ -109,10 +114,18 @@ abstract contract ComputeViews is ComputeSteps {
         return highest << 176;
     }
 
+    /// @dev Of the present round; zero before its beacon round is recorded.
+    function _drawSeed(Draw memory d) private view returns (bytes32) {
+        if (d.roundOrSeed == 0) return 0;
+        if (_s.status != Status.Sealed) return _seedOf(d);
+        return beacon.seedOf(uint48(d.roundOrSeed)) == 0 ? bytes32(0) : _newSeed(d, _s.attempt);
+    }
+
     /// @dev The accepted price, or what the next worker would get.
     function _shownReward(ComputeTerms memory t) private view returns (uint96) {
         if (_s.status != Status.Open) return _reward(t);
-        uint256 price = t.rewardMin + uint256(t.rewardMax - t.rewardMin) * _pricedNow(_bound()) / FULL_PRICE;
+        uint256 price =
+            t.rewardMin + uint256(t.rewardMax - t.rewardMin) * _pricedNow(_s, _bound()) / FULL_PRICE;
         return uint96(price) + _c.extra.total;
     }
 }

@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sunwork_protocol::status::Status;
+use sunwork_protocol::drand::Schedule;
 
 use crate::fold::AgreementRow;
 
@@ -17,13 +17,14 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 /// A recorded round that agreements still wait for is looked at again: a reorganisation may have taken the recording back.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
-/// The beacon round that an agreement waits for at chain time `now`, as far as the index knows. One whose deadline is over
-/// draws no more.
-pub fn waited_round(row: &AgreementRow, now: u64) -> Option<u64> {
-    if row.status != Status::Sealed || row.deadline < now {
+/// The beacon round that an agreement waits for at chain time `now`, as far as the index knows: the one that its verifiers are
+/// drawn from, or (where the deployment has late `audits`) the one of the audit's lot. One whose deadline is over waits no more.
+pub fn waited_round(row: &AgreementRow, schedule: &Schedule, audits: bool, now: u64) -> Option<u64> {
+    if row.deadline < now {
         return None;
     }
-    row.sealing.as_ref().map(|sealing| sealing.round)
+    let lot = row.lot_since().filter(|_| audits).map(|since| schedule.next_round(since));
+    row.beacon_round().or(lot)
 }
 
 /// What is known of rounds that are waited for.

@@ -39,6 +39,8 @@ pub struct RelayOptions {
     pub beacon: Address,
     /// When its rounds come.
     pub schedule: Schedule,
+    /// Whether the deployment has late audits, whose lots are drawn by the beacon too.
+    pub audits: bool,
     /// Chain time that others get to record a round first, seconds.
     pub grace_secs: u64,
     /// Longest pause between two looks at the index.
@@ -122,7 +124,9 @@ impl BeaconRelay {
                 return;
             }
         };
-        let waited: BTreeSet<u64> = rows.iter().filter_map(|row| waited_round(row, head.time)).collect();
+        let RelayOptions { schedule, audits, .. } = &self.options;
+        let round_of = |row| waited_round(row, schedule, *audits, head.time);
+        let waited: BTreeSet<u64> = rows.iter().filter_map(round_of).collect();
         self.counters.waiting.store(waited.len() as u64, Ordering::Relaxed);
         let newest = self.options.schedule.current_round(head.time.saturating_sub(self.options.grace_secs));
         for round in self.rounds.start(&waited, newest, Instant::now()) {

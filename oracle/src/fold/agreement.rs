@@ -2,10 +2,11 @@
 use alloy::primitives::{B256, keccak256};
 use serde::{Deserialize, Serialize};
 use sunwork_protocol::{
-    status::{Ending, Status},
+    status::{Ending, RoundKind, Status},
     terms::ComputeTerms,
 };
 
+use super::parts::{Dispute, FormerVerifier, FormerWorker, OrderUse, Payment, Round, Sealing, Terms, Verifier};
 use crate::{
     events::{Event, PlacedEvent},
     json::{Account, Amount},
@@ -50,7 +51,7 @@ pub struct AgreementRow {
     pub deadline: u64,
     /// The worker of this attempt.
     pub worker: Option<Account>,
-    /// The price it accepted.
+    /// The price it accepted, with what others had added.
     pub reward: Option<Amount>,
     /// The worker's seal and announcement.
     pub sealing: Option<Sealing>,
@@ -58,123 +59,34 @@ pub struct AgreementRow {
     pub root: Option<B256>,
     /// Salt, once revealed; with the session key it opens the result blob.
     pub salt: Option<B256>,
-    /// Verifiers that hold slots, in the order of their claims.
+    /// SHA-256 of the result blob, once announced (level 0: handed in).
+    pub result_blob: Option<B256>,
+    /// Rounds of voting of this attempt, the present one last.
+    pub rounds: Vec<Round>,
+    /// Time of the block with the last seal of the first round, Unix seconds: the lot of the late audit is drawn from the
+    /// beacon's next round from there.
+    pub voted_at: Option<u64>,
+    /// Verifiers that hold slots, of all rounds, in the order of their claims.
     pub verifiers: Vec<Verifier>,
     /// Workers that gave up or vanished.
     pub former_workers: Vec<FormerWorker>,
     /// Verifiers that were drawn and hold no slot any more: they declined, vanished, or their attempt was a dead end. Not
     /// those that lost their slot to a better ticket.
-    #[serde(default)]
     pub former_verifiers: Vec<FormerVerifier>,
+    /// The signed order that it was made of, if it was.
+    pub order: Option<OrderUse>,
+    /// What others added to the reward.
+    pub contributed: Amount,
+    /// Leaves that were disputed.
+    pub disputes: Vec<Dispute>,
+    /// Leaves whose result was delivered to the contract that the terms name.
+    pub delivered: Vec<u32>,
     /// Who was paid what.
     pub paid: Vec<Payment>,
     /// What was burned.
     pub burned: Amount,
     /// Block of the last event.
     pub updated_block: u64,
-}
-
-/// Terms of a compute purchase; amounts in the token's smallest unit, windows in seconds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "see `sunwork_protocol::terms::ComputeTerms`, whose fields these are")]
-pub struct Terms {
-    pub reward_min: Amount,
-    pub reward_max: Amount,
-    pub verifier_fee: Amount,
-    pub class_id: u16,
-    pub confidential: bool,
-    pub trust_level: u8,
-    pub trust: u16,
-    pub leaf_count: u32,
-    pub samples: u8,
-    pub verifiers: u8,
-    pub accept_secs: u32,
-    pub work_secs: u32,
-    pub verify_secs: u32,
-}
-
-/// A worker's seal, with what it announced.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Sealing {
-    /// The seal.
-    pub seal: B256,
-    /// Root over the hashes of the encrypted leaves.
-    pub ciphertext_root: B256,
-    /// SHA-256 of the result blob.
-    pub result_blob: B256,
-    /// Beacon round that the verifiers are drawn from.
-    pub round: u64,
-}
-
-/// A verifier's slot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Verifier {
-    /// Its identity.
-    pub verifier: Account,
-    /// Top 80 bits of its ticket.
-    pub ticket: Amount,
-    /// Whether it sealed.
-    pub sealed: bool,
-    /// Whether its seal was opened.
-    pub opened: bool,
-    /// Bit i: it disagrees on its i-th sampled leaf.
-    pub dissent: u32,
-}
-
-/// A worker that left.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FormerWorker {
-    /// Its identity.
-    pub worker: Account,
-    /// Its attempt.
-    pub attempt: u8,
-    /// What leaving cost it.
-    pub slashed: Amount,
-}
-
-/// A verifier that left.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FormerVerifier {
-    /// Its identity.
-    pub verifier: Account,
-    /// The attempt that it was drawn in.
-    pub attempt: u8,
-}
-
-/// A payment out of the escrow.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Payment {
-    /// To whom.
-    pub account: Account,
-    /// How much.
-    pub amount: Amount,
-}
-
-impl From<ComputeTerms> for Terms {
-    fn from(t: ComputeTerms) -> Self {
-        let confidential = t.is_confidential();
-        Self {
-            reward_min: Amount(t.reward_min),
-            reward_max: Amount(t.reward_max),
-            verifier_fee: Amount(t.verifier_fee),
-            class_id: t.class_id,
-            confidential,
-            trust_level: t.trust_level,
-            trust: t.trust,
-            leaf_count: t.leaf_count,
-            samples: t.samples,
-            verifiers: t.verifiers,
-            accept_secs: t.accept_secs,
-            work_secs: t.work_secs,
-            verify_secs: t.verify_secs,
-        }
-    }
 }
 
 impl AgreementRow {
@@ -217,9 +129,16 @@ impl AgreementRow {
             sealing: None,
             root: None,
             salt: None,
+            result_blob: None,
+            rounds: Vec::new(),
+            voted_at: None,
             verifiers: Vec::new(),
             former_workers: Vec::new(),
             former_verifiers: Vec::new(),
+            order: None,
+            contributed: Amount::default(),
+            disputes: Vec::new(),
+            delivered: Vec::new(),
             paid: Vec::new(),
             burned: Amount::default(),
             updated_block: placed.block,
@@ -231,11 +150,16 @@ impl AgreementRow {
         match &placed.event {
             Event::StatusChanged { status, attempt, deadline } => {
                 // A number that this version does not know leaves the last known status.
-                self.status = Status::from_u8(*status).unwrap_or(self.status);
+                let status = Status::from_u8(*status).unwrap_or(self.status);
+                self.settled_at_once(status);
+                self.status = status;
                 self.attempt = *attempt;
                 self.deadline = *deadline;
             }
             Event::Ended { ending } => self.ending = Ending::from_u8(*ending).unwrap_or(self.ending),
+            Event::OrderUsed { order_hash, index, .. } => {
+                self.order = Some(OrderUse { order_hash: *order_hash, index: *index });
+            }
             Event::Accepted { worker, reward, .. } => {
                 self.forget_attempt();
                 self.worker = Some(*worker);
@@ -245,41 +169,117 @@ impl AgreementRow {
                 self.forget_attempt();
                 self.former_workers.push(FormerWorker { worker: *worker, attempt: *attempt, slashed: *slashed });
             }
-            Event::Sealed { seal, ciphertext_root, result_blob, round, .. } => {
+            Event::Sealed { seal, ciphertext_root, result_blob, round, location, .. } => {
+                self.result_blob = Some(*result_blob);
                 self.sealing = Some(Sealing {
                     seal: *seal,
                     ciphertext_root: *ciphertext_root,
                     result_blob: *result_blob,
                     round: *round,
+                    location: shown(location),
                 });
+                let wanted = self.terms.as_ref().map_or(0, |terms| terms.verifiers);
+                self.open_round(0, RoundKind::First, wanted, &[], *round);
+            }
+            Event::RoundOpened { vote_round, kind, wanted, leaves, beacon_round } => {
+                // A kind that this version does not know has leaves or none, which is all that the row tells them apart by.
+                let other = if leaves.is_empty() { RoundKind::Audit } else { RoundKind::Leaves };
+                let kind = RoundKind::from_u8(*kind).unwrap_or(other);
+                self.open_round(*vote_round, kind, *wanted, leaves, *beacon_round);
+            }
+            Event::DrawOpened { draw_seed, .. } => {
+                if let Some(round) = self.rounds.last_mut() {
+                    round.draw_seed = Some(*draw_seed);
+                }
             }
             Event::Claimed { verifier, ticket, displaced } => {
                 // The zero address, for "nobody", never holds a slot.
-                self.verifiers.retain(|slot| slot.verifier != *displaced);
+                self.drop_slot(*displaced);
+                let vote_round = self.rounds.last_mut().map_or(0, |round| {
+                    round.verifiers.push(*verifier);
+                    round.vote_round
+                });
                 self.verifiers.push(Verifier {
                     verifier: *verifier,
+                    vote_round,
                     ticket: *ticket,
                     sealed: false,
                     opened: false,
                     dissent: 0,
                 });
             }
-            Event::VerifierSealed { verifier, .. } => self.slot(*verifier, |slot| slot.sealed = true),
+            Event::VerifierSealed { verifier, .. } => {
+                self.slot(*verifier, |slot| slot.sealed = true);
+                // Again where a better ticket took a slot and sealed at once.
+                let first = |round: &Round| round.vote_round == 0 && self.verifiers.len() >= usize::from(round.wanted);
+                if self.rounds.last().is_some_and(first) && self.verifiers.iter().all(|slot| slot.sealed) {
+                    self.voted_at = Some(placed.time);
+                }
+            }
             Event::Opened { verifier, dissent, .. } => self.slot(*verifier, |slot| {
                 slot.opened = true;
                 slot.dissent = *dissent;
             }),
             Event::VerifierLeft { verifier, .. } => {
-                self.verifiers.retain(|slot| slot.verifier != *verifier);
+                self.drop_slot(*verifier);
                 self.former_verifiers.push(FormerVerifier { verifier: *verifier, attempt: self.attempt });
             }
-            Event::Revealed { root, salt, .. } => {
+            Event::Revealed { root, salt, result_blob, .. } => {
                 self.root = Some(*root);
                 self.salt = Some(*salt);
+                self.result_blob = Some(*result_blob);
             }
-            Event::Paid { account, amount, .. } => self.paid.push(Payment { account: *account, amount: *amount }),
+            Event::Contributed { total, .. } => self.contributed = *total,
+            Event::Disputed { by, leaf, bond } => {
+                self.disputes.push(Dispute { by: *by, leaf: *leaf, bond: *bond });
+            }
+            Event::Delivered { leaf, ok: true } => self.delivered.push(*leaf),
+            Event::Paid { account, amount, .. } => self.pay(*account, *amount),
+            Event::StakeReleased { worker, paid, .. } => self.pay(*worker, *paid),
             Event::Burned { amount, .. } => self.burned = Amount(self.burned.0.saturating_add(amount.0)),
             _ => {}
+        }
+    }
+
+    /// The beacon round that the next draw waits for, if any: of the present round of voting.
+    pub fn beacon_round(&self) -> Option<u64> {
+        self.rounds.last().filter(|_| self.status == Status::Sealed).map(|round| round.beacon_round)
+    }
+
+    /// When the lot of the late audit was bound to a beacon round that its votes wait for: from the last seal of the first
+    /// round until they are counted.
+    pub fn lot_since(&self) -> Option<u64> {
+        let first = self.rounds.last().is_some_and(|round| round.vote_round == 0);
+        let counts = matches!(self.status, Status::Drawing | Status::Verifying | Status::Revealing | Status::Opening);
+        self.voted_at.filter(|_| first && counts)
+    }
+
+    /// Where all opened the same in one transaction there is no word of each opening: that it settles right out of the
+    /// first round says it.
+    fn settled_at_once(&mut self, next: Status) {
+        let before = matches!(self.status, Status::Drawing | Status::Verifying | Status::Revealing);
+        let first = self.rounds.last().is_some_and(|round| round.vote_round == 0);
+        if next == Status::Settled && before && first {
+            self.verifiers.iter_mut().for_each(|slot| slot.opened = true);
+        }
+    }
+
+    fn open_round(&mut self, vote_round: u8, kind: RoundKind, wanted: u8, leaves: &[u32], beacon_round: u64) {
+        let (draw_seed, verifiers) = (None, Vec::new());
+        self.rounds.push(Round {
+            vote_round,
+            kind,
+            wanted,
+            leaves: leaves.to_vec(),
+            beacon_round,
+            draw_seed,
+            verifiers,
+        });
+    }
+
+    fn pay(&mut self, account: Account, amount: Amount) {
+        if amount.0 != 0 {
+            self.paid.push(Payment { account, amount });
         }
     }
 
@@ -289,168 +289,33 @@ impl AgreementRow {
         }
     }
 
+    fn drop_slot(&mut self, verifier: Account) {
+        self.verifiers.retain(|slot| slot.verifier != verifier);
+        for round in &mut self.rounds {
+            round.verifiers.retain(|slot| *slot != verifier);
+        }
+    }
+
     fn forget_attempt(&mut self) {
         self.worker = None;
         self.reward = None;
         self.sealing = None;
         self.root = None;
         self.salt = None;
+        self.result_blob = None;
+        self.rounds.clear();
+        self.voted_at = None;
         let attempt = self.attempt;
         let gone = self.verifiers.drain(..).map(|slot| FormerVerifier { verifier: slot.verifier, attempt });
         self.former_verifiers.extend(gone);
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use alloy::primitives::{Address, Bytes};
-
-    use super::*;
-
-    fn who(n: u8) -> Account {
-        Account(Address::repeat_byte(n))
-    }
-
-    fn placed(events: Vec<Event>) -> Vec<PlacedEvent> {
-        let place = |(i, event): (usize, Event)| PlacedEvent {
-            block: 10 + i as u64 / 3,
-            block_hash: B256::ZERO,
-            time: 1000 + i as u64 / 3,
-            log_index: i as u64 % 3,
-            tx: B256::repeat_byte(i as u8),
-            address: who(1),
-            agreement: Some(who(1)),
-            worker: None,
-            client: None,
-            event,
-        };
-        events.into_iter().enumerate().map(place).collect()
-    }
-
-    fn bought() -> Event {
-        let terms = ComputeTerms {
-            reward_min: 5,
-            reward_max: 9,
-            verifier_fee: 2,
-            class_id: 0,
-            flags: 0,
-            trust_level: 1,
-            trust: 2,
-            leaf_count: 16,
-            samples: 3,
-            verifiers: 2,
-            accept_secs: 60,
-            work_secs: 100,
-            verify_secs: 50,
-        };
-        Event::AgreementBought {
-            agreement: who(1),
-            client: who(2),
-            class_id: 0,
-            kind_id: 0,
-            budget: Amount(13),
-            terms: Bytes::from(terms.pack().unwrap().to_vec()),
-            spec: Bytes::from_static(b"spec"),
-        }
-    }
-
-    fn status(status: Status, attempt: u8, deadline: u64) -> Event {
-        Event::StatusChanged { status: status as u8, attempt, deadline }
-    }
-
-    fn accepted(worker: u8, attempt: u8) -> Event {
-        Event::Accepted { worker: who(worker), attempt, reward: Amount(7), locked: Amount(70) }
-    }
-
-    fn claimed(verifier: u8, displaced: Account) -> Event {
-        Event::Claimed { verifier: who(verifier), ticket: Amount(u128::from(verifier)), displaced }
-    }
-
-    /// A second attempt after the first worker aborted, a displaced and a vanished verifier, and a settlement.
-    fn story() -> Vec<PlacedEvent> {
-        placed(vec![
-            bought(),
-            accepted(3, 0),
-            status(Status::Working, 0, 1200),
-            Event::WorkerLeft { worker: who(3), attempt: 0, slashed: Amount(1) },
-            status(Status::Open, 1, 1300),
-            accepted(4, 1),
-            status(Status::Working, 1, 1400),
-            Event::Sealed {
-                worker: who(4),
-                attempt: 1,
-                seal: B256::repeat_byte(1),
-                ciphertext_root: B256::repeat_byte(2),
-                result_blob: B256::repeat_byte(3),
-                round: 17,
-            },
-            status(Status::Sealed, 1, 1500),
-            claimed(5, Account::default()),
-            claimed(6, Account::default()),
-            claimed(7, who(5)),
-            Event::VerifierLeft { verifier: who(7), reason: 1, slashed: Amount(0) },
-            claimed(8, Account::default()),
-            Event::VerifierSealed { verifier: who(6), seal: B256::repeat_byte(9) },
-            Event::VerifierSealed { verifier: who(8), seal: B256::repeat_byte(9) },
-            Event::Revealed {
-                worker: who(4),
-                root: B256::repeat_byte(4),
-                salt: B256::repeat_byte(5),
-                ciphertext_root: B256::repeat_byte(2),
-                result_blob: B256::repeat_byte(3),
-                leaves: vec![1, 2],
-                digests: vec![],
-            },
-            Event::Opened { verifier: who(6), dissent: 0, digests: vec![] },
-            Event::Opened { verifier: who(8), dissent: 0b10, digests: vec![] },
-            Event::Paid { agreement: who(1), account: who(4), amount: Amount(7) },
-            Event::Burned { agreement: who(1), amount: Amount(3) },
-            Event::Burned { agreement: who(1), amount: Amount(4) },
-            Event::Ended { ending: Ending::Verified as u8 },
-            status(Status::Settled, 1, 0),
-        ])
-    }
-
-    #[test]
-    fn a_whole_life_is_told_by_its_events() {
-        let row = AgreementRow::fold(None, &story()).unwrap();
-        assert_eq!((row.status, row.ending, row.attempt, row.deadline), (Status::Settled, Ending::Verified, 1, 0));
-        assert_eq!((row.worker, row.reward), (Some(who(4)), Some(Amount(7))));
-        assert_eq!(row.former_workers, [FormerWorker { worker: who(3), attempt: 0, slashed: Amount(1) }]);
-        assert_eq!(row.former_verifiers, [FormerVerifier { verifier: who(7), attempt: 1 }]);
-        let slots: Vec<_> = row.verifiers.iter().map(|s| (s.verifier, s.sealed, s.opened, s.dissent)).collect();
-        assert_eq!(slots, [(who(6), true, true, 0), (who(8), true, true, 2)]);
-        assert_eq!(row.sealing.unwrap().round, 17);
-        assert_eq!(row.salt, Some(B256::repeat_byte(5)));
-        assert_eq!((row.paid.len(), row.burned), (1, Amount(7)));
-        assert_eq!(row.terms.unwrap().leaf_count, 16);
-    }
-
-    #[test]
-    fn folding_in_any_parts_gives_the_same() {
-        let events = story();
-        let whole = AgreementRow::fold(None, &events).unwrap();
-        for cut in 1..events.len() {
-            let half = AgreementRow::fold(None, &events[..cut]);
-            // Through JSON, as the database does it.
-            let stored = half.map(|row| serde_json::from_str(&serde_json::to_string(&row).unwrap()).unwrap());
-            assert_eq!(AgreementRow::fold(stored, &events[cut..]).unwrap(), whole, "cut at {cut}");
-        }
-    }
-
-    #[test]
-    fn an_agreement_is_open_from_the_purchase_on_whoever_speaks_first() {
-        let silent = AgreementRow::fold(None, &placed(vec![bought()])).unwrap();
-        assert_eq!((silent.status, silent.deadline), (Status::Open, 1060));
-        let spoke = AgreementRow::fold(None, &placed(vec![status(Status::Open, 0, 1059), bought()])).unwrap();
-        assert_eq!((spoke.status, spoke.deadline), (Status::Open, 1059));
-        assert_eq!(AgreementRow::fold(None, &placed(vec![status(Status::Open, 0, 1)])), None);
-    }
-
-    #[test]
-    fn unknown_numbers_do_not_stop_the_fold() {
-        let events = placed(vec![bought(), Event::StatusChanged { status: 200, attempt: 0, deadline: 5 }]);
-        let row = AgreementRow::fold(None, &events).unwrap();
-        assert_eq!((row.status, row.deadline), (Status::Open, 5));
-    }
+/// A worker's words, as they can be shown: what is not text or would steer a terminal becomes U+FFFD.
+fn shown(location: &[u8]) -> String {
+    let text = String::from_utf8_lossy(location);
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
+
+#[cfg(test)]
+mod tests;

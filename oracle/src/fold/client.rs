@@ -14,17 +14,25 @@ pub struct ClientRow {
     pub address: Account,
     /// Who may post session keys for it; absent when it has taken that back.
     pub key_agent: Option<Account>,
+    /// The nonce that its signed orders must carry: raising it cancelled those with a lower one.
+    pub order_nonce: u64,
 }
 
 impl ClientRow {
     /// Folds further events, in chain order, into a row. `None` while there is none of a client.
     pub fn fold(row: Option<Self>, events: &[PlacedEvent]) -> Option<Self> {
-        events.iter().fold(row, |row, placed| match &placed.event {
-            Event::KeyAgentSet { client, agent } => {
-                let key_agent = Some(*agent).filter(|agent| *agent != Account::default());
-                Some(Self { address: *client, key_agent })
+        events.iter().fold(row, |row, placed| {
+            let empty = |client| Self { address: client, key_agent: None, order_nonce: 0 };
+            match &placed.event {
+                Event::KeyAgentSet { client, agent } => {
+                    let key_agent = Some(*agent).filter(|agent| *agent != Account::default());
+                    Some(Self { key_agent, ..row.unwrap_or_else(|| empty(*client)) })
+                }
+                Event::OrdersCancelled { client, nonce } => {
+                    Some(Self { order_nonce: *nonce, ..row.unwrap_or_else(|| empty(*client)) })
+                }
+                _ => row,
             }
-            _ => row,
         })
     }
 }

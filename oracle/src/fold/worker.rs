@@ -170,6 +170,7 @@ mod tests {
             agreement: who(n),
             released: Amount(released),
             slashed: Amount(slashed),
+            paid: Amount(0),
         };
         let key = |n| Event::EncryptionKeySet { account: worker, key: B256::repeat_byte(n) };
         let events: Vec<PlacedEvent> = [

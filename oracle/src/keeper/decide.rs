@@ -10,8 +10,26 @@ pub struct Standing {
     pub deadline: u64,
     /// When the claim window closes, Unix seconds; 0 while that is open.
     pub closes_at: u64,
-    /// Unix time of the block of its beacon round, once that block is there. Only looked at in `Sealed`.
+    /// Unix time of its beacon round, once that can be proven or is recorded. Only looked at in `Sealed`: from then on drawn
+    /// workers may claim, and the first claim opens the draw. That needs a ticket of the first step, so it is opened by
+    /// `openDraw` when nobody claims: only an open window widens.
     pub round_time: Option<u64>,
+    /// Whether the votes can be counted. Only looked at in `Opening`.
+    pub count: Count,
+}
+
+/// How far the openings of a round are. The last opening counts the votes itself where it can; it cannot where the round of
+/// the late audit's lot is not recorded yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// Somebody has not opened.
+    NotYet,
+    /// All have; the lot's beacon round has not come, or others record it.
+    WaitsForLot,
+    /// All have; this block's header proves the lot's round.
+    ProveLot(u64),
+    /// All is there.
+    Ready,
 }
 
 /// A transaction to send.
@@ -19,8 +37,12 @@ pub struct Standing {
 pub enum Poke {
     /// `expire()`
     Expire,
-    /// `openDraw(header)`
+    /// `openDraw(proof)`
     OpenDraw,
+    /// `record(block, header)` at the beacon
+    ProveLot(u64),
+    /// `decide()`
+    Decide,
 }
 
 /// What comes next.
@@ -45,6 +67,12 @@ pub fn decide(standing: &Standing, now: u64, grace_secs: u64) -> Next {
     match (standing.status, standing.round_time) {
         (Status::Sealed, Some(time)) if time.saturating_add(grace_secs) <= now => Next::Poke(Poke::OpenDraw),
         (Status::Sealed, Some(time)) => Next::LookAgain(expires_at.min(time.saturating_add(grace_secs))),
+        (Status::Opening, _) => match standing.count {
+            Count::Ready => Next::Poke(Poke::Decide),
+            Count::ProveLot(block) => Next::Poke(Poke::ProveLot(block)),
+            Count::WaitsForLot => Next::LookAgain(now),
+            Count::NotYet => Next::LookAgain(expires_at),
+        },
         // The round's block comes in its own time, which no clock knows.
         (Status::Sealed, None) => Next::LookAgain(now),
         // A window that closes brings another status with another deadline, without any transaction.
@@ -61,7 +89,7 @@ mod tests {
     const NOW: u64 = 1000;
 
     fn at(status: Status, deadline: u64) -> Standing {
-        Standing { status, deadline, closes_at: 0, round_time: None }
+        Standing { status, deadline, closes_at: 0, round_time: None, count: Count::NotYet }
     }
 
     #[test]
@@ -92,6 +120,17 @@ mod tests {
         // Only in `Sealed`.
         let working = Standing { round_time: Some(900), ..at(Status::Working, 2000) };
         assert_eq!(decide(&working, NOW, 5), Next::LookAgain(2006));
+    }
+
+    #[test]
+    fn votes_are_counted_when_all_are_in() {
+        let opening = |count| Standing { count, ..at(Status::Opening, 2000) };
+        assert_eq!(decide(&opening(Count::Ready), NOW, 5), Next::Poke(Poke::Decide));
+        assert_eq!(decide(&opening(Count::ProveLot(7)), NOW, 5), Next::Poke(Poke::ProveLot(7)));
+        assert_eq!(decide(&opening(Count::WaitsForLot), NOW, 5), Next::LookAgain(NOW));
+        assert_eq!(decide(&opening(Count::NotYet), NOW, 5), Next::LookAgain(2006));
+        let revealing = Standing { count: Count::Ready, ..at(Status::Revealing, 2000) };
+        assert_eq!(decide(&revealing, NOW, 5), Next::LookAgain(2006));
     }
 
     #[test]

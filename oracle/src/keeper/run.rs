@@ -6,7 +6,7 @@ use std::{
 };
 
 use alloy::{
-    primitives::{Address, B256, Bytes, aliases::U48, keccak256},
+    primitives::{Address, Bytes, aliases::U48, keccak256},
     providers::Provider,
     sol_types::SolCall,
 };
@@ -14,8 +14,8 @@ use futures::{StreamExt as _, stream};
 use sunwork_edge::{Rpc, TxManager, tx::TxError};
 use sunwork_protocol::{
     abi::{
-        IBeacon::IBeaconInstance,
-        IComputeAgreement::{self, IComputeAgreementInstance},
+        IBeacon::{self, IBeaconInstance},
+        IComputeAgreement::{self, AgreementView, IComputeAgreementInstance},
     },
     drand::Schedule,
     status::Status,
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     KeeperCounters,
-    decide::{Next, Poke, Standing, decide},
+    decide::{Count, Next, Poke, Standing, decide},
 };
 use crate::{chain::Header, fold::AgreementRow, follow::Progress, json::Account, store::Store};
 
@@ -52,6 +52,10 @@ pub struct KeeperOptions {
     pub poll: Duration,
     /// Which beacon the deployment has.
     pub beacon: KeeperBeacon,
+    /// Its contract.
+    pub beacon_contract: Address,
+    /// Whether the deployment has late audits, whose lots are drawn by the beacon.
+    pub audits: bool,
 }
 
 /// What a beacon's rounds are, and what proves one.
@@ -61,8 +65,6 @@ pub enum KeeperBeacon {
     Block,
     /// Rounds of a drand chain. A draw is opened once its round is recorded, by the relay or by others.
     Drand {
-        /// The beacon contract.
-        beacon: Address,
         /// When rounds come.
         schedule: Schedule,
     },
@@ -170,12 +172,12 @@ impl Keeper {
         let listed: HashSet<Account> = rows.iter().map(|row| row.address).collect();
         self.later.retain(|agreement, _| listed.contains(agreement));
         let due: Vec<AgreementRow> = rows.into_iter().filter(|row| self.is_due(row, head.time)).collect();
-        let (rpc, beacon) = (self.rpc.clone(), self.options.beacon);
+        let (rpc, options) = (self.rpc.clone(), self.options);
         let standings: Vec<_> = stream::iter(due)
             .map(|row| {
                 let rpc = &rpc;
                 async move {
-                    let standing = standing(rpc, beacon, &row, head).await;
+                    let standing = standing(rpc, options, &row, head).await;
                     (row, standing)
                 }
             })
@@ -210,10 +212,10 @@ impl Keeper {
             Next::Poke(poke) => {
                 self.busy.insert(agreement);
                 let (rpc, tx, counters) = (self.rpc.clone(), self.tx.clone(), self.counters.clone());
-                let (beacon, round) = (self.options.beacon, row.sealing.as_ref().map(|sealing| sealing.round));
+                let (options, round) = (self.options, row.beacon_round());
                 let updated_block = row.updated_block;
                 self.sending.spawn(async move {
-                    send(&rpc, &tx, &counters, agreement, poke, (beacon, round)).await;
+                    send(&rpc, &tx, &counters, agreement, poke, (options, round)).await;
                     (agreement, updated_block)
                 });
             }
@@ -222,33 +224,60 @@ impl Keeper {
 }
 
 /// Asks the contract, and for a sealed one whether its round is over.
-async fn standing(rpc: &Rpc, beacon: KeeperBeacon, row: &AgreementRow, head: Header) -> Result<Standing, String> {
+async fn standing(rpc: &Rpc, options: KeeperOptions, row: &AgreementRow, head: Header) -> Result<Standing, String> {
     let contract = IComputeAgreementInstance::new(row.address.0, rpc.provider());
     let view = contract.agreement().call().await.map_err(|error| format!("calling agreement(): {error}"))?;
     let status = Status::from_u8(view.status)
         .ok_or_else(|| format!("it has status {}, which this version does not know", view.status))?;
-    let round: u64 = view.round.to();
     let round_time = match status {
-        Status::Sealed => round_time(rpc, beacon, round, head).await?,
+        // The contract knows the seed once the round is recorded.
+        Status::Sealed => round_time(rpc, options.beacon, view.round.to(), !view.drawSeed.is_zero(), head).await?,
         _ => None,
     };
-    Ok(Standing { status, deadline: view.deadline.to(), closes_at: view.closesAt.to(), round_time })
+    let (deadline, closes_at) = (view.deadline.to(), view.closesAt.to());
+    let count = match status {
+        Status::Opening => count(rpc, options, &view, head).await?,
+        _ => Count::NotYet,
+    };
+    Ok(Standing { status, deadline, closes_at, round_time, count })
 }
 
-/// When the round came, once it can be proven.
-async fn round_time(rpc: &Rpc, beacon: KeeperBeacon, round: u64, head: Header) -> Result<Option<u64>, String> {
+/// How far the openings are.
+async fn count(rpc: &Rpc, options: KeeperOptions, view: &AgreementView, head: Header) -> Result<Count, String> {
+    let drawn = view.slots.len().saturating_sub(view.firstSlot.into());
+    if drawn == 0 || usize::from(view.openedCount) != drawn {
+        return Ok(Count::NotYet);
+    }
+    if !options.audits || view.voteRound != 0 {
+        return Ok(Count::Ready);
+    }
+    // The lot's round stands where the class's units stood (contracts/types/ComputeState.sol).
+    let lot: u64 = view.classUnits.to();
+    let seed = IBeaconInstance::new(options.beacon_contract, rpc.provider()).seedOf(U48::from(lot)).call().await;
+    let seed = seed.map_err(|error| format!("calling seedOf({lot}): {error}"))?;
+    Ok(match options.beacon {
+        _ if !seed.is_zero() => Count::Ready,
+        KeeperBeacon::Block if lot < head.number => Count::ProveLot(lot),
+        KeeperBeacon::Block | KeeperBeacon::Drand { .. } => Count::WaitsForLot,
+    })
+}
+
+/// When the round came, once the draw can be opened: a block proves itself, a drand round must be recorded first.
+async fn round_time(
+    rpc: &Rpc,
+    beacon: KeeperBeacon,
+    round: u64,
+    is_recorded: bool,
+    head: Header,
+) -> Result<Option<u64>, String> {
     match beacon {
         KeeperBeacon::Block if round < head.number => {
             let block = rpc.provider().get_block_by_number(round.into()).await;
             let block = block.map_err(|error| format!("asking for block {round}: {error}"))?;
             Ok(block.map(|block| block.header.inner.timestamp))
         }
-        KeeperBeacon::Drand { beacon, schedule } if round <= schedule.current_round(head.time) => {
-            let seed = IBeaconInstance::new(beacon, rpc.provider()).seedOf(U48::from(round)).call().await;
-            let seed = seed.map_err(|error| format!("calling seedOf({round}): {error}"))?;
-            Ok((seed != B256::ZERO).then(|| schedule.time_of(round)))
-        }
-        KeeperBeacon::Block | KeeperBeacon::Drand { .. } => Ok(None),
+        KeeperBeacon::Drand { schedule } => Ok(is_recorded.then(|| schedule.time_of(round))),
+        KeeperBeacon::Block => Ok(None),
     }
 }
 
@@ -258,14 +287,20 @@ async fn send(
     counters: &KeeperCounters,
     agreement: Account,
     poke: Poke,
-    (beacon, round): (KeeperBeacon, Option<u64>),
+    (options, round): (KeeperOptions, Option<u64>),
 ) {
+    let to = match poke {
+        Poke::ProveLot(_) => options.beacon_contract,
+        Poke::Expire | Poke::OpenDraw | Poke::Decide => agreement.0,
+    };
     let (label, calldata) = match poke {
         Poke::Expire => ("expire", Ok(IComputeAgreement::expireCall {}.abi_encode())),
-        Poke::OpenDraw => ("openDraw", open_draw(rpc, beacon, round).await),
+        Poke::Decide => ("decide", Ok(IComputeAgreement::decideCall {}.abi_encode())),
+        Poke::OpenDraw => ("openDraw", open_draw(rpc, options.beacon, round).await),
+        Poke::ProveLot(block) => ("record", record(rpc, block).await),
     };
     let result = match calldata {
-        Ok(calldata) => simulate_and_send(tx, label, agreement.0, calldata.into()).await,
+        Ok(calldata) => simulate_and_send(tx, label, to, calldata.into()).await,
         Err(reason) => Err(TxError::Temporary { label: label.to_owned(), reason }),
     };
     match result {
@@ -307,16 +342,27 @@ async fn open_draw(rpc: &Rpc, beacon: KeeperBeacon, round: Option<u64>) -> Resul
         return Ok(IComputeAgreement::openDrawCall { beaconProof: Bytes::new() }.abi_encode());
     }
     let round = round.ok_or("the index knows no round of it")?;
-    let block = rpc.provider().get_block_by_number(round.into()).await;
-    let block = block.map_err(|error| format!("asking for block {round}: {error}"))?;
-    let header = block.ok_or_else(|| format!("block {round} is unknown"))?.header;
+    let proof = header_of(rpc, round).await?;
+    Ok(IComputeAgreement::openDrawCall { beaconProof: proof }.abi_encode())
+}
+
+/// `record` at a beacon whose rounds are blocks.
+async fn record(rpc: &Rpc, block: u64) -> Result<Vec<u8>, String> {
+    let proof = header_of(rpc, block).await?;
+    Ok(IBeacon::recordCall { round: U48::from(block), proof }.abi_encode())
+}
+
+async fn header_of(rpc: &Rpc, number: u64) -> Result<Bytes, String> {
+    let block = rpc.provider().get_block_by_number(number.into()).await;
+    let block = block.map_err(|error| format!("asking for block {number}: {error}"))?;
+    let header = block.ok_or_else(|| format!("block {number} is unknown"))?.header;
     let proof = alloy::rlp::encode(&header.inner);
     let found = keccak256(&proof);
     if found != header.hash {
         let expected = header.hash;
         return Err(format!(
-            "the header of block {round} as the node gives it hashes to {found}, expected {expected}: it lacks a field"
+            "the header of block {number} as the node gives it hashes to {found}, expected {expected}: it lacks a field"
         ));
     }
-    Ok(IComputeAgreement::openDrawCall { beaconProof: proof.into() }.abi_encode())
+    Ok(proof.into())
 }

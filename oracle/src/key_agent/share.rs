@@ -30,7 +30,7 @@ pub struct DrawView {
     pub attempt: u8,
     /// Whom the client has named as its key agent.
     pub key_agent: Address,
-    /// Who was drawn.
+    /// Who was drawn in the present round of voting.
     pub slots: Vec<Drawn>,
 }
 
@@ -98,7 +98,9 @@ impl KeyAgent {
         let status = Status::from_u8(shown.status)
             .ok_or_else(|| format!("it has status {}, which this version does not know", shown.status))?;
         let mut slots = Vec::new();
-        for slot in shown.slots.iter().filter(|_| status == Status::Verifying) {
+        // Of the present round of voting; those of earlier ones have had the key and sealed.
+        let present = shown.slots.iter().skip(shown.firstSlot.into());
+        for slot in present.filter(|_| status == Status::Verifying) {
             let (verifier, sealed) = (slot.verifier, !slot.seal.is_zero());
             let key = dispatcher.encryptionKeyOf(verifier).block(block).call().await;
             let key = key.map_err(|error| format!("calling encryptionKeyOf({verifier}): {error}"))?;

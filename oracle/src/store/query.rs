@@ -193,18 +193,20 @@ impl Store {
         rows.iter().map(|row| view(row, "workers")).collect()
     }
 
-    /// Agreements that the keeper should look at: those whose deadline lies at or before `now`, and those that time alone
-    /// moves on before it (an unproven round, a claim window). Oldest deadline first, at most `limit`.
+    /// Agreements that the keeper should look at: those whose deadline lies at or before `now`, and those that may be
+    /// moved on before it (an unproven round, a claim window, openings that nobody counted). Oldest deadline first, at most `limit`.
     pub async fn maybe_due(&self, now: u64, limit: u32) -> Result<Vec<AgreementRow>, StoreError> {
         let rows = sqlx::query(
-            "SELECT view FROM agreements WHERE status < $1 AND ((deadline > 0 AND deadline <= $2) OR status IN ($3, $4, $5)) \
-             ORDER BY deadline LIMIT $6",
+            "SELECT view FROM agreements WHERE status NOT IN ($1, $2) \
+             AND ((deadline > 0 AND deadline <= $3) OR status IN ($4, $5, $6, $7)) ORDER BY deadline LIMIT $8",
         )
         .bind(i64::from(Status::Settled as u8))
+        .bind(i64::from(Status::Cancelled as u8))
         .bind(sql_int(now))
         .bind(i64::from(Status::Sealed as u8))
         .bind(i64::from(Status::Drawing as u8))
         .bind(i64::from(Status::Verifying as u8))
+        .bind(i64::from(Status::Opening as u8))
         .bind(i64::from(limit))
         .fetch_all(&self.pool)
         .await
@@ -212,14 +214,17 @@ impl Store {
         rows.iter().map(|row| view(row, "agreements")).collect()
     }
 
-    /// Agreements that wait for a beacon round, oldest deadline first, at most `limit`.
+    /// Agreements that may wait for a beacon round (of a draw, or of a late audit's lot), oldest deadline first, at most
+    /// `limit`.
     pub async fn waiting_for_beacon(&self, limit: u32) -> Result<Vec<AgreementRow>, StoreError> {
-        let rows = sqlx::query("SELECT view FROM agreements WHERE status = $1 ORDER BY deadline LIMIT $2")
-            .bind(i64::from(Status::Sealed as u8))
-            .bind(i64::from(limit))
-            .fetch_all(&self.pool)
-            .await
-            .doing("listing agreements that wait for a beacon round")?;
+        let rows =
+            sqlx::query("SELECT view FROM agreements WHERE status >= $1 AND status <= $2 ORDER BY deadline LIMIT $3")
+                .bind(i64::from(Status::Sealed as u8))
+                .bind(i64::from(Status::Opening as u8))
+                .bind(i64::from(limit))
+                .fetch_all(&self.pool)
+                .await
+                .doing("listing agreements that wait for a beacon round")?;
         rows.iter().map(|row| view(row, "agreements")).collect()
     }
 }

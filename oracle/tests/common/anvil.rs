@@ -162,6 +162,11 @@ pub fn view(status: Status, deadline: u64, round: u64) -> IComputeAgreement::Agr
         classUnits: U40::ZERO,
         drawSeed: B256::ZERO,
         commitment: B256::ZERO,
+        voteRound: 0,
+        kind: 0,
+        wanted: 2,
+        firstSlot: 0,
+        leaves: vec![],
         slots: vec![],
     }
 }

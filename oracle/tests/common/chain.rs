@@ -206,6 +206,10 @@ pub fn bought(agreement: Address, fork: u64) -> IWorkerDispatcher::AgreementBoug
         accept_secs: 60,
         work_secs: 60,
         verify_secs: 60,
+        dispute_secs: 0,
+        named: Address::ZERO,
+        callback: Address::ZERO,
+        callback_gas: 0,
     };
     IWorkerDispatcher::AgreementBought {
         agreement,
@@ -213,7 +217,7 @@ pub fn bought(agreement: Address, fork: u64) -> IWorkerDispatcher::AgreementBoug
         classId: 0,
         kindId: 0,
         budget: U96::from(fork),
-        terms: Bytes::from(terms.pack().unwrap().to_vec()),
+        terms: Bytes::from(terms.pack().unwrap()),
         spec: Bytes::from(fork.to_be_bytes().to_vec()),
     }
 }

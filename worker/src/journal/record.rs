@@ -8,8 +8,8 @@ use sunwork_protocol::status::Ending;
 
 use crate::{machine::DeclineReason, refusal::Refusal};
 
-/// Version of the format.
-pub const VERSION: u32 = 1;
+/// Version of the format. 1 was of the contracts with one round of voting, whose terms are packed in another way.
+pub const VERSION: u32 = 2;
 
 /// Whose journal it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,6 +157,18 @@ pub enum Record {
         /// SHA-256 of the bundle.
         blob: B256,
     },
+    /// In a later round of voting: the worker's digests of our leaves with their multiproof against its root. Our own were
+    /// written down before.
+    Proven {
+        /// The agreement.
+        agreement: Address,
+        /// The draw that named the leaves.
+        draw_seed: B256,
+        /// The worker's digests, in ascending order of the leaf.
+        digests: Vec<B256>,
+        /// Their multiproof.
+        proof: Vec<B256>,
+    },
     /// It cannot be done here.
     Impossible {
         /// The agreement.
@@ -229,6 +241,7 @@ impl Record {
             Self::Claiming { .. } => ["journal.claiming.before", "journal.claiming.after"],
             Self::Verdict { .. } => ["journal.verdict.before", "journal.verdict.after"],
             Self::Checked { .. } => ["journal.checked.before", "journal.checked.after"],
+            Self::Proven { .. } => ["journal.proven.before", "journal.proven.after"],
             Self::Impossible { .. } => ["journal.impossible.before", "journal.impossible.after"],
             Self::Barred { .. } => ["journal.barred.before", "journal.barred.after"],
             Self::Finished { .. } => ["journal.finished.before", "journal.finished.after"],

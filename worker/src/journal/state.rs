@@ -56,6 +56,8 @@ pub struct Agreement {
     pub verdict: Option<(B256, Vec<B256>)>,
     /// Bundle of the worker that was found good.
     pub checked: Option<B256>,
+    /// What the opening of a later round brings along.
+    pub proven: Option<Proven>,
     /// It cannot be done here.
     pub impossible: Option<DeclineReason>,
     /// The chain does not let us accept.
@@ -77,6 +79,17 @@ pub struct Bundle {
     pub ciphertext_root: B256,
     /// SHA-256 of the bundle.
     pub blob: B256,
+}
+
+/// The worker's digests of our leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proven {
+    /// The draw that named the leaves.
+    pub draw_seed: B256,
+    /// The worker's digests of them.
+    pub digests: Vec<B256>,
+    /// Their multiproof against the worker's root.
+    pub proof: Vec<B256>,
 }
 
 /// A session key as it came.
@@ -155,6 +168,9 @@ impl State {
                 self.at(agreement).verdict = Some((draw_seed, digests));
             }
             Record::Checked { agreement, blob } => self.at(agreement).checked = Some(blob),
+            Record::Proven { agreement, draw_seed, digests, proof } => {
+                self.at(agreement).proven = Some(Proven { draw_seed, digests, proof });
+            }
             Record::Impossible { agreement, reason } => self.at(agreement).impossible = Some(reason),
             Record::Barred { agreement, from } => match from {
                 BarredFrom::Accepting => self.at(agreement).barred_from_accepting = true,
@@ -223,6 +239,9 @@ impl Agreement {
             records.push(Record::Verdict { agreement, draw_seed, digests });
         }
         records.extend(self.checked.map(|blob| Record::Checked { agreement, blob }));
+        if let Some(Proven { draw_seed, digests, proof }) = self.proven.clone() {
+            records.push(Record::Proven { agreement, draw_seed, digests, proof });
+        }
         records.extend(self.impossible.map(|reason| Record::Impossible { agreement, reason }));
         if self.barred_from_accepting {
             records.push(Record::Barred { agreement, from: BarredFrom::Accepting });

@@ -60,6 +60,12 @@ fn records() -> Vec<Record> {
         Record::Claiming { agreement, salt: B256::repeat_byte(8) },
         Record::Verdict { agreement, draw_seed: B256::repeat_byte(9), digests: vec![B256::repeat_byte(1); 2] },
         Record::Checked { agreement, blob: B256::repeat_byte(2) },
+        Record::Proven {
+            agreement,
+            draw_seed: B256::repeat_byte(9),
+            digests: vec![B256::repeat_byte(3); 2],
+            proof: vec![B256::repeat_byte(4)],
+        },
         Record::Impossible { agreement, reason: DeclineReason::OwnFailure },
         Record::Barred { agreement, from: BarredFrom::Claiming },
         Record::Barred { agreement, from: BarredFrom::Accepting },
@@ -151,6 +157,19 @@ fn the_journal_of_another_worker_is_refused() {
 }
 
 #[test]
+fn a_journal_of_older_contracts_is_refused_and_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let old = Header { version: 1, ..header() };
+    drop(Journal::open(&path, &old));
+    let error = Journal::open(&path, &header()).err().unwrap();
+    assert!(matches!(error, JournalError::Version { found: 1, expected: VERSION, .. }));
+    let text = error.to_string();
+    assert!(text.contains("version 1") && text.contains("move the journal away"), "{text}");
+    assert!(matches!(Journal::peek(&path), Err(JournalError::Version { .. })), "`status` says the same");
+}
+
+#[test]
 fn the_state_written_as_records_says_the_same() {
     let state = fold(std::iter::once(Record::Header(header())).chain(records()));
     assert_eq!(
@@ -203,6 +222,17 @@ fn the_words_of_the_journal_stay() {
         (
             Record::Impossible { agreement, reason: DeclineReason::KeyInvalid },
             format!(r#"{{"kind":"impossible","agreement":"0x{hex20}","reason":"KeyInvalid"}}"#),
+        ),
+        (
+            Record::Proven {
+                agreement,
+                draw_seed: B256::repeat_byte(7),
+                digests: vec![],
+                proof: vec![B256::repeat_byte(7)],
+            },
+            format!(
+                r#"{{"kind":"proven","agreement":"0x{hex20}","draw_seed":"0x{hex32}","digests":[],"proof":["0x{hex32}"]}}"#
+            ),
         ),
         // Of the first version.
         (

@@ -1,4 +1,7 @@
-use sunwork_protocol::status::Ending;
+use sunwork_protocol::{
+    draw,
+    status::{Ending, RoundKind},
+};
 
 use super::*;
 
@@ -22,8 +25,21 @@ fn local() -> Local {
             accept_secs: 60,
             work_secs: 600,
             verify_secs: 300,
+            dispute_secs: 0,
+            named: Address::ZERO,
+            callback: Address::ZERO,
+            callback_gas: 0,
         },
-        params: Params { seed_secs: 60, draw_step_secs: 10, draw_steps: 4, draw_factor: 4 },
+        params: Params {
+            seed_secs: 60,
+            draw_step_secs: 10,
+            draw_steps: 4,
+            draw_factor: 4,
+            reveal_secs: 90,
+            open_secs: 60,
+            audit_one_in: 0,
+            rounds: Rounds::Blocks,
+        },
         client: CLIENT,
         preparation: Preparation::Ready,
         min_reward: 0,
@@ -32,6 +48,10 @@ fn local() -> Local {
         work: Work::Computing,
         verification: Verification::Computing,
         key: Key::Here,
+        openings: Openings::None,
+        lot: Lot::Known,
+        opening_sent: true,
+        seed_seen: None,
         keys_sent: BTreeSet::new(),
         logs_of: None,
         ticket: Some((3, U256::from(7))),
@@ -56,14 +76,20 @@ fn view(status: Status) -> View {
         snapshot_epoch: 3,
         closes_at: 0,
         class_units: 1_000,
-        draw_seed: B256::repeat_byte(5),
+        // A seed stands for a recorded round.
+        draw_seed: if status == Status::Sealed { B256::ZERO } else { B256::repeat_byte(5) },
         commitment: B256::repeat_byte(6),
+        vote_round: 0,
+        kind: RoundKind::First,
+        wanted: 2,
+        first_slot: 0,
+        leaves: vec![],
         slots: vec![],
     }
 }
 
 fn slot(verifier: Address, rank: u64) -> Slot {
-    Slot { verifier, rank: U256::from(rank), seal: B256::ZERO, opened: false }
+    Slot { verifier, rank: U256::from(rank), seal: B256::ZERO, opened: false, dissents: false }
 }
 
 fn at(timestamp: u64) -> Head {
@@ -92,6 +118,10 @@ fn open_is_prepared_then_accepted_at_the_own_price() {
     assert_eq!(act(&view, &Local { preparation: Preparation::Open, ..local() }, 10), Action::Prepare);
     assert_eq!(act(&view, &local(), 10), Action::Accept);
     assert!(waits(&act(&view, &Local { min_reward: 151, ..local() }, 10)));
+    // 200 is the most that the terms give; others may add to it.
+    let dear = Local { min_reward: 201, preparation: Preparation::Open, ..local() };
+    assert!(waits(&act(&view, &dear, 10)));
+    assert_eq!(act(&View { reward: 201, ..view.clone() }, &dear, 10), Action::Prepare);
     assert!(waits(&act(&view, &Local { may_accept: false, ..local() }, 10)));
     assert!(waits(&act(&view, &Local { client: ME, ..local() }, 10)));
     assert!(waits(&act(&view, &local(), 1_001)));
@@ -137,7 +167,9 @@ fn a_ticket_below_the_threshold_claims_a_free_or_worse_slot() {
     drawing.slots = vec![slot(OTHER, 2), slot(CLIENT, 4)];
     assert!(waits(&act(&drawing, &local, 960)), "4 is not below 4");
     drawing.slots[1] = Slot { seal: B256::repeat_byte(1), ..slot(CLIENT, 9) };
-    assert!(waits(&act(&drawing, &local, 960)), "a sealed slot is not taken away");
+    assert_eq!(act(&drawing, &local, 960), Action::Claim(3), "a slot that was claimed and sealed at once, too");
+    let failed = Local { verification: Verification::Impossible(DeclineReason::OwnFailure), ..local.clone() };
+    assert!(waits(&act(&drawing, &failed, 960)), "what failed here once is not claimed again");
     drawing.slots.clear();
     assert!(waits(&act(&drawing, &Local { may_claim: false, ..local.clone() }, 960)));
     assert!(waits(&act(&drawing, &Local { ticket: None, ..local.clone() }, 960)));
@@ -270,10 +302,15 @@ fn logs_are_sent_when_our_attempt_is_over_and_nothing_else_is_to_do() {
 #[test]
 fn seals_are_opened_by_their_owners() {
     assert_eq!(act(&as_worker(Status::Revealing), &local(), 10), Action::Reveal);
+    let late = View { vote_round: 1, ..as_verifier(Status::Opening) };
+    assert_eq!(act(&late, &local(), 10), Action::OpenLate);
     assert!(waits(&act(&as_verifier(Status::Revealing), &local(), 10)));
     assert_eq!(act(&as_verifier(Status::Opening), &local(), 10), Action::OpenVerification);
     let mut opened = as_verifier(Status::Opening);
     opened.slots[0].opened = true;
+    assert_eq!(act(&opened, &local(), 10), Action::Decide, "all are open, and nobody has counted");
+    assert_eq!(act(&View { worker: ME, ..opened.clone() }, &local(), 10), Action::Decide);
+    opened.slots.push(slot(OTHER, 5));
     assert!(waits(&act(&opened, &local(), 10)));
     assert!(waits(&act(&as_worker(Status::Opening), &local(), 10)));
 }
@@ -310,3 +347,5 @@ fn every_party_expires_every_late_state_and_strangers_none() {
         );
     }
 }
+
+mod rounds;

@@ -1,23 +1,19 @@
 //! The verifier's steps: claim, compute the sample, check the worker's bundle, seal, open.
-use std::{
-    fs::File,
-    io::{Read, Seek, SeekFrom},
-    path::Path,
-};
+use std::path::PathBuf;
 
-use alloy::primitives::B256;
+use alloy::primitives::{Address, B256};
 use sunwork_edge::blobs::BlobError;
 use sunwork_protocol::{
     abi::IComputeAgreement::{self, VerifierOpening},
-    bundle::{self, BundleError, Index},
+    bundle::{self, BundleError},
     draw,
     leaf::MAX_FILES,
     seal, segments,
+    status::RoundKind,
 };
 
-use super::{Supervisor, keys::fresh_b256};
+use super::{Supervisor, keys::fresh_b256, result_blob::ciphertext_root};
 use crate::{
-    folder::sha256_of,
     journal::{Agreement, Record},
     machine::DeclineReason,
     step::StepError,
@@ -60,27 +56,26 @@ impl Supervisor {
         Ok(self.ctx.journal.append(record)?)
     }
 
-    fn sample(&self, view: &View) -> Vec<u32> {
-        draw::sampled_leaves(view.draw_seed, self.ctx.me, self.terms.leaf_count, self.terms.samples)
+    /// What we compute in this round, ascending.
+    pub(super) fn sample(&self, view: &View) -> Vec<u32> {
+        self.sample_of(view, self.ctx.me)
+    }
+
+    /// What a verifier of this round computes, ascending.
+    pub(super) fn sample_of(&self, view: &View, verifier: Address) -> Vec<u32> {
+        match view.kind {
+            RoundKind::Leaves => view.leaves.clone(),
+            RoundKind::First | RoundKind::Audit => {
+                draw::sampled_leaves(view.draw_seed, verifier, self.terms.leaf_count, self.terms.samples)
+            }
+        }
     }
 
     /// A verdict is given only on results that the client can really get: the bundle must be there, and its bodies
     /// must be those that the worker committed to.
     pub(super) async fn check_bundle(&self, view: &View) -> Result<(), StepError> {
         let announced = self.ctx.chain.announcement(self.address, self.bought_block, view).await?;
-        let path = self.ctx.folder.agreement(self.address).theirs();
-        match self.ctx.blobs.get_to_file(announced.blob, self.largest_bundle_bytes(), &path).await {
-            Ok(()) => {}
-            Err(error @ BlobError::TooLarge { .. }) => return self.impossible(DeclineReason::BundleInvalid, error),
-            Err(error) => {
-                // A quarter of the window is left for others to be drawn and for us to say so.
-                let decline_at = view.deadline.saturating_sub(u64::from(self.terms.verify_secs) / 4);
-                if self.ctx.heads.borrow().timestamp < decline_at {
-                    return Err(StepError::retry(error));
-                }
-                return self.impossible(DeclineReason::BundleMissing, error);
-            }
-        }
+        let Some(path) = self.fetch_bundle(view, announced.blob).await? else { return Ok(()) };
         let (count, file) = (self.terms.leaf_count, path.clone());
         let root =
             tokio::task::spawn_blocking(move || ciphertext_root(&file, count)).await.map_err(StepError::retry)?;
@@ -100,10 +95,36 @@ impl Supervisor {
         outcome
     }
 
+    /// The worker's bundle as a file; the caller deletes it. `None` when it cannot be had; the journal says so then.
+    pub(super) async fn fetch_bundle(&self, view: &View, blob: B256) -> Result<Option<PathBuf>, StepError> {
+        let folder = self.ctx.folder.agreement(self.address);
+        folder.create().map_err(StepError::io("making the agreement's folder"))?;
+        let path = folder.theirs();
+        let reason = match self.ctx.blobs.get_to_file(blob, self.largest_bundle_bytes(), &path).await {
+            Ok(()) => return Ok(Some(path)),
+            Err(error @ BlobError::TooLarge { .. }) => (DeclineReason::BundleInvalid, error),
+            Err(error) => {
+                // A quarter of the window is left for others to be drawn and for us to say so.
+                let decline_at = view.deadline.saturating_sub(u64::from(self.terms.verify_secs) / 4);
+                if self.ctx.heads.borrow().timestamp < decline_at {
+                    return Err(StepError::retry(error));
+                }
+                (DeclineReason::BundleMissing, error)
+            }
+        };
+        let (reason, error) = reason;
+        self.impossible(reason, error)?;
+        Ok(None)
+    }
+
     /// Everything that the limits allow: outputs, archive headers and padding of each file, and the cipher's own bytes.
+    pub(super) fn largest_leaf_bytes(&self) -> u64 {
+        segments::sealed_len((u64::from(self.spec.output_mib) << 20) + MAX_FILES as u64 * 2048 + 65_536)
+    }
+
     fn largest_bundle_bytes(&self) -> u64 {
-        let leaf = segments::sealed_len((u64::from(self.spec.output_mib) << 20) + MAX_FILES as u64 * 2048 + 65_536);
-        bundle::head_bytes(self.terms.leaf_count).saturating_add(leaf.saturating_mul(self.terms.leaf_count.into()))
+        let count = self.terms.leaf_count;
+        bundle::head_bytes(count).saturating_add(self.largest_leaf_bytes().saturating_mul(count.into()))
     }
 
     pub(super) async fn seal_verdict(&self, view: &View, known: &Agreement) -> Result<(), StepError> {
@@ -113,7 +134,7 @@ impl Supervisor {
         self.send("verdict", IComputeAgreement::provideVerificationCall { verdict }).await
     }
 
-    fn own_verdict(&self, view: &View, known: &Agreement) -> Result<(Vec<B256>, B256), StepError> {
+    pub(super) fn own_verdict(&self, view: &View, known: &Agreement) -> Result<(Vec<B256>, B256), StepError> {
         let salt = self.ensure_verdict_salt(known)?;
         let verdict = known.verdict.as_ref().filter(|(seed, _)| *seed == view.draw_seed);
         let (_, digests) = verdict.ok_or_else(|| StepError::Stuck("the own digests are not in the journal".into()))?;
@@ -138,24 +159,7 @@ impl Supervisor {
         }
         let opening = VerifierOpening { verifier: self.ctx.me, salt, digests: if agrees { Vec::new() } else { own } };
         let (root, leaves, digests) = (shown.root, shown.leaves, shown.digests);
-        self.send("open-verification", IComputeAgreement::openVerificationCall { opening, root, leaves, digests }).await
+        let call = IComputeAgreement::openVerificationCall { opening, root, leaves, digests };
+        self.send_opening_of("open-verification", call, view).await
     }
-}
-
-/// Root over the hashes of the bodies in a bundle, read in pieces.
-fn ciphertext_root(path: &Path, leaf_count: u32) -> Result<B256, BundleError> {
-    let io = |leaf| move |source| BundleError::Io { leaf, source };
-    let mut file = File::open(path).map_err(io(0))?;
-    let length = file.metadata().map_err(io(0))?.len();
-    let mut head = Vec::new();
-    (&mut file).take(bundle::head_bytes(leaf_count)).read_to_end(&mut head).map_err(io(0))?;
-    let index = Index::parse(&head, leaf_count, length)?;
-    let mut hashes = Vec::with_capacity(leaf_count as usize);
-    for leaf in 0..leaf_count {
-        let Some(range) = index.range(leaf) else { break };
-        file.seek(SeekFrom::Start(range.start)).map_err(io(leaf))?;
-        let (hash, _) = sha256_of((&mut file).take(range.end - range.start)).map_err(io(leaf))?;
-        hashes.push(hash);
-    }
-    Ok(bundle::ciphertext_root(&hashes))
 }

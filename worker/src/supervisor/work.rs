@@ -2,13 +2,15 @@
 use std::{collections::BTreeSet, fs::File, io::BufWriter, sync::Arc};
 
 use alloy::{
-    primitives::{Address, B256, Bytes},
+    primitives::{Address, B256, Bytes, aliases::U48},
     sol_types::SolCall,
 };
 use sunwork_protocol::{
-    abi::IComputeAgreement::{self, WorkerOpening},
+    abi::{
+        IBeacon,
+        IComputeAgreement::{self, WorkerOpening},
+    },
     bundle::{self, BundleWriter},
-    draw,
     leaf::Outcome,
     merkle::Tree,
     seal,
@@ -38,6 +40,9 @@ const ACCEPT_JITTER_MS: u64 = 250;
 /// More than settling takes (measured: about 160k for a worker and two verifiers).
 const SETTLE_GAS: u64 = 100_000;
 const SETTLE_GAS_PER_PARTY: u64 = 80_000;
+/// More than counting votes that differ takes, for each leaf of each verifier; also for opening a further round.
+const COUNT_GAS: u64 = 250_000;
+const COUNT_GAS_PER_LEAF: u64 = 25_000;
 /// Pause before a leaf is tried again when the engine failed.
 const ENGINE_PAUSE: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -45,7 +50,18 @@ impl Supervisor {
     pub(super) async fn send(&self, label: &str, call: impl SolCall) -> Result<(), StepError> {
         // Any of these may turn out to be the last of its kind, which then moves the agreement on, or even settles it.
         let parties = u64::from(self.terms.verifiers) + 1;
-        let headroom = SETTLE_GAS + SETTLE_GAS_PER_PARTY * parties;
+        self.send_roomy(label, call, SETTLE_GAS + SETTLE_GAS_PER_PARTY * parties).await
+    }
+
+    /// Sends an opening: where verifiers differ, the last one counts votes over all their leaves.
+    pub(super) async fn send_opening_of(&self, label: &str, call: impl SolCall, view: &View) -> Result<(), StepError> {
+        let parties = view.slots.len() as u64 + 1;
+        let leaves = view.slots.len() as u64 * u64::from(self.terms.samples);
+        let gas = SETTLE_GAS + SETTLE_GAS_PER_PARTY * parties + COUNT_GAS + COUNT_GAS_PER_LEAF * leaves;
+        self.send_roomy(label, call, gas).await
+    }
+
+    async fn send_roomy(&self, label: &str, call: impl SolCall, headroom: u64) -> Result<(), StepError> {
         let tx = &self.ctx.tx;
         let receipt = tx.send_with_headroom(label, self.address, call.abi_encode().into(), headroom).await?;
         let (hash, gas) = (receipt.transaction_hash, receipt.gas_used);
@@ -178,8 +194,23 @@ impl Supervisor {
             seal_,
             ciphertextRoot: bundle.ciphertext_root,
             resultBlob: bundle.blob,
+            // The usual place: every oracle that it was stored at.
+            location: Bytes::new(),
         };
         self.send("seal", call).await
+    }
+
+    /// Level 0: what a seal would commit to is handed in, readable at once.
+    pub(super) async fn submit_result(&self, view: &View, known: &Agreement) -> Result<(), StepError> {
+        let (bundle, salt, _) = self.own_seal(view, known)?;
+        let (root, ciphertext_root) = (bundle.root, bundle.ciphertext_root);
+        let call = IComputeAgreement::submitResultCall {
+            root,
+            salt,
+            ciphertextRoot: ciphertext_root,
+            resultBlob: bundle.blob,
+        };
+        self.send("submit", call).await
     }
 
     /// What the worker's seal commits to, its salt, and the seal.
@@ -200,21 +231,20 @@ impl Supervisor {
         Ok((bundle, salt, seal))
     }
 
-    pub(super) async fn reveal(&self, view: &View, known: &Agreement) -> Result<(), StepError> {
+    /// Our opening, with the digests of all leaves that the drawn verifiers computed.
+    pub(super) fn worker_opening(&self, view: &View, known: &Agreement) -> Result<WorkerOpening, StepError> {
         let (bundle, salt, own_seal) = self.own_seal(view, known)?;
         if seal::announcement(own_seal, bundle.ciphertext_root, bundle.blob) != view.commitment {
             return Err(StepError::Stuck("the seal on chain is not the one in the journal".into()));
         }
-        let (count, samples) = (self.terms.leaf_count, self.terms.samples);
-        let sampled =
-            view.slots.iter().flat_map(|slot| draw::sampled_leaves(view.draw_seed, slot.verifier, count, samples));
+        let sampled = view.present().iter().flat_map(|slot| self.sample_of(view, slot.verifier));
         let leaves: Vec<u32> = sampled.collect::<BTreeSet<_>>().into_iter().collect();
         let all: Vec<B256> = known.leaves.values().map(|(digest, _)| *digest).collect();
-        if all.len() != count as usize {
+        if all.len() != self.terms.leaf_count as usize {
             return Err(StepError::Stuck("digests are missing in the journal; was the data folder lost?".into()));
         }
         let tree = Tree::new(&all);
-        let opening = WorkerOpening {
+        Ok(WorkerOpening {
             root: bundle.root,
             salt,
             ciphertextRoot: bundle.ciphertext_root,
@@ -222,13 +252,38 @@ impl Supervisor {
             digests: leaves.iter().map(|leaf| all[*leaf as usize]).collect(),
             proof: tree.multiproof(&leaves),
             leaves,
-        };
+        })
+    }
+
+    pub(super) async fn reveal(&self, view: &View, known: &Agreement) -> Result<(), StepError> {
+        let opening = self.worker_opening(view, known)?;
         self.send("reveal", IComputeAgreement::revealCall { opening }).await
     }
 
     pub(super) async fn open_draw(&self, view: &View) -> Result<(), StepError> {
-        let proof = self.ctx.chain.header_proof(view.round).await?;
+        let proof = match view.draw_seed.is_zero() {
+            true => self.ctx.chain.beacon_proof(view.round).await?,
+            // The round is recorded, for another agreement perhaps.
+            false => Bytes::new(),
+        };
         self.send_raced("open-draw", IComputeAgreement::openDrawCall { beaconProof: proof }).await
+    }
+
+    /// Proves a beacon round by itself, for the lot of the late audit.
+    pub(super) async fn record_round(&self, round: u64) -> Result<(), StepError> {
+        let proof = self.ctx.chain.beacon_proof(round).await?;
+        let call = IBeacon::recordCall { round: U48::from(round), proof };
+        let to = self.ctx.chain.deployment.beacon;
+        let receipt = self.ctx.tx.send("record-round", to, call.abi_encode().into()).await?;
+        tracing::info!(agreement = %self.address, round, tx = %receipt.transaction_hash, "the lot of the late audit is drawn");
+        Ok(())
+    }
+
+    /// Usually the last opening has the votes counted.
+    pub(super) async fn decide(&self, view: &View) -> Result<(), StepError> {
+        let call = IComputeAgreement::decideCall {};
+        self.ctx.tx.simulate("decide", self.address, call.abi_encode().into()).await?;
+        self.send_opening_of("decide", call, view).await
     }
 
     pub(super) async fn expire(&self) -> Result<(), StepError> {

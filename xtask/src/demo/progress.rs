@@ -16,6 +16,23 @@ pub(super) fn sentence(progress: &Progress, name: impl Fn(Address) -> String, un
         Progress::Sealed { worker, round, .. } => {
             format!("{} seals its result; block {round} will draw the verifiers", name(*worker))
         }
+        Progress::RoundOpened { vote_round, wanted, leaves, .. } if leaves.is_empty() => {
+            format!("round {vote_round} of voting: {wanted} more verifiers look at leaves of the open result")
+        }
+        Progress::RoundOpened { vote_round, wanted, leaves, .. } => {
+            format!("round {vote_round} of voting: {wanted} verifiers compute the leaves in dispute, {leaves:?}")
+        }
+        Progress::Disputed { by, leaf, bond } => {
+            format!("{} disputes leaf {leaf} with a bond of {}", name(*by), unit.show(*bond))
+        }
+        Progress::Contributed { payer, amount, .. } => {
+            format!("{} adds {} to the reward", name(*payer), unit.show(*amount))
+        }
+        Progress::ContributionRefunded { payer, amount } => {
+            format!("{} gets {} of its addition back", name(*payer), unit.show(*amount))
+        }
+        Progress::Delivered { leaf, ok: true } => format!("the result of leaf {leaf} is delivered to the contract"),
+        Progress::Delivered { leaf, ok: false } => format!("the contract failed on the result of leaf {leaf}"),
         Progress::DrawOpened { draw_seed, .. } => format!("the draw is open, seed {draw_seed}"),
         Progress::Claimed { verifier, displaced: None } => format!("{} claims a verifier's slot", name(*verifier)),
         Progress::Claimed { verifier, displaced: Some(other) } => {

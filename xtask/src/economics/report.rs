@@ -140,7 +140,7 @@ fn shares(setting: &Setting) -> Table {
         "shares",
         format!(
             "Colluding share of the stake from which cheating (on all leaves or on one) begins to pay. Bag: n = {}, k = {}; single: n = 1. \
-             Odds honest : colluders; 0 %: a lone worker outvotes what it likes.",
+             Odds honest : colluders.",
             setting.leaves, setting.samples
         ),
         &["V", "T", "bag, 2 : 2", "bag, 6 : 6", "bag, 2 : 6", "single, 2 : 2", "single, 6 : 6", "single, 2 : 6"],

@@ -14,12 +14,13 @@ pub fn score_cost(case: &Case, points: u32, share: f64) -> f64 {
 }
 
 /// Share of its worker's lock that a party loses for good when it refutes its own worker, with `own` of the V verifiers its own: the
-/// burned half of `L_w - V f`, and what strangers get.
+/// burned half of `L_w - V f`, and what strangers get: their fees and their part of the other half.
 pub fn self_slash_loss(case: &Case, own: u32) -> f64 {
     let money = case.money();
     let verifiers = f64::from(case.verifiers);
     let rest = (money.worker_lock - verifiers * money.fee).max(0.0);
-    let to_strangers = rest / 2.0 * (1.0 - f64::from(own) / verifiers);
+    let strangers = verifiers - f64::from(own);
+    let to_strangers = strangers * (money.fee + rest / 2.0 / verifiers);
     (rest / 2.0 + to_strangers) / money.worker_lock
 }
 

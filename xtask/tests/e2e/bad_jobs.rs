@@ -53,7 +53,7 @@ async fn work_that_nobody_can_run_is_refused_with_a_reason_and_refunded() -> eyr
     let image = net.image("raytrace").await?;
     let token = net.devnet.deployment.token;
     let before = net.devnet.chain.token_balance(token, accounts::CLIENT.address).await?;
-    let short = Windows { accept_secs: 8, work_secs: Some(30), verify_secs: Some(30) };
+    let short = Windows { accept_secs: 8, work_secs: Some(30), verify_secs: Some(30), dispute_secs: None };
 
     // An image for another platform: its archive says arm64, the class is amd64 (or the other way round).
     let other = if xtask::apps::platform() == "linux/amd64" { "linux/arm64" } else { "linux/amd64" };

@@ -20,7 +20,7 @@ use xtask::{accounts, apps::Image, devnet::Options};
 
 use crate::support::{Net, expect, hostile};
 
-mod hostile_worker;
+pub(crate) mod hostile_worker;
 mod material;
 
 use hostile_worker::HostileWorker;
@@ -310,7 +310,12 @@ async fn buy_secret_within(net: &Net, image: &Image, verify_secs: u32) -> eyre::
     let input = net.files.path().join(SECRET_NAME);
     std::fs::write(&input, SECRET_INPUT)?;
     let job = hostile(image, &["echo", SECRET_ARG]).leaves(LEAVES).samples(2).input(&input);
-    let job = job.windows(Windows { accept_secs: 60, work_secs: Some(60), verify_secs: Some(verify_secs) });
+    let job = job.windows(Windows {
+        accept_secs: 60,
+        work_secs: Some(60),
+        verify_secs: Some(verify_secs),
+        dispute_secs: None,
+    });
     buy(&net.client, job).await
 }
 

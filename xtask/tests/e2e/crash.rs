@@ -8,20 +8,40 @@ use std::{
     time::Duration,
 };
 
+use sunwork_client::JobBuilder;
 use sunwork_protocol::status::{Ending, Status};
 use sunwork_worker::crash::POINTS;
 use xtask::devnet::{Devnet, Options};
 
 use crate::support::{Net, expect, small_bag};
 
-/// Points that an undisturbed agreement does not pass: they belong to refusals, to giving up, and to late parties.
-const NOT_ON_THE_HONEST_PATH: &[&str] = &["refused", "impossible", "barred", "abort", "decline", "expire"];
+/// Points that an undisturbed agreement does not pass: they belong to refusals, to giving up, to late parties, to later rounds of
+/// voting and to level 0.
+const NOT_ON_THE_HONEST_PATH: &[&str] = &[
+    "refused",
+    "impossible",
+    "barred",
+    "abort",
+    "decline",
+    "expire",
+    "proven",
+    "open-late",
+    "record-round",
+    "decide",
+    "submit",
+];
+/// Points that are passed only where the worker reads no mail: else one transaction opens all seals.
+const WITHOUT_MAIL: &[&str] = &["reveal", "open-verification"];
 
 /// Every agreement should meet several points; if this many do not, something is wrong.
 const MAX_AGREEMENTS: usize = 40;
 
+fn is_of(point: &str, parts: &[&str]) -> bool {
+    parts.iter().any(|part| point.split('.').any(|p| p == *part))
+}
+
 fn honest(point: &str) -> bool {
-    !NOT_ON_THE_HONEST_PATH.iter().any(|part| point.split('.').any(|p| p == *part))
+    !is_of(point, NOT_ON_THE_HONEST_PATH)
 }
 
 struct Plan {
@@ -85,7 +105,26 @@ impl Plan {
 async fn a_kill_at_every_state_loses_nothing_and_does_nothing_twice() -> eyre::Result<()> {
     let mut net = Net::start(Options::for_tests()?).await?;
     let image = net.image("raytrace").await?;
-    let wanted: Vec<&'static str> = POINTS.iter().copied().filter(|point| honest(point)).collect();
+    let wanted = POINTS.iter().copied().filter(|point| honest(point) && !is_of(point, WITHOUT_MAIL));
+    kill_at(&mut net, wanted.collect(), || small_bag(&image)).await?;
+    net.devnet.stop().await
+}
+
+/// The way without mail: workers that hold no encryption key, which do public work only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_at_every_state_without_mail_loses_nothing_either() -> eyre::Result<()> {
+    let mut net = Net::start(Options::for_tests()?).await?;
+    let image = net.image("raytrace").await?;
+    for worker in &mut net.devnet.workers {
+        worker.stop();
+        std::fs::rename(worker.dir().join("keys/encryption"), worker.dir().join("keys/put-away"))?;
+    }
+    let wanted = POINTS.iter().copied().filter(|point| is_of(point, WITHOUT_MAIL));
+    kill_at(&mut net, wanted.collect(), || small_bag(&image).public(true)).await?;
+    net.devnet.stop().await
+}
+
+async fn kill_at(net: &mut Net, wanted: Vec<&'static str>, job: impl Fn() -> JobBuilder) -> eyre::Result<()> {
     let mut plan =
         Plan { waiting: wanted.iter().copied().collect(), assigned: BTreeMap::new(), fired: BTreeMap::new() };
 
@@ -97,7 +136,7 @@ async fn a_kill_at_every_state_loses_nothing_and_does_nothing_twice() -> eyre::R
             wanted.iter().filter(|point| !plan.fired.contains_key(*point)).collect::<Vec<_>>()
         );
         plan.deal_anew(&mut net.devnet)?;
-        let agreement = net.buy(small_bag(&image)).await?.address;
+        let agreement = net.buy(job()).await?.address;
         let ending =
             net.until_over(agreement, Duration::from_secs(150), |devnet, status| plan.look(devnet, status)).await?;
         expect(ending, Ending::Verified)?;
@@ -118,5 +157,5 @@ async fn a_kill_at_every_state_loses_nothing_and_does_nothing_twice() -> eyre::R
         println!("killed at {point} while {states:?}; finished");
     }
     println!("{} crash points, {agreements} agreements, all verified and paid", plan.fired.len());
-    net.devnet.stop().await
+    Ok(())
 }

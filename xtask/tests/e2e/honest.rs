@@ -22,6 +22,14 @@ async fn a_bag_is_computed_verified_paid_and_fetched() -> eyre::Result<()> {
     // Everybody was paid what the terms say, and the client got the rest of its budget back (there is none but the tip's).
     let settlement = net.client.settlement(agreement).await?;
     assert_eq!(settlement.burned, 0);
+    // One transaction opened all seals and settled: the verifiers had mailed their openings to the worker.
+    let done = |name: &str| settlement.transactions.iter().filter(|tx| tx.ok && tx.name == name).count();
+    assert_eq!(
+        [done("settleAll"), done("reveal"), done("openVerification")],
+        [1, 0, 0],
+        "{:#?}",
+        settlement.transactions
+    );
     assert!(settlement.stakes.iter().all(|stake| stake.slashed == 0));
     let view = net.view(agreement).await?;
     let paid = |who| settlement.paid.get(&who).copied().unwrap_or_default();

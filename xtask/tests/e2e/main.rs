@@ -5,7 +5,9 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod absent;
+mod audit;
 mod bad_jobs;
+mod cheat;
 mod command;
 mod confidential;
 mod crash;

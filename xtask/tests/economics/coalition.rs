@@ -81,25 +81,42 @@ fn outcome(case: &Case, voters: &[Voter]) -> (Option<Said>, bool) {
     (ending, 2 * truth > sum)
 }
 
-/// One play with everybody computing all leaves (n <= k), nothing computed by the worker.
+/// One play in which one leaf is false; with n <= k everybody computes it.
 fn play(case: &Case, game: &Game, share: f64, random: &mut Random) -> f64 {
     let v = u32::from(case.verifiers);
-    let seats = (0..v).filter(|_| random.hits(share)).count() as u32;
-    if seats == v {
+    // Who is ours, and who computes the leaf.
+    let drawn: Vec<(bool, bool)> = (0..v).map(|_| (random.hits(share), random.hits(case.coverage()))).collect();
+    let count = |ours, on_leaf| drawn.iter().filter(|seat| **seat == (ours, on_leaf)).count() as u32;
+    let (honest, on_leaf) = (count(false, true), count(true, true));
+    if honest == 0 {
         return 0.0;
     }
-    let board = Board { honest: v - seats, seated: seats, ..Board::default() };
+    let board = Board {
+        honest,
+        honest_off: count(false, false),
+        colluders_off: count(true, false),
+        seated: count(true, true) + count(true, false),
+        ..Board::default()
+    };
     // Its best first votes, by asking the game for each.
-    let loyal = (0..=seats)
-        .map(|loyal| (loyal, game.play(Board { loyal, turned: seats - loyal, ..board }).gain))
+    let loyal = (0..=on_leaf)
+        .map(|loyal| (loyal, game.play(Board { loyal, turned: on_leaf - loyal, ..board }).gain))
         .fold((0, f64::NEG_INFINITY), |best, next| if next.1 > best.1 { next } else { best })
         .0;
-    let seat = |i: u32, seats: u32, loyal: u32| Voter {
-        ours: i < seats,
-        said: if i < loyal { Said::Lie } else { Said::Truth },
-    };
-    let mut voters: Vec<Voter> = (0..v).map(|i| seat(i, seats, loyal)).collect();
-    let mut board = Board { loyal, turned: seats - loyal, ..board };
+    let mut lies = loyal;
+    let mut voters: Vec<Voter> = Vec::new();
+    for (ours, computes) in drawn {
+        let said = match (ours, computes) {
+            (_, false) => Said::Other,
+            (true, true) if lies > 0 => {
+                lies -= 1;
+                Said::Lie
+            }
+            _ => Said::Truth,
+        };
+        voters.push(Voter { ours, said });
+    }
+    let mut board = Board { loyal, turned: on_leaf - loyal, ..board };
     for round in 0..=2 {
         let (ending, truth_leads) = outcome(case, &voters);
         if ending.is_some() || round == 2 {
@@ -107,7 +124,8 @@ fn play(case: &Case, game: &Game, share: f64, random: &mut Random) -> f64 {
         }
         let seats = (0..=v).filter(|_| random.hits(share)).count() as u32;
         let (loyal, _) = game.vote(board, seats, round + 1);
-        voters.extend((0..=v).map(|i| seat(i, seats, loyal)));
+        voters
+            .extend((0..=v).map(|i| Voter { ours: i < seats, said: if i < loyal { Said::Lie } else { Said::Truth } }));
         board.honest += v + 1 - seats;
         board.loyal += loyal;
         board.turned += seats - loyal;
@@ -118,20 +136,69 @@ fn play(case: &Case, game: &Game, share: f64, random: &mut Random) -> f64 {
 #[test]
 fn the_solved_game_is_what_played_games_bring_on_average() {
     let mut random = Random::new("dispute", 43);
-    for (v, trust, odds, share) in [
-        (1, 4, Odds::NEWCOMERS, 0.3),
-        (2, 4, Odds::VETERAN_COLLUDERS, 0.2),
-        (2, 8, Odds::NEWCOMERS, 0.4),
-        (3, 16, Odds::VETERAN_COLLUDERS, 0.25),
-        (4, 32, Odds::VETERANS, 0.35),
+    for (n, k, v, trust, odds, share) in [
+        (3, 5, 1, 4, Odds::NEWCOMERS, 0.3),
+        (3, 5, 1, 4, Odds::VETERAN_COLLUDERS, 0.1),
+        (3, 5, 2, 2, Odds::NEWCOMERS, 0.2),
+        (3, 5, 2, 4, Odds::VETERAN_COLLUDERS, 0.2),
+        (3, 5, 2, 8, Odds::NEWCOMERS, 0.4),
+        (3, 5, 3, 16, Odds::VETERAN_COLLUDERS, 0.25),
+        (3, 5, 4, 32, Odds::VETERANS, 0.35),
+        // In bags some have no say, and share in what the others lose.
+        (10, 5, 2, 8, Odds::VETERAN_COLLUDERS, 0.3),
+        (10, 5, 4, 8, Odds::VETERAN_COLLUDERS, 0.3),
+        (4, 2, 3, 4, Odds::NEWCOMERS, 0.4),
     ] {
-        let case = Case::new(3, 5, v, trust).with_odds(odds);
+        let case = Case::new(n, k, v, trust).with_odds(odds);
         let game = Game::new(&case, share, 0.0);
         let values: Vec<f64> = (0..20_000).map(|_| play(&case, &game, share, &mut random)).collect();
         // The work saved is added by the formula.
-        let expected = collude::cheat(&case, Cheat::Everything, share, 0.0).gain - 1.0;
+        let saved = 1.0 / f64::from(n);
+        let expected = collude::cheat(&case, Cheat::OneLeaf, share, 0.0).gain - saved;
         mean_agrees(&values, expected);
+        if case.computes_all() {
+            // Then all leaves false are found by the same voters.
+            let everything = collude::cheat(&case, Cheat::Everything, share, 0.0).gain - 1.0;
+            assert!((everything - expected).abs() < 1e-9);
+        }
     }
+}
+
+#[test]
+fn decided_boards_pay_what_the_ledger_says() {
+    let mut decided = [0_u32; 2];
+    for (v, trust, odds) in [(2, 2, Odds::NEWCOMERS), (3, 4, Odds::VETERAN_COLLUDERS), (4, 8, Odds::VETERANS)] {
+        let case = Case::new(10, 2, v, trust).with_odds(odds);
+        let game = Game::new(&case, 0.3, 0.0);
+        let first = usize::from(v);
+        for code in 0..5 * 5 * 3 * 3 * 3_u32 {
+            let (honest, loyal, turned) = (code % 5, code / 5 % 5, code / 25 % 3);
+            let (honest_off, colluders_off) = (code / 75 % 3, code / 225);
+            let mut voters: Vec<Voter> = Vec::new();
+            let groups = [
+                (honest_off, false, Said::Other),
+                (colluders_off, true, Said::Other),
+                (loyal, true, Said::Lie),
+                (turned, true, Said::Truth),
+                (honest, false, Said::Truth),
+            ];
+            for (count, ours, said) in groups {
+                voters.extend((0..count).map(|_| Voter { ours, said }));
+            }
+            let (ending, truth_leads) = outcome(&case, &voters);
+            // Only the first round has voters without a say; who turned and then won is not played.
+            let real = voters.len() >= first && honest_off + colluders_off <= v.into();
+            if !real || ending.is_none() || (ending == Some(Said::Lie) && turned > 0) {
+                continue;
+            }
+            let seated = voters.iter().take(first).filter(|voter| voter.ours).count() as u32;
+            let board = Board { honest, loyal, turned, honest_off, colluders_off, seated, ..Board::default() };
+            let (found, expected) = (game.play(board).gain, ledger(&case, &voters, ending, truth_leads));
+            assert!((found - expected).abs() < 1e-9, "{board:?} V {v} T {trust}: {found}, expected {expected}");
+            decided[usize::from(ending == Some(Said::Lie))] += 1;
+        }
+    }
+    assert!(decided.iter().all(|count| *count > 50), "{decided:?}");
 }
 
 #[test]

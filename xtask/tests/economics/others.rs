@@ -8,6 +8,24 @@ use xtask::economics::{bribe, case::Case, lazy, odds::Odds, selfdeal};
 
 use super::random::{Random, mean_agrees};
 
+/// All of `voters` are honest, and the worker is refuted.
+fn refuted(case: &Case, voters: usize) -> SettleInput {
+    SettleInput {
+        ending: Ending::Refuted,
+        doubted: false,
+        escrow: case.reward + u128::from(case.verifiers) * case.fee,
+        reward: case.reward,
+        verifier_fee: case.fee,
+        worker_lock: settlement::worker_lock(case.reward, case.fee, case.samples, case.verifiers),
+        verifier_lock: settlement::verifier_lock(case.reward, case.fee, case.verifiers),
+        votes: vec![Vote::Honest; voters],
+        reserved: case.verifiers.into(),
+        bond: 0,
+        disputes_won: 0,
+        disputes_lost: 0,
+    }
+}
+
 fn cases() -> Vec<Case> {
     [(100, 5, 2, 8), (1000, 5, 2, 8), (100, 1, 1, 4), (100, 5, 4, 16)].map(|(n, k, v, t)| Case::new(n, k, v, t)).into()
 }
@@ -30,16 +48,7 @@ fn the_promise_makes_a_false_vote_as_good_as_a_true_one_whatever_the_others_do()
 fn the_finders_share_is_what_the_settlement_pays() {
     // Two rounds, in a bag: V first verifiers of which one found it, V + 1 that confirmed it; none slashed.
     for case in cases() {
-        let v = u128::from(case.verifiers);
-        let input = SettleInput {
-            ending: Ending::Refuted,
-            escrow: case.reward + (2 * v + 1) * case.fee,
-            reward: case.reward,
-            verifier_fee: case.fee,
-            worker_lock: settlement::worker_lock(case.reward, case.fee, case.samples, case.verifiers),
-            verifier_lock: settlement::verifier_lock(case.reward, case.fee, case.verifiers),
-            votes: vec![Vote::Honest; (2 * v + 1) as usize],
-        };
+        let input = refuted(&case, 2 * usize::from(case.verifiers) + 1);
         let out = settlement::settle(&input).unwrap();
         let share = (out.verifier_pay[0] - case.fee) as f64 / case.reward as f64;
         assert!((share - bribe::finders_share(&case)).abs() < 1e-8, "{share} in {case:?}");
@@ -83,24 +92,12 @@ fn laziness_breaks_even_where_the_formulas_say() {
 #[test]
 fn who_refutes_itself_loses_what_the_settlement_takes() {
     for case in cases() {
-        let v = u128::from(case.verifiers);
-        let lock = settlement::worker_lock(case.reward, case.fee, case.samples, case.verifiers);
-        let escrow = case.reward + v * case.fee;
-        let input = SettleInput {
-            ending: Ending::Refuted,
-            escrow,
-            reward: case.reward,
-            verifier_fee: case.fee,
-            worker_lock: lock,
-            verifier_lock: settlement::verifier_lock(case.reward, case.fee, case.verifiers),
-            votes: vec![Vote::Honest; v as usize],
-        };
+        let input = refuted(&case, case.verifiers.into());
+        let (escrow, lock) = (input.escrow, input.worker_lock);
         let out = settlement::settle(&input).unwrap();
         for own in 0..=case.verifiers {
-            // Strangers' fees come back out of the slash, so they cost nothing more.
             let earned: u128 = out.verifier_pay.iter().take(own.into()).sum();
-            let left = (out.refund + earned) as f64 + f64::from(case.verifiers - own) * case.fee as f64;
-            let loss = (escrow + lock) as f64 - left;
+            let loss = (escrow + lock - out.refund - earned) as f64;
             let expected = selfdeal::self_slash_loss(&case, own.into());
             assert!((loss / lock as f64 - expected).abs() < 1e-7, "{own} own in {case:?}: {}", loss / lock as f64);
         }

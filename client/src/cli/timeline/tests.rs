@@ -7,7 +7,7 @@ use crate::settlement::TxCost;
 use crate::timeline::Rules;
 use alloy::primitives::B256;
 use jiff::tz::TimeZone;
-use sunwork_protocol::status::{Ending, Status};
+use sunwork_protocol::status::{Ending, RoundKind, Status};
 use sunwork_protocol::terms::ComputeTerms;
 
 const WORKER: Address = Address::repeat_byte(0x77);
@@ -27,6 +27,10 @@ fn situation(status: Status) -> Situation {
         deadline: NOW + 180,
         closes_at: 0,
         strikes: 0,
+        vote_round: 0,
+        round_kind: RoundKind::First,
+        wanted: 3,
+        disputed_leaves: Vec::new(),
         verifiers: Vec::new(),
     };
     let accepted = Progress::Accepted { worker: WORKER, attempt: 0, reward: 1_500_000_000, locked: 3_000_000_000 };
@@ -39,6 +43,9 @@ fn situation(status: Status) -> Situation {
         escrow: 2_310_000_000,
         paid: 0,
         owed: 0,
+        disputed: Vec::new(),
+        bond: None,
+        bond_text: None,
         transactions: vec![TxCost {
             name: "buyContract".into(),
             tx: B256::repeat_byte(1),
@@ -92,6 +99,8 @@ comes back     0 SUN if verified, 2.31 SUN if it fails
 your gas       0.0002 ETH in 1 transaction
 
 Next
+  add to the reward (anybody may):
+    sunwork add 0xABaBaBaB AMOUNT
   withdraw it while nobody has accepted, for the full refund:
     sunwork cancel 0xABaBaBaB
   follow it:

@@ -22,12 +22,12 @@ use super::LEAVES;
 use crate::support::Net;
 
 /// An account that is a registered worker and does what the test says.
-pub(super) struct HostileWorker {
+pub(crate) struct HostileWorker {
     client: Client,
 }
 
 impl HostileWorker {
-    pub(super) async fn register(net: &Net) -> eyre::Result<Self> {
+    pub(crate) async fn register(net: &Net) -> eyre::Result<Self> {
         use sunwork_protocol::abi::{IWorkerDispatcher, SunToken};
 
         let client = net.devnet.client(accounts::CLIENT_2).await?;
@@ -55,17 +55,26 @@ impl HostileWorker {
         Ok(worker)
     }
 
-    pub(super) fn address(&self) -> Address {
+    pub(crate) fn address(&self) -> Address {
         accounts::CLIENT_2.address
     }
 
-    pub(super) async fn send(&self, to: Address, call: impl SolCall) -> eyre::Result<()> {
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// What mail to it is opened with.
+    pub(crate) fn message_key(&self) -> SecretKey {
+        SecretKey::derive(&[3; 32])
+    }
+
+    pub(crate) async fn send(&self, to: Address, call: impl SolCall) -> eyre::Result<()> {
         self.client.transactions()?.send("hostile", to, call.abi_encode().into()).await?;
         Ok(())
     }
 
     /// A well-formed bundle of nothing, stored at the oracle, and the seal over it.
-    pub(super) async fn bundle(
+    pub(crate) async fn bundle(
         &self,
         net: &Net,
         agreement: Address,
@@ -90,10 +99,11 @@ impl HostileWorker {
             seal_: B256::repeat_byte(6),
             ciphertextRoot: bundle::ciphertext_root(&hashes),
             resultBlob: self.client.blobs().put_file(&path).await?,
+            location: alloy::primitives::Bytes::new(),
         })
     }
 
-    pub(super) async fn mail_key(
+    pub(crate) async fn mail_key(
         &self,
         net: &Net,
         agreement: Address,

@@ -18,7 +18,7 @@ use sunwork_protocol::{
     bundle::{self, Index},
     envelope::{self, Context, Purpose, SecretKey},
     leaf::{FileEntry, LeafRecord, tree_hash},
-    mail::{Message, TOPIC_AGENT, TOPIC_KEY, TOPIC_LOGS},
+    mail::{Message, TOPIC_AGENT, TOPIC_KEY, TOPIC_LOGS, TOPIC_OPENING},
     private_job::PrivateJob,
     session::SessionKey,
     terms::ComputeSpec,
@@ -123,7 +123,7 @@ impl Material {
 
     /// What `party` reads in an envelope, whatever it is for.
     pub(super) fn opened(&self, party: &Party, envelope: &[u8]) -> Option<Vec<u8>> {
-        let purposes = [Purpose::WorkerKey, Purpose::VerifierKey, Purpose::AgentKey, Purpose::Logs];
+        let purposes = [Purpose::WorkerKey, Purpose::VerifierKey, Purpose::AgentKey, Purpose::Logs, Purpose::Opening];
         party.message_keys.iter().find_map(|key| {
             purposes.iter().find_map(|purpose| {
                 (0..=self.attempt).find_map(|attempt| {
@@ -211,7 +211,7 @@ pub(super) async fn mail_about(net: &Net, agreement: Address) -> eyre::Result<Ve
     }
     let mut all = Vec::new();
     for recipient in recipients {
-        for topic in [TOPIC_KEY, TOPIC_AGENT, TOPIC_LOGS] {
+        for topic in [TOPIC_KEY, TOPIC_AGENT, TOPIC_LOGS, TOPIC_OPENING] {
             let inbox = net.client.mail().inbox(recipient, agreement, topic).await?;
             all.extend(inbox.into_iter().map(|(_, message)| message));
         }
