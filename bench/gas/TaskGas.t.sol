@@ -89,8 +89,7 @@ contract TaskGas is Driver {
 
     function _buyFor(ComputeTerms memory t) internal returns (IComputeAgreement) {
         vm.recordLogs();
-        bytes memory buy =
-            abi.encodeCall(dispatcher.buyContract, (KIND, ComputeTermsLib.pack(t), PARAMETERS));
+        bytes memory buy = abi.encodeCall(dispatcher.buyContract, (KIND, ComputeTermsLib.pack(t), PARAMETERS));
         _send("buyContract", address(dispatcher), client, buy);
         VmSafe.Log[] memory logs = vm.getRecordedLogs();
         for (uint256 i = 0; i < logs.length; ++i) {
@@ -103,8 +102,11 @@ contract TaskGas is Driver {
     function _claim(IComputeAgreement a, address verifier, bool merged) internal {
         (, uint256 index,) = _bestTicket(a, verifier);
         bytes32 seal_ = _verifierSeal(a, verifier, _honestDigests(a, verifier));
-        if (merged) _send("claimAndSeal", address(a), verifier, abi.encodeCall(a.claimAndSeal, (index, seal_)));
-        else _send("claim", address(a), verifier, abi.encodeCall(a.claim, (index)));
+        if (merged) {
+            _send("claimAndSeal", address(a), verifier, abi.encodeCall(a.claimAndSeal, (index, seal_)));
+        } else {
+            _send("claim", address(a), verifier, abi.encodeCall(a.claim, (index)));
+        }
     }
 
     function _verify(IComputeAgreement a, address verifier) internal {

@@ -721,7 +721,7 @@ fn back_if_verified(view: &View<'_>, escrow: u128, reward: u128, verifies: bool)
         reward,
         verifier_fee: terms.verifier_fee,
         worker_lock: worker_lock(reward, terms.verifier_fee, terms.samples.max(1), terms.verifiers.max(1)),
-        verifier_lock: verifier_lock(reward, terms.verifier_fee, terms.verifiers.max(1)),
+        verifier_lock: verifier_lock(terms.reward_max, terms.verifier_fee, terms.verifiers.max(1)),
         votes: vec![Vote::Honest; voters],
         reserved,
         bond: 0,

@@ -63,10 +63,12 @@ struct AgreementView {
     uint40 deadline;
     /// The accepted price, or what the next worker would get.
     uint96 reward;
+    /// Beacon round that the next seed comes from, while Sealed.
     uint48 round;
     uint32 snapshotEpoch;
     /// When the claim window closes, or 0 while too few have claimed.
     uint40 closesAt;
+    /// Stake units of the class; once all of the first round have sealed: the beacon round of the late audit's lot.
     uint40 classUnits;
     bytes32 drawSeed;
     /// Of the worker: its seal with its announcement, later what it revealed.
@@ -291,7 +293,7 @@ interface IComputeAgreement is IWorkAgreement {
     /// @notice Counts the votes once all of the round have opened: settles, or opens a further round. Anyone may call.
     function decide() external;
 
-    /// @notice Pays a contributor its part of what was refunded, once the agreement has ended. Anyone may call.
+    /// @notice Pays a contributor its part of what was not paid to the worker, once the agreement has ended. Anyone may call.
     function refundContribution(address payer) external returns (uint96 amount);
 
     /// @notice Hands the result of a leaf to the contract that the terms name, after a verified ending: once with success, and
@@ -313,7 +315,8 @@ interface IComputeAgreement is IWorkAgreement {
     /// @notice What the worker locks for a reward.
     function workerLock(uint96 reward) external view returns (uint96);
 
-    /// @notice What a verifier locks for a reward.
+    /// @notice What a verifier locks: of the highest reward that the terms allow, whatever was accepted or added. The argument
+    /// is not used.
     function verifierLock(uint96 reward) external view returns (uint96);
 
     /// @notice Bond of a dispute, smallest token unit: what `WorkerDispatcher.fund` takes. Level 0: of a rejection.

@@ -31,7 +31,8 @@ library ComputeQuoteLib {
         if (t.flags & both != 0) _range("named", uint160(t.named), 1, type(uint160).max);
         _range("rewardMin", t.rewardMin, 1, MAX_AMOUNT);
         _range("rewardMax", t.rewardMax, t.rewardMin, MAX_AMOUNT);
-        _range("verifierFee", t.verifierFee, 0, MAX_AMOUNT);
+        // The bond of a rejection is made of fees.
+        _range("verifierFee", t.verifierFee, t.trustLevel == 0 ? 1 : 0, MAX_AMOUNT);
         _range("leafCount", t.leafCount, 1, MAX_LEAVES);
         _range("verifiers", t.verifiers, 1, MAX_VERIFIERS);
         _range("samples", t.samples, 1, MAX_SAMPLES);

@@ -24,7 +24,7 @@ struct Tally {
     Ending ending;
     /// One for each ballot.
     Vote[] votes;
-    /// Undecided leaves that a further round would have to look at: one for each dissenter that has lost none, ascending.
+    /// Undecided leaves that a further round has to look at: one at least for each dissenter that has lost none, ascending.
     uint32[] open;
     /// On an undecided leaf more than half of the odds stand for one digest that is not the worker's.
     bool doubted;
@@ -49,6 +49,13 @@ struct Choice {
     bytes32 digest;
 }
 
+/// @dev Of a ballot: bit j for each of its leaves on which it dissents and nothing was decided.
+struct Note {
+    uint32 undecided;
+    /// On one of them most of the odds stand against the worker.
+    bool doubted;
+}
+
 /// @title VoteLib
 /// @notice Who is right on a disputed leaf: the digest whose voters' odds, multiplied, are a share above 1 - 1/T of all
 /// digests' odds, and that at least two parties found independently: no single voter, however old, decides over another.
@@ -67,7 +74,7 @@ library VoteLib {
         uint256 n = ballots.length;
         tally.votes = new Vote[](n);
         tally.ending = Ending.Verified;
-        uint32[] memory undecided = new uint32[](n);
+        Note[] memory notes = new Note[](n);
         Choice[] memory choices = new Choice[](n);
         for (uint256 i = 0; i < n; ++i) {
             if (!ballots[i].opened) tally.votes[i] = Vote.Silent;
@@ -79,17 +86,16 @@ library VoteLib {
                 // By its first dissenter, so that a leaf is decided once.
                 if (_collect(ballots, choices, ballots[i].leaves[j]) != i) continue;
                 (LeafOutcome outcome, bytes32 winner) = _decideLeaf(ballots, choices, workerOdds, trust);
-                if (outcome == LeafOutcome.Doubted) tally.doubted = true;
                 if (outcome == LeafOutcome.Stands || outcome == LeafOutcome.Falls) {
                     _markLosers(choices, tally.votes, winner);
                     if (outcome == LeafOutcome.Falls) tally.ending = Ending.Refuted;
                 } else {
-                    undecided[i] |= uint32(1) << uint32(j);
+                    _noteUndecided(ballots, choices, notes, ballots[i].leaves[j], outcome);
                 }
             }
         }
         // One leaf that falls is enough.
-        if (tally.ending == Ending.Verified) _findOpen(ballots, choices, undecided, tally);
+        if (tally.ending == Ending.Verified) _findOpen(ballots, notes, tally);
     }
 
     /// @notice What the ballots say of one leaf; Undecided if no verifier voted on it.
@@ -110,45 +116,73 @@ library VoteLib {
         return LeafOutcome.Undecided;
     }
 
-    /// @dev A dissenter that lost a leaf is not heard on others; of each of the rest one leaf is enough to tell who lies.
-    function _findOpen(
+    /// @dev For each of its dissenters, so that no accomplice's ballot hides an honest one's.
+    function _noteUndecided(
         Ballot[] memory ballots,
         Choice[] memory choices,
-        uint32[] memory undecided,
-        Tally memory tally
+        Note[] memory notes,
+        uint32 leaf,
+        LeafOutcome outcome
     ) private pure {
+        for (uint256 i = 0; i < choices.length; ++i) {
+            if (choices[i].digest == 0) continue;
+            uint32 bit = uint32(1) << uint32(_positionOf(ballots[i].leaves, leaf));
+            notes[i].undecided |= bit;
+            if (outcome == LeafOutcome.Doubted) notes[i].doubted = true;
+        }
+    }
+
+    /// @dev A dissenter that lost a leaf is not heard on others; of each of the rest one leaf is enough to tell who lies.
+    function _findOpen(Ballot[] memory ballots, Note[] memory notes, Tally memory tally) private pure {
         uint32[] memory found = new uint32[](MAX_OPEN);
         uint256 count = 0;
-        for (uint256 i = 0; i < ballots.length && count < MAX_OPEN; ++i) {
-            for (uint256 j = 0; undecided[i] >> j != 0; ++j) {
-                if ((undecided[i] >> j) & 1 == 0) continue;
-                uint32 leaf = ballots[i].leaves[j];
-                _collect(ballots, choices, leaf);
-                if (!_hasLiveDissenter(choices, tally.votes)) continue;
-                uint256 spot = count++;
-                for (; spot != 0 && found[spot - 1] > leaf; --spot) {
-                    found[spot] = found[spot - 1];
-                }
-                found[spot] = leaf;
-                break;
-            }
+        for (uint256 i = 0; i < ballots.length; ++i) {
+            if (notes[i].undecided == 0 || tally.votes[i] == Vote.Lost) continue;
+            tally.ending = Ending.Undecided;
+            if (notes[i].doubted) tally.doubted = true;
+            if (count == MAX_OPEN || _covers(ballots[i].leaves, notes[i].undecided, found, count)) continue;
+            uint256 j = 0;
+            while ((notes[i].undecided >> j) & 1 == 0) ++j;
+            _insert(found, count++, ballots[i].leaves[j]);
         }
-        if (count == 0) {
-            tally.doubted = false;
-            return;
-        }
-        tally.ending = Ending.Undecided;
         tally.open = new uint32[](count);
         for (uint256 i = 0; i < count; ++i) {
             tally.open[i] = found[i];
         }
     }
 
-    function _hasLiveDissenter(Choice[] memory choices, Vote[] memory votes) private pure returns (bool) {
-        for (uint256 i = 0; i < choices.length; ++i) {
-            if (choices[i].digest != 0 && votes[i] != Vote.Lost) return true;
+    /// @dev One of the ballot's undecided leaves is among those found.
+    function _covers(uint32[] memory leaves, uint32 undecided, uint32[] memory found, uint256 count)
+        private
+        pure
+        returns (bool)
+    {
+        for (uint256 j = 0; undecided >> j != 0; ++j) {
+            if ((undecided >> j) & 1 == 0) continue;
+            for (uint256 i = 0; i < count; ++i) {
+                if (found[i] == leaves[j]) return true;
+            }
         }
         return false;
+    }
+
+    /// @dev Keeps the list ascending.
+    function _insert(uint32[] memory list, uint256 count, uint32 leaf) private pure {
+        uint256 spot = count;
+        for (; spot != 0 && list[spot - 1] > leaf; --spot) {
+            list[spot] = list[spot - 1];
+        }
+        list[spot] = leaf;
+    }
+
+    /// @dev Binary search: the first position whose leaf is not below `leaf`. A ballot's leaves ascend.
+    function _positionOf(uint32[] memory leaves, uint32 leaf) private pure returns (uint256 low) {
+        uint256 high = leaves.length;
+        while (low < high) {
+            uint256 middle = (low + high) / 2;
+            if (leaves[middle] < leaf) low = middle + 1;
+            else high = middle;
+        }
     }
 
     /// @dev Looks every voter's choice on `leaf` up once: the counting below only compares.
@@ -220,10 +254,8 @@ library VoteLib {
     /// @return digest Its digest, or zero where it agrees with the worker.
     function _voteOn(Ballot memory b, uint32 leaf) private pure returns (bool voted, bytes32 digest) {
         if (!b.opened) return (false, 0);
-        for (uint256 j = 0; j < b.leaves.length; ++j) {
-            if (b.leaves[j] != leaf) continue;
-            return (true, (b.dissent >> j) & 1 == 0 ? bytes32(0) : b.digests[j]);
-        }
-        return (false, 0);
+        uint256 j = _positionOf(b.leaves, leaf);
+        if (j == b.leaves.length || b.leaves[j] != leaf) return (false, 0);
+        return (true, (b.dissent >> j) & 1 == 0 ? bytes32(0) : b.digests[j]);
     }
 }

@@ -1,6 +1,6 @@
 //! What a revert means: every custom error of our contracts as a sentence.
 //!
-//! The errors come from the committed ABI JSON, those of linked libraries from [`LIBRARIES`]; a test fails when one has no
+//! The errors come from the committed ABI JSON, those of linked libraries from a list; a test fails when one has no
 //! sentence here.
 use std::{collections::HashMap, sync::LazyLock};
 

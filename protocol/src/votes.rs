@@ -60,7 +60,7 @@ pub struct Tally {
     pub ending: Ending,
     /// One for each ballot.
     pub votes: Vec<Vote>,
-    /// Undecided leaves that a further round looks at: one for each dissenter that has lost none, ascending.
+    /// Undecided leaves that a further round looks at: one at least for each dissenter that has lost none, ascending.
     pub open: Vec<u32>,
     /// On an undecided leaf another digest has more than half of the odds.
     pub doubted: bool,
@@ -71,8 +71,7 @@ pub struct Tally {
 pub fn decide(ballots: &[Ballot], worker_odds: u8, trust: u16) -> Option<Tally> {
     let mut votes: Vec<Vote> = ballots.iter().map(|b| if b.opened { Vote::Honest } else { Vote::Silent }).collect();
     let (mut ending, mut doubted) = (Ending::Verified, false);
-    // Of each ballot, the undecided leaves on which it is the first to dissent.
-    let mut undecided: Vec<Vec<u32>> = vec![vec![]; ballots.len()];
+    let mut undecided: Vec<(u32, bool)> = vec![];
     for (i, ballot) in ballots.iter().enumerate() {
         for leaf in dissented(ballot) {
             let choices = choices_on(ballots, leaf);
@@ -81,9 +80,8 @@ pub fn decide(ballots: &[Ballot], worker_odds: u8, trust: u16) -> Option<Tally> 
                 continue;
             }
             let (outcome, winner) = decide_leaf(ballots, &choices, worker_odds, trust)?;
-            doubted |= outcome == LeafOutcome::Doubted;
             if matches!(outcome, LeafOutcome::Undecided | LeafOutcome::Doubted) {
-                undecided[i].push(leaf);
+                undecided.push((leaf, outcome == LeafOutcome::Doubted));
                 continue;
             }
             if outcome == LeafOutcome::Falls {
@@ -98,13 +96,11 @@ pub fn decide(ballots: &[Ballot], worker_odds: u8, trust: u16) -> Option<Tally> 
     }
     let mut open = vec![];
     // One leaf that falls is enough.
-    if ending == Ending::Verified {
-        open = find_open(ballots, &votes, &undecided);
-        if open.is_empty() {
-            doubted = false;
-        } else {
-            ending = Ending::Undecided;
-        }
+    if ending == Ending::Verified
+        && let Some(found) = find_open(ballots, &votes, &undecided)
+    {
+        ending = Ending::Undecided;
+        (open, doubted) = found;
     }
     Some(Tally { ending, votes, open, doubted })
 }
@@ -173,16 +169,22 @@ fn decide_leaf(
     Some((if doubted { LeafOutcome::Doubted } else { LeafOutcome::Undecided }, B256::ZERO))
 }
 
-/// A dissenter that lost a leaf is not heard on others; of each of the rest one leaf is enough to tell who lies.
-fn find_open(ballots: &[Ballot], votes: &[Vote], undecided: &[Vec<u32>]) -> Vec<u32> {
-    let is_live = |leaf: u32| {
-        let choices = choices_on(ballots, leaf);
-        choices.iter().zip(votes).any(|(c, v)| c.is_some_and(|digest| !digest.is_zero()) && *v != Vote::Lost)
-    };
-    let mut open: Vec<u32> =
-        undecided.iter().filter_map(|of| of.iter().copied().find(|leaf| is_live(*leaf))).take(MAX_OPEN).collect();
+/// A dissenter that lost a leaf is not heard on others; of each of the rest one leaf is enough to tell who lies. The leaves,
+/// ascending, and whether most of the odds stand against the worker on one of them; `None` where no such dissenter is left.
+fn find_open(ballots: &[Ballot], votes: &[Vote], undecided: &[(u32, bool)]) -> Option<(Vec<u32>, bool)> {
+    let (mut open, mut doubted, mut any) = (Vec::new(), false, false);
+    for (ballot, _) in ballots.iter().zip(votes).filter(|(_, vote)| **vote != Vote::Lost) {
+        let mine: Vec<(u32, bool)> =
+            dissented(ballot).filter_map(|leaf| undecided.iter().copied().find(|(of, _)| *of == leaf)).collect();
+        let Some((first, _)) = mine.first() else { continue };
+        any = true;
+        doubted |= mine.iter().any(|(_, doubted)| *doubted);
+        if open.len() < MAX_OPEN && !mine.iter().any(|(leaf, _)| open.contains(leaf)) {
+            open.push(*first);
+        }
+    }
     open.sort_unstable();
-    open
+    any.then_some((open, doubted))
 }
 
 #[cfg(test)]
@@ -237,6 +239,19 @@ mod tests {
         let tally = decide(&crowd, 6, 4).unwrap();
         assert_eq!((tally.ending, tally.votes), (Ending::Verified, vec![Vote::Lost, Vote::Honest, Vote::Honest]));
         assert!(tally.open.is_empty() && !tally.doubted);
+    }
+
+    #[test]
+    fn accomplices_that_dissent_elsewhere_do_not_hide_an_honest_dissenter() {
+        // Junk on 0, 1 and 3 before the honest one that dissents on 3 alone.
+        let leaves = [0, 1, 2, 3];
+        let ballots = [
+            ballot(2, &leaves, &[(0, 9), (1, 9), (3, 9)]),
+            ballot(2, &leaves, &[(1, 8), (3, 8)]),
+            ballot(2, &leaves, &[(3, 7)]),
+        ];
+        let tally = decide(&ballots, NEWCOMER, 16).unwrap();
+        assert_eq!((tally.ending, tally.open), (Ending::Undecided, vec![0, 1, 3]));
     }
 
     #[test]

@@ -99,7 +99,9 @@ contract DisputesTest is RoundDriver {
         for (uint256 i = 0; i < 3; ++i) {
             assertEq(_earned(_verifier(a, i)), 10 * SUN + share, "fee and share");
         }
-        assertEq(_books().client - before.client, _budget(_windowTerms()) - SEED_TIP, "client: all but the tip");
+        assertEq(
+            _books().client - before.client, _budget(_windowTerms()) - SEED_TIP, "client: all but the tip"
+        );
         _assertEmpty(address(a));
     }
 
@@ -255,8 +257,12 @@ contract DisputesTest is RoundDriver {
         IComputeAgreement a = _disputable();
         uint96 bond = a.disputeBond();
         bytes memory leaf = abi.encodePacked(uint32(1));
-        _refused(a, bond - 1, leaf, abi.encodeWithSelector(IComputeAgreement.BondMismatch.selector, bond - 1, bond));
-        _refused(a, bond + 1, leaf, abi.encodeWithSelector(IComputeAgreement.BondMismatch.selector, bond + 1, bond));
+        _refused(
+            a, bond - 1, leaf, abi.encodeWithSelector(IComputeAgreement.BondMismatch.selector, bond - 1, bond)
+        );
+        _refused(
+            a, bond + 1, leaf, abi.encodeWithSelector(IComputeAgreement.BondMismatch.selector, bond + 1, bond)
+        );
         _refused(a, bond, "leaf!", abi.encodeWithSelector(IComputeAgreement.UnknownPurpose.selector, 5));
         _refused(a, bond, "1", abi.encodeWithSelector(IComputeAgreement.UnknownPurpose.selector, 1));
         _refused(
@@ -282,7 +288,9 @@ contract DisputesTest is RoundDriver {
         uint256 deadline = a.agreement().deadline;
         vm.warp(deadline + 1);
         leaf = abi.encodePacked(uint32(2));
-        _refused(a, bond, leaf, abi.encodeWithSelector(IWorkAgreement.TooLate.selector, deadline + 1, deadline));
+        _refused(
+            a, bond, leaf, abi.encodeWithSelector(IWorkAgreement.TooLate.selector, deadline + 1, deadline)
+        );
     }
 
     function test_RevertWhen_ninthDispute() public {

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {AgreementView, IComputeAgreement, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {
+    AgreementView,
+    IComputeAgreement,
+    WorkerOpening
+} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {SettleInput, SettleOutput, SettlementLib, Vote} from "../../contracts/libraries/SettlementLib.sol";
 import {RoundKind} from "../../contracts/types/ComputeState.sol";
 import {ComputeTerms} from "../../contracts/types/ComputeTerms.sol";

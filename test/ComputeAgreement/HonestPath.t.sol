@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {AgreementView, IComputeAgreement, VerifierOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {
+    AgreementView,
+    IComputeAgreement,
+    VerifierOpening
+} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {ComputeTerms} from "../../contracts/types/ComputeTerms.sol";
 import {Ending, Status} from "../../contracts/types/Status.sol";
 import {Books} from "../utils/Base.t.sol";

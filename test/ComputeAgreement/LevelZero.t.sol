@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {AgreementView, IComputeAgreement, RevealedRoot} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {
+    AgreementView,
+    IComputeAgreement,
+    RevealedRoot
+} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {IWorkAgreement} from "../../contracts/interfaces/IWorkAgreement.sol";
 import {RoundKind} from "../../contracts/types/ComputeState.sol";
 import {ComputeTerms, ComputeTermsLib} from "../../contracts/types/ComputeTerms.sol";
@@ -35,7 +39,13 @@ contract LevelZeroTest is RoundDriver {
         bytes32 root = TestTree.build(_digests(4)).root();
         vm.expectEmit(address(a));
         emit IComputeAgreement.Revealed(
-            workers[0].owner, root, WORKER_SALT, CIPHERTEXT_ROOT, RESULT_BLOB, new uint32[](0), new bytes32[](0)
+            workers[0].owner,
+            root,
+            WORKER_SALT,
+            CIPHERTEXT_ROOT,
+            RESULT_BLOB,
+            new uint32[](0),
+            new bytes32[](0)
         );
         vm.prank(workers[0].owner);
         a.submitResult(root, WORKER_SALT, CIPHERTEXT_ROOT, RESULT_BLOB);
@@ -166,9 +176,8 @@ contract LevelZeroTest is RoundDriver {
         a.submitResult("root", 0, 0, 0);
         uint96 bond = a.disputeBond();
         vm.prank(client);
-        (bool rejected,) = address(dispatcher).call(
-            abi.encodeCall(dispatcher.fund, (address(a), bond, abi.encodePacked(uint32(0))))
-        );
+        (bool rejected,) = address(dispatcher)
+            .call(abi.encodeCall(dispatcher.fund, (address(a), bond, abi.encodePacked(uint32(0)))));
         assertTrue(rejected, "the client can have it verified");
     }
 

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {AgreementView, IComputeAgreement} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {
+    AgreementView,
+    IComputeAgreement,
+    WorkerOpening
+} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {IWorkAgreement} from "../../contracts/interfaces/IWorkAgreement.sol";
 import {ComputeTerms} from "../../contracts/types/ComputeTerms.sol";
 import {Ending, Status} from "../../contracts/types/Status.sol";
@@ -65,10 +69,11 @@ contract MergedClaimTest is RoundDriver {
         AgreementView memory v = a.agreement();
         assertEq(uint8(v.status), uint8(Status.Drawing), "a lower ticket may still come");
         assertEq(v.sealedCount, 2, "all sealed");
+        WorkerOpening memory w = _workerOpening(a);
         vm.expectRevert(
             abi.encodeWithSelector(IWorkAgreement.WrongStatus.selector, Status.Drawing, Status.Revealing)
         );
-        a.reveal(_workerOpening(a));
+        a.reveal(w);
         vm.warp(v.closesAt);
         assertEq(uint8(a.status()), uint8(Status.Revealing), "by time alone");
         assertEq(a.agreement().deadline, uint256(v.closesAt) + _params().revealSecs, "its whole time");
@@ -88,8 +93,9 @@ contract MergedClaimTest is RoundDriver {
         assertEq(uint8(a.ending()), uint8(Ending.Verified), "in its last second");
         vm.revertToState(snapshot);
         skip(1);
+        WorkerOpening memory w = _workerOpening(a);
         vm.expectPartialRevert(IWorkAgreement.TooLate.selector);
-        a.reveal(_workerOpening(a));
+        a.reveal(w);
         a.expire();
         assertEq(uint8(a.ending()), uint8(Ending.WorkerSilent), "it hid");
         _assertEmpty(address(a));
@@ -262,7 +268,7 @@ contract MergedClaimTest is RoundDriver {
             uint256 at = 0;
             for (uint256 i = 0; i < workers.length; ++i) {
                 if (used[i] || workers[i].owner == worker || _isOut(a, workers[i].owner)) continue;
-                (, , uint256 ticket) = _bestTicket(a, workers[i].owner);
+                (,, uint256 ticket) = _bestTicket(a, workers[i].owner);
                 if (ticket < best) (best, at) = (ticket, i);
             }
             if (n == rank) return workers[at].owner;

@@ -32,11 +32,12 @@ contract NamedAndPlacedTest is Driver {
         vm.prank(workers[2].device);
         a.accept();
         assertEq(a.agreement().worker, workers[2].owner, "its device may come for it");
+        IComputeAgreement b = _buy(_for(ComputeTermsLib.FLAG_NAMED, workers[2].owner));
         vm.expectRevert(
             abi.encodeWithSelector(IComputeAgreement.NotPlaced.selector, workers[1].owner, workers[2].owner)
         );
-        vm.prank(workers[1].owner);
-        IComputeAgreement(address(_buy(_for(ComputeTermsLib.FLAG_NAMED, workers[2].owner)))).accept();
+        vm.prank(workers[1].device);
+        b.accept();
     }
 
     /// @notice The whole way, with the name in the terms.
@@ -147,15 +148,14 @@ contract NamedAndPlacedTest is Driver {
         IComputeAgreement named = _buy(_for(ComputeTermsLib.FLAG_NAMED, _pool));
         uint40 expiry = uint40(block.timestamp + 100);
         bytes memory signature = _placement(open, workers[0].owner, expiry);
+        bytes memory another = _placement(named, workers[0].owner, expiry);
         vm.startPrank(workers[0].owner);
         vm.expectRevert(
             abi.encodeWithSelector(IComputeAgreement.NotPlaced.selector, workers[0].owner, address(0))
         );
         open.acceptPlaced(expiry, signature);
-        vm.expectRevert(
-            abi.encodeWithSelector(IComputeAgreement.NotPlaced.selector, workers[0].owner, _pool)
-        );
-        named.acceptPlaced(expiry, _placement(named, workers[0].owner, expiry));
+        vm.expectRevert(abi.encodeWithSelector(IComputeAgreement.NotPlaced.selector, workers[0].owner, _pool));
+        named.acceptPlaced(expiry, another);
         vm.stopPrank();
     }
 
@@ -176,7 +176,11 @@ contract NamedAndPlacedTest is Driver {
         (t.flags, t.named) = (flag, named);
     }
 
-    function _placement(IComputeAgreement a, address worker, uint40 expiry) private view returns (bytes memory) {
+    function _placement(IComputeAgreement a, address worker, uint40 expiry)
+        private
+        view
+        returns (bytes memory)
+    {
         bytes32 hash = PoolLib.hash(address(dispatcher), address(a), worker, expiry);
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(_poolKey, hash);
         return abi.encodePacked(r, s, v);

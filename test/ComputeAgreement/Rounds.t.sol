@@ -75,7 +75,9 @@ contract RoundsTest is RoundDriver {
         Books memory b = _books();
         assertEq(b.burned - before.burned, 80 * SUN, "what the two fees of the round leave is burned");
         assertEq(
-            before.client - b.client, 100 * SUN + SEED_TIP, "the client pays no fee of the liar, none of the round"
+            before.client - b.client,
+            100 * SUN + SEED_TIP,
+            "the client pays no fee of the liar, none of the round"
         );
         _assertEmpty(address(a));
         _assertConserved();

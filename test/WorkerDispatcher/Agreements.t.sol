@@ -50,7 +50,9 @@ contract AgreementsTest is Base {
         _lock(_puppet, _worker, 500 * SUN);
         assertEq(dispatcher.workerInfo(_worker).locked, 500 * SUN, "locked");
         vm.expectEmit(address(dispatcher));
-        emit IWorkerDispatcher.StakeReleased(_worker, address(_puppet), uint96(300 * SUN), uint96(200 * SUN), 0);
+        emit IWorkerDispatcher.StakeReleased(
+            _worker, address(_puppet), uint96(300 * SUN), uint96(200 * SUN), 0
+        );
         _release(_puppet, _worker, 500 * SUN, 200 * SUN, Verdict.Lost);
         assertEq(dispatcher.workerInfo(_worker).bonded, STAKE - 200 * SUN, "slashed");
         assertEq(dispatcher.workerInfo(_worker).locked, 0, "free");
@@ -250,7 +252,9 @@ contract AgreementsTest is Base {
         a.tell(abi.encodeCall(dispatcher.lock, (who, uint96(amount), 0)));
     }
 
-    function _release(PuppetAgreement a, address who, uint256 locked, uint256 slash, Verdict verdict) private {
+    function _release(PuppetAgreement a, address who, uint256 locked, uint256 slash, Verdict verdict)
+        private
+    {
         Party memory p = _party(locked, slash, verdict);
         p.worker = who;
         a.tell(abi.encodeCall(dispatcher.release, (p)));

@@ -2,7 +2,12 @@
 pragma solidity ^0.8.37;
 
 import {LibClone} from "solady/utils/LibClone.sol";
-import {AgreementView, IComputeAgreement, VerifierOpening, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {
+    AgreementView,
+    IComputeAgreement,
+    VerifierOpening,
+    WorkerOpening
+} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {IWorkAgreement} from "../../contracts/interfaces/IWorkAgreement.sol";
 import {IWorkerDispatcher} from "../../contracts/interfaces/IWorkerDispatcher.sol";
 import {ComputeTerms, ComputeTermsLib} from "../../contracts/types/ComputeTerms.sol";

@@ -2,7 +2,12 @@
 pragma solidity ^0.8.37;
 
 import {Verdict, Party} from "../../contracts/interfaces/IWorkerDispatcher.sol";
-import {IComputeAgreement, RevealedRoot, VerifierOpening, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {
+    IComputeAgreement,
+    RevealedRoot,
+    VerifierOpening,
+    WorkerOpening
+} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {CredibilityLib} from "../../contracts/libraries/CredibilityLib.sol";
 import {ComputeTerms} from "../../contracts/types/ComputeTerms.sol";
 import {Ending, Status} from "../../contracts/types/Status.sol";
@@ -65,7 +70,9 @@ contract RoundsAttackTest is RoundDriver {
         assertEq(_lost(liar) - lost, a.verifierLock(uint96(100 * SUN)), "its lock");
         assertGe(_lost(liar) - lost, 20 * SUN, "covers the two fees that it caused");
         assertEq(
-            before.client - _books().client, (100 + 10 + 100) * SUN + 2 * SEED_TIP, "the client paid honest work only"
+            before.client - _books().client,
+            (100 + 10 + 100) * SUN + 2 * SEED_TIP,
+            "the client paid honest work only"
         );
     }
 

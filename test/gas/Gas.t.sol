@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {IComputeAgreement, VerifierOpening, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {
+    IComputeAgreement,
+    VerifierOpening,
+    WorkerOpening
+} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {ComputeTerms, ComputeTermsLib} from "../../contracts/types/ComputeTerms.sol";
 import {Status} from "../../contracts/types/Status.sol";
 import {Driver} from "../utils/Driver.t.sol";

@@ -88,7 +88,8 @@ contract Handler is Registry {
         bool may = v.status == Status.Open && block.timestamp <= v.deadline;
         uint96 amount = uint96(_pick(seed, "amount", [uint256(3), 50 * SUN][_pick(seed, "size", 2)]) + 1);
         address payer = _fundedKey(seed, amount);
-        (bool ok,) = _act(payer, address(dispatcher), abi.encodeCall(dispatcher.fund, (address(a), amount, "")));
+        (bool ok,) =
+            _act(payer, address(dispatcher), abi.encodeCall(dispatcher.fund, (address(a), amount, "")));
         assertEq(ok, may, "exactly while it is open");
     }
 
@@ -109,7 +110,8 @@ contract Handler is Registry {
         ComputeTerms memory t = _termsOf(a);
         uint96 bond = a.disputeBond();
         if (_pick(seed, "wrong bond", 8) == 0) ++bond;
-        uint32 leaf = uint32(_pick(seed, "leaf", uint256(t.leafCount) + (_pick(seed, "beyond", 6) == 0 ? 1 : 0)));
+        uint32 leaf =
+            uint32(_pick(seed, "leaf", uint256(t.leafCount) + (_pick(seed, "beyond", 6) == 0 ? 1 : 0)));
         address from = t.trustLevel == 0 && _pick(seed, "client", 4) != 0 ? a.client() : _anyKey(seed);
         _fund(from, bond);
         bool may = bond == a.disputeBond() && bond != 0 && leaf < t.leafCount
@@ -117,7 +119,9 @@ contract Handler is Registry {
         if (t.trustLevel == 0) may = may && from == a.client();
         else may = may && !_isDisputed(address(a), leaf);
         (bool ok,) = _act(
-            from, address(dispatcher), abi.encodeCall(dispatcher.fund, (address(a), bond, abi.encodePacked(leaf)))
+            from,
+            address(dispatcher),
+            abi.encodeCall(dispatcher.fund, (address(a), bond, abi.encodePacked(leaf)))
         );
         assertEq(ok, may, "exactly with its bond, in its window, each leaf once");
     }
@@ -287,7 +291,9 @@ contract Handler is Registry {
         (bool has, IComputeAgreement a) = _find(seed, [Status.Revealing, Status.Opening][seed % 2]);
         if (!has || a.agreement().voteRound != 0) return;
         uint48 lot = uint48(a.agreement().classUnits);
-        if (beacon.seedOf(lot) == 0 && block.number < uint256(lot) + 250) beacon.record(lot, _makeBlock(lot));
+        if (beacon.seedOf(lot) == 0 && block.number < uint256(lot) + 250) {
+            beacon.record(lot, _makeBlock(lot));
+        }
     }
 
     /// @dev All have opened, and waited for the lot.
@@ -296,8 +302,7 @@ contract Handler is Registry {
         if (!has) return;
         AgreementView memory v = a.agreement();
         bool lot = v.voteRound != 0 || beacon.seedOf(uint48(v.classUnits)) != 0;
-        bool may =
-            lot && v.openedCount == v.slots.length - v.firstSlot && block.timestamp <= v.deadline;
+        bool may = lot && v.openedCount == v.slots.length - v.firstSlot && block.timestamp <= v.deadline;
         (bool ok,) = _act(stranger, address(a), abi.encodeCall(a.decide, ()));
         assertEq(ok, may, "exactly once all have opened and the lot is known");
     }
@@ -340,7 +345,9 @@ contract Handler is Registry {
             for (uint256 i = 0; i < v.slots.length; ++i) {
                 if (_pick(seed, vm.toString(i), 4) == 0) continue;
                 VerifierOpening memory o = _plannedOpening(a, v.slots[i].verifier, seed % 2 == 0);
-                _act(stranger, address(a), abi.encodeCall(a.openVerification, (o, w.root, w.leaves, w.digests)));
+                _act(
+                    stranger, address(a), abi.encodeCall(a.openVerification, (o, w.root, w.leaves, w.digests))
+                );
             }
             return;
         }

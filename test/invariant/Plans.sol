@@ -104,7 +104,8 @@ abstract contract Plans is Driver {
         view
         returns (VerifierOpening memory)
     {
-        bytes32[] memory digests = _saying(plans[address(a)][verifier], verifier, drawnFor[address(a)][verifier]);
+        bytes32[] memory digests =
+            _saying(plans[address(a)][verifier], verifier, drawnFor[address(a)][verifier]);
         Plan theirs = plans[address(a)][a.agreement().worker];
         Plan mine = plans[address(a)][verifier];
         if (brief && mine == theirs && mine != Plan.Garbage) digests = new bytes32[](0);

@@ -111,7 +111,9 @@ abstract contract Recorder is Plans {
                 _checkDispute(before, logs[i].emitter, leaf);
             } else if (topic == IComputeAgreement.Contributed.selector) {
                 (uint96 amount,) = abi.decode(logs[i].data, (uint96, uint96));
-                assertEq(uint8(_viewOf(before, logs[i].emitter).status), uint8(Status.Open), "while it is open");
+                assertEq(
+                    uint8(_viewOf(before, logs[i].emitter).status), uint8(Status.Open), "while it is open"
+                );
                 added[logs[i].emitter][_account(logs[i].topics[1])] += amount;
                 ++contributions;
             } else if (topic == IComputeAgreement.ContributionRefunded.selector) {
@@ -243,7 +245,9 @@ abstract contract Recorder is Plans {
             if (ended) {
                 assertTrue(_canSettle(v), "a state that can be settled");
             } else {
-                assertEq(uint8(v.status), uint8(Status.Revealing), "else the worker only, that does not reveal");
+                assertEq(
+                    uint8(v.status), uint8(Status.Revealing), "else the worker only, that does not reveal"
+                );
                 assertTrue(late && worker == v.worker, "late");
             }
             assertEq(lost, locked, "the whole lock");
@@ -253,7 +257,9 @@ abstract contract Recorder is Plans {
 
     /// @dev From an open result on: openings, their window for disputes, and rounds that end without verifiers.
     function _canSettle(AgreementView memory v) private pure returns (bool) {
-        if (v.status == Status.Revealing || v.status == Status.Opening || v.status == Status.Disputable) return true;
+        if (v.status == Status.Revealing || v.status == Status.Opening || v.status == Status.Disputable) {
+            return true;
+        }
         return v.voteRound != 0;
     }
 
@@ -280,7 +286,8 @@ abstract contract Recorder is Plans {
         Count memory c = _recount(a, before);
         for (uint256 i = 0; i < leaves.length; ++i) {
             if (i != 0) assertGt(leaves[i], leaves[i - 1], "ascending");
-            bool asked = was.status == Status.Disputable ? _isDisputed(address(a), leaves[i]) : c.open[leaves[i]];
+            bool asked =
+                was.status == Status.Disputable ? _isDisputed(address(a), leaves[i]) : c.open[leaves[i]];
             assertTrue(asked, "disputed by somebody");
         }
     }
@@ -327,9 +334,10 @@ abstract contract Recorder is Plans {
                 _saying(plans[address(a)][who], who, leaves)
             );
         }
-        return Recount.decide(
-            said, _allDigests(a, v.worker), before.scores[_indexOf(v.worker)], _termsOf(a).trust
-        );
+        return
+            Recount.decide(
+                said, _allDigests(a, v.worker), before.scores[_indexOf(v.worker)], _termsOf(a).trust
+            );
     }
 
     /// @dev The settlement against a recount from the plans of the parties.
@@ -410,7 +418,9 @@ abstract contract Recorder is Plans {
             return later ? from == Status.Verifying || from == Status.Drawing : from == Status.Revealing;
         }
         if (to == Status.Disputable) return from == Status.Working || from == Status.Opening;
-        return from == Status.Opening || from == Status.Disputable || from == Status.Revealing || (later && ongoing);
+        return
+            from == Status.Opening || from == Status.Disputable || from == Status.Revealing
+                || (later && ongoing);
     }
 
     function _viewOf(Before memory before, address agreement) private view returns (AgreementView memory) {

@@ -41,7 +41,9 @@ contract World is Handler {
         address[] memory all = _keys();
         for (uint256 i = 0; i < all.length; ++i) {
             uint96 paid = IComputeAgreement(a).contributionOf(all[i]);
-            assertEq(paid, refunded[a][all[i]] ? 0 : added[a][all[i]], "as it was added, until it is refunded");
+            assertEq(
+                paid, refunded[a][all[i]] ? 0 : added[a][all[i]], "as it was added, until it is refunded"
+            );
             sum += paid;
         }
     }
@@ -123,8 +125,11 @@ contract World is Handler {
             uint256 opened = 0;
             for (uint256 j = 0; j < v.slots.length; ++j) {
                 assertEq(v.slots[j].voteRound < v.voteRound, j < v.firstSlot, "earlier rounds come first");
-                if (j < v.firstSlot) assertTrue(v.slots[j].seal != 0, "who is of an earlier round has sealed");
-                else if (v.slots[j].seal != 0) ++seals;
+                if (j < v.firstSlot) {
+                    assertTrue(v.slots[j].seal != 0, "who is of an earlier round has sealed");
+                } else if (v.slots[j].seal != 0) {
+                    ++seals;
+                }
                 if (j >= v.firstSlot && v.slots[j].opened) ++opened;
             }
             uint256 slots = uint256(v.firstSlot) + v.wanted;
@@ -215,7 +220,9 @@ contract World is Handler {
     function _refundAll(address a) private {
         address[] memory all = _keys();
         for (uint256 i = 0; i < all.length; ++i) {
-            if (IComputeAgreement(a).contributionOf(all[i]) != 0) IComputeAgreement(a).refundContribution(all[i]);
+            if (IComputeAgreement(a).contributionOf(all[i]) != 0) {
+                IComputeAgreement(a).refundContribution(all[i]);
+            }
         }
     }
 

@@ -35,8 +35,7 @@ contract ComputeTermsTest is Test {
 
     /// @notice Big-endian, in the order of the struct, no padding; the tails only where a flag announces them.
     function test_layout() public pure {
-        bytes memory amounts =
-            hex"000000000000000000000001000000000000000000000002000000000000000000000003";
+        bytes memory amounts = hex"000000000000000000000001000000000000000000000002000000000000000000000003";
         bytes memory rest = hex"06000700000008090a00000b00000c00000d00000e";
         address named = address(uint160(0x00aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa));
         address callback = address(uint160(0x00bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb));
@@ -56,9 +55,7 @@ contract ComputeTermsTest is Test {
         t.flags = 11;
         assertEq(
             ComputeTermsLib.pack(t),
-            bytes.concat(
-                amounts, hex"00040b", rest, bytes20(named), bytes20(callback), hex"0000000f"
-            ),
+            bytes.concat(amounts, hex"00040b", rest, bytes20(named), bytes20(callback), hex"0000000f"),
             "both, the name first"
         );
     }

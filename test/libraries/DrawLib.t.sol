@@ -66,7 +66,9 @@ contract DrawLibTest is Test {
         vm.assume(chain != 0 && chain != block.chainid);
         bytes32 here = DrawLib.drawSeed(seed, agreement, attempt, voteRound);
         assertNotEq(here, DrawLib.drawSeed(~seed, agreement, attempt, voteRound), "beacon seed");
-        assertNotEq(here, DrawLib.drawSeed(seed, address(~uint160(agreement)), attempt, voteRound), "agreement");
+        assertNotEq(
+            here, DrawLib.drawSeed(seed, address(~uint160(agreement)), attempt, voteRound), "agreement"
+        );
         assertNotEq(here, DrawLib.drawSeed(seed, agreement, ~attempt, voteRound), "attempt");
         assertNotEq(here, DrawLib.drawSeed(seed, agreement, attempt, ~voteRound), "round of voting");
         vm.chainId(chain);

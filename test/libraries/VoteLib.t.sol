@@ -65,7 +65,8 @@ contract VoteLibTest is Test {
         uint256 n = c.odds.length;
         Case memory r = _case(entropy, n);
         for (uint256 i = 0; i < n; ++i) {
-            (r.odds[i], r.opened[i], r.choice[i]) = (c.odds[n - 1 - i], c.opened[n - 1 - i], c.choice[n - 1 - i]);
+            (r.odds[i], r.opened[i], r.choice[i]) =
+            (c.odds[n - 1 - i], c.opened[n - 1 - i], c.choice[n - 1 - i]);
         }
         Tally memory later = VoteLib.decide(_ballots(r), r.workerOdds, r.trust);
         assertEq(uint8(later.ending), uint8(before.ending), "ending");

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {AgreementView, IComputeAgreement, VerifierOpening, WorkerOpening} from "../../contracts/interfaces/IComputeAgreement.sol";
+import {
+    AgreementView,
+    IComputeAgreement,
+    VerifierOpening,
+    WorkerOpening
+} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {SealLib} from "../../contracts/libraries/SealLib.sol";
 import {ComputeTerms} from "../../contracts/types/ComputeTerms.sol";
 import {Status} from "../../contracts/types/Status.sol";

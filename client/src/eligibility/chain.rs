@@ -39,7 +39,7 @@ impl Client {
                 u128::MAX
             },
             verifier_lock: if sensible {
-                verifier_lock(reward, terms.verifier_fee, terms.verifiers)
+                verifier_lock(terms.reward_max, terms.verifier_fee, terms.verifiers)
             } else {
                 u128::MAX
             },

@@ -164,8 +164,9 @@ abstract contract ComputeBase is WorkAgreement {
         return uint96(SettlementLib.workerLock(reward, t.verifierFee, t.samples, t.verifiers));
     }
 
-    function _verifierLock(ComputeTerms memory t, uint256 reward) internal pure returns (uint96) {
-        return uint96(SettlementLib.verifierLock(reward, t.verifierFee, t.verifiers));
+    /// @dev Of the highest price, which the class was checked for: additions to the reward must not price verifiers out.
+    function _verifierLock(ComputeTerms memory t) internal pure returns (uint96) {
+        return uint96(SettlementLib.verifierLock(t.rewardMax, t.verifierFee, t.verifiers));
     }
 
     // ------------------------------------------------------------------------------------------------ parties

@@ -35,7 +35,7 @@ abstract contract ComputeDeadEnds is ComputeRounds {
     /// @dev The window for disputes is over: verifiers look at the leaves that were disputed, if any.
     function _endDisputes() internal {
         uint256 count = _c.disputeCount;
-        if (count == 0) return _decideFinally();
+        if (count == 0) return _settleUndisputed();
         uint32[] memory leaves = new uint32[](count);
         for (uint256 i = 0; i < count; ++i) {
             uint32 leaf = _c.disputes[i].leaf;
@@ -79,7 +79,7 @@ abstract contract ComputeDeadEnds is ComputeRounds {
             parties[0].slash = parties[0].locked;
             parties[0].verdict = Verdict.Lost;
         }
-        uint96 locked = _verifierLock(t, reward);
+        uint96 locked = _verifierLock(t);
         for (uint256 i = 0; i < s.slotCount; ++i) {
             parties[i + 1] = Party({
                 worker: _c.slots[i].verifier,
@@ -116,7 +116,7 @@ abstract contract ComputeDeadEnds is ComputeRounds {
     /// @dev Verifiers that claimed and did not seal pay and are drawn anew.
     function _dropVanished() private {
         ComputeTerms memory t = _terms();
-        uint96 slash = uint96(SettlementLib.penalty(_verifierLock(t, _reward(t)), VANISH_BPS));
+        uint96 slash = uint96(SettlementLib.penalty(_verifierLock(t), VANISH_BPS));
         uint256 first = _c.draw.firstSlot;
         for (uint256 i = _s.slotCount; i != first; --i) {
             if (_c.slots[i - 1].seal == 0) _verifierLeaves(t, i - 1, slash, 0);
@@ -135,7 +135,7 @@ abstract contract ComputeDeadEnds is ComputeRounds {
         emit IComputeAgreement.VerifierLeft(slot.verifier, reason, slash);
         Verdict verdict = slash == 0 ? Verdict.Neutral : Verdict.Lost;
         bool byDevice = slot.flags & SLOT_DEVICE != 0;
-        _penalise(Party(slot.verifier, 0, slash, _verifierLock(t, _reward(t)), verdict, byDevice), false);
+        _penalise(Party(slot.verifier, 0, slash, _verifierLock(t), verdict, byDevice), false);
     }
 
     /// @dev Another window for the free slots, or the end of it.

@@ -59,7 +59,7 @@ contract ComputeEndings is ComputeDeadEnds {
         address client_ = _client();
         require(msg.sender == client_, IComputeAgreement.NotTheClient(msg.sender, client_));
         require(_c.disputeCount == 0, IComputeAgreement.AlreadyDisputed(_c.disputes[0].leaf));
-        _decideFinally();
+        _settleUndisputed();
     }
 
     /// @notice See IWorkAgreement.

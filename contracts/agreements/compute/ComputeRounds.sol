@@ -37,19 +37,29 @@ abstract contract ComputeRounds is ComputeSteps {
         if (tally.open.length != 0 && d.leafRounds < MAX_LEAF_ROUNDS) {
             return _openRound(RoundKind.Leaves, uint256(t.verifiers) + 1, tally.open);
         }
-        if (tally.ending == Ending.Verified && t.trustLevel == 1) {
-            if (d.voteRound == 0 && _isAudited()) {
-                return _openRound(RoundKind.Audit, 1, new uint32[](0));
-            }
-            if (t.disputeSecs != 0 && _s.flags & FLAG_DISPUTED == 0) {
-                return _setStatus(Status.Disputable, block.timestamp + t.disputeSecs);
-            }
+        bool audited =
+            d.voteRound == 0 && t.trustLevel == 1 && tally.ending == Ending.Verified && _isAudited();
+        if (audited) return _openRound(RoundKind.Audit, 1, new uint32[](0));
+        _conclude(t, tally);
+    }
+
+    /// @dev No more verifiers can be had: the votes that are there decide.
+    function _decideFinally() internal {
+        ComputeTerms memory t = _terms();
+        _conclude(t, _count(t));
+    }
+
+    /// @dev A good result can still be disputed, for as long as the terms say.
+    function _conclude(ComputeTerms memory t, Tally memory tally) private {
+        bool good = tally.ending == Ending.Verified && t.trustLevel == 1;
+        if (good && t.disputeSecs != 0 && _s.flags & FLAG_DISPUTED == 0) {
+            return _setStatus(Status.Disputable, block.timestamp + t.disputeSecs);
         }
         _settle(t, tally);
     }
 
-    /// @dev No more verifiers can be had, or nobody disputed: the votes that are there decide.
-    function _decideFinally() internal {
+    /// @dev Nobody disputed.
+    function _settleUndisputed() internal {
         ComputeTerms memory t = _terms();
         _settle(t, _count(t));
     }
@@ -141,7 +151,7 @@ abstract contract ComputeRounds is ComputeSteps {
         uint96 reward = _reward(t);
         (input.ending, input.doubted, input.votes) = (tally.ending, tally.doubted, tally.votes);
         (input.reward, input.verifierFee) = (reward, t.verifierFee);
-        (input.workerLock, input.verifierLock) = (_workerLock(t, reward), _verifierLock(t, reward));
+        (input.workerLock, input.verifierLock) = (_workerLock(t, reward), _verifierLock(t));
         while (
             input.reserved < tally.votes.length
                 && _c.rounds[_c.slots[input.reserved].voteRound].kind != RoundKind.Leaves

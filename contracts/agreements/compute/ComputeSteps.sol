@@ -91,8 +91,7 @@ abstract contract ComputeSteps is ComputeBase {
         bytes32 seed = opens ? _newSeed(d, s.attempt) : _seedOf(d);
         if (opens) s.deadline = uint40(_startDraw(d, t, seed));
 
-        (StoredSlot memory slot, uint256 ticket) =
-            _lockTicket(_verifierLock(t, _rewardOf(t, s)), d, seed, index);
+        (StoredSlot memory slot, uint256 ticket) = _lockTicket(_verifierLock(t), d, seed, index);
         require(
             slot.verifier != s.worker && slot.verifier != b.client,
             IComputeAgreement.WorkerCannotVerify(slot.verifier)
@@ -205,7 +204,7 @@ abstract contract ComputeSteps is ComputeBase {
                 worker: displaced.verifier,
                 pay: 0,
                 slash: 0,
-                locked: _verifierLock(t, _reward(t)),
+                locked: _verifierLock(t),
                 verdict: Verdict.Neutral,
                 byDevice: displaced.flags & SLOT_DEVICE != 0
             })
@@ -396,9 +395,9 @@ abstract contract ComputeSteps is ComputeBase {
         }
     }
 
-    function _disputeBond(ComputeTerms memory t) internal view returns (uint96) {
+    function _disputeBond(ComputeTerms memory t) internal pure returns (uint96) {
         if (t.trustLevel == 0) return uint96(uint256(t.verifierFee) * t.verifiers);
-        return uint96(SettlementLib.disputeBond(_reward(t), t.verifierFee, t.verifiers));
+        return uint96(SettlementLib.disputeBond(t.rewardMax, t.verifierFee, t.verifiers));
     }
 
     // ------------------------------------------------------------------------------------------------ settle
@@ -424,7 +423,7 @@ abstract contract ComputeSteps is ComputeBase {
                 workerLock: _workerLock(t, reward),
                 verifiers: verifiers,
                 verifierFee: t.verifierFee,
-                verifierLock: _verifierLock(t, reward),
+                verifierLock: _verifierLock(t),
                 scored: _isScored(t),
                 refundTo: _client()
             })
@@ -436,7 +435,7 @@ abstract contract ComputeSteps is ComputeBase {
         bool byDevice = _s.flags & FLAG_WORKER_DEVICE != 0;
         Party[] memory parties = new Party[](verifiers.length + 1);
         parties[0] = Party(_s.worker, reward, 0, _workerLock(t, reward), verdict, byDevice);
-        uint96 locked = _verifierLock(t, reward);
+        uint96 locked = _verifierLock(t);
         for (uint256 i = 0; i < verifiers.length; ++i) {
             byDevice = _c.slots[i].flags & SLOT_DEVICE != 0;
             parties[i + 1] = Party(verifiers[i], t.verifierFee, 0, locked, verdict, byDevice);
@@ -456,7 +455,9 @@ abstract contract ComputeSteps is ComputeBase {
         dispatcher.close(parties, burned, kept, _client());
     }
 
-    /// @dev Rounded down, for the client.
+    /// @dev What others added goes the way of the reward: paid to the worker in the same part, else theirs again. What else
+    /// is left is the client's, the unspent price too: shared, a worker would add to its own reward and take it
+    /// (test/ComputeAgreement/Contributions.t.sol). Rounded down, for the client.
     function _keepForContributors(Party[] memory parties, uint256 burned) private returns (uint96 kept) {
         (uint256 held,) = dispatcher.escrowOf(address(this));
         uint256 out = burned;
@@ -464,8 +465,11 @@ abstract contract ComputeSteps is ComputeBase {
             held += parties[i].slash;
             out += parties[i].pay;
         }
-        uint256 total = _c.extra.total;
-        kept = uint96((held - out) * total / (_budget(_terms()) + total));
+        uint256 reward = _reward(_terms());
+        uint256 paid = parties.length == 0 ? 0 : parties[0].pay;
+        if (paid < reward) kept = uint96(_c.extra.total * (reward - paid) / reward);
+        // Fees of further rounds may have eaten into it.
+        if (kept > held - out) kept = uint96(held - out);
         _c.extra.refund = kept;
     }
 

@@ -60,8 +60,8 @@ abstract contract ComputeViews is ComputeSteps {
     }
 
     /// @notice See IComputeAgreement.
-    function verifierLock(uint96 reward) external view returns (uint96) {
-        return _verifierLock(_terms(), reward);
+    function verifierLock(uint96) external view returns (uint96) {
+        return _verifierLock(_terms());
     }
 
     /// @notice See IComputeAgreement.
@@ -75,7 +75,7 @@ abstract contract ComputeViews is ComputeSteps {
         ComputeTerms memory t = _terms();
         if (worker == _s.worker) amount = _workerLock(t, _reward(t));
         for (uint256 i = 0; i < _s.slotCount; ++i) {
-            if (_c.slots[i].verifier == worker) amount = _verifierLock(t, _reward(t));
+            if (_c.slots[i].verifier == worker) amount = _verifierLock(t);
         }
         if (amount != 0) device = dispatcher.deviceOf(address(this), worker);
     }

@@ -85,7 +85,8 @@ impl ComputeTerms {
         }
         range("rewardMin", self.reward_min, 1, MAX_AMOUNT)?;
         range("rewardMax", self.reward_max, self.reward_min, MAX_AMOUNT)?;
-        range("verifierFee", self.verifier_fee, 0, MAX_AMOUNT)?;
+        // The bond of a rejection is made of fees.
+        range("verifierFee", self.verifier_fee, u128::from(self.trust_level == 0), MAX_AMOUNT)?;
         range("leafCount", self.leaf_count.into(), 1, MAX_LEAVES.into())?;
         range("verifiers", self.verifiers.into(), 1, MAX_VERIFIERS.into())?;
         range("samples", self.samples.into(), 1, MAX_SAMPLES.into())?;
@@ -136,9 +137,10 @@ mod tests {
     fn each_broken_rule_is_named_with_its_range() {
         assert_eq!(terms().check(), Ok(()));
         type Change = fn(&mut ComputeTerms);
-        let cases: [(Change, &str); 9] = [
+        let cases: [(Change, &str); 10] = [
             (|t| t.trust_level = 2, "trustLevel is 2, expected 0 to 1"),
-            (|t| t.trust_level = 0, "disputeSecs is 0, expected 1 to 16777215"),
+            (|t| (t.trust_level, t.verifier_fee) = (0, 1), "disputeSecs is 0, expected 1 to 16777215"),
+            (|t| (t.trust_level, t.verifier_fee) = (0, 0), "verifierFee is 0, expected 1 to"),
             (|t| t.flags = 16, "flags is 16, expected 0 to 15"),
             (|t| t.flags = 6, "flags: worker or pool is 6, expected 0 to 5"),
             (|t| t.flags = 2, "named is 0x0000000000000000000000000000000000000000, expected another"),

@@ -75,7 +75,7 @@ impl Supervisor {
         let free = info.bonded.saturating_sub(info.locked).to::<u128>();
         let terms = &self.terms;
         let as_worker = settlement::worker_lock(view.reward, terms.verifier_fee, terms.samples, terms.verifiers);
-        let as_verifier = settlement::verifier_lock(view.reward, terms.verifier_fee, terms.verifiers);
+        let as_verifier = settlement::verifier_lock(terms.reward_max, terms.verifier_fee, terms.verifiers);
         let need = as_worker.min(as_verifier);
         if free < need {
             return Err(StepError::retry(format!("free stake {free} < {need} needed (smallest units)")));

@@ -48,11 +48,17 @@ async fn a_bag_is_computed_verified_paid_and_fetched() -> eyre::Result<()> {
     }
     assert_eq!(net.client.results(agreement, &dir).await?, results);
 
-    // The oracle has indexed the same.
+    // The oracle indexes the same, a moment later.
     let url = net.devnet.oracle_url().join(&format!("v1/agreements/{agreement}"))?;
-    let body: serde_json::Value = reqwest::get(url).await?.error_for_status()?.json().await?;
-    let text = body.to_string().to_lowercase();
-    assert!(text.contains("settled") && text.contains("verified"), "{body:#}");
+    let until = std::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let body: serde_json::Value = reqwest::get(url.clone()).await?.error_for_status()?.json().await?;
+        if body["status"] == "settled" && body["ending"] == "verified" {
+            break;
+        }
+        assert!(std::time::Instant::now() < until, "{body:#}");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
 
     // The worker collected its pay, and says so.
     let worker = net.devnet.workers.iter().find(|w| w.owner == view.worker).unwrap();

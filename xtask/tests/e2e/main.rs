@@ -13,4 +13,5 @@ mod confidential;
 mod crash;
 mod demo;
 mod honest;
+mod level0;
 mod support;
