@@ -30,7 +30,7 @@ pub struct Case {
     pub audit_by_salts: bool,
     /// Whether a dissent always draws a further round before anything is decided (a recommendation, not the rule).
     pub round_on_dissent: bool,
-    /// Whether the slash of verifiers that the worker's digest outvotes is burned whole (a recommendation, not the rule).
+    /// Whether the slash of verifiers that the worker's digest outvotes is burned whole: the rule; without, half goes to the winners.
     pub outvoted_burned: bool,
     /// Odds of honest voters and of colluders.
     pub odds: Odds,
@@ -66,9 +66,9 @@ impl Case {
             verifiers,
             trust,
             audit_one_in: 0,
-            audit_by_salts: true,
+            audit_by_salts: false,
             round_on_dissent: false,
-            outvoted_burned: false,
+            outvoted_burned: true,
             odds: Odds::NEWCOMERS,
         }
     }

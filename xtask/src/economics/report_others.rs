@@ -137,8 +137,8 @@ pub(super) fn rigged(setting: &Setting) -> Table {
     let mut table = Table::new(
         "rigged",
         "An app made so that honest machines disagree, bought by the coalition of its worker: what it wins on average from honest verifiers' \
-         slashes (in R, which is its own money), by share and odds; last: with a round on dissent and outvoted slashes burned.",
-        &["n", "V", "T", "2 : 2, s = 0", "10 %", "30 %", "2 : 6, s = 0", "10 %", "30 %", "2 : 6, 30 %, changed"],
+         slashes (in R, which is its own money), by share and odds; last: if half of the outvoted slashes went to the winners.",
+        &["n", "V", "T", "2 : 2, s = 0", "10 %", "30 %", "2 : 6, s = 0", "10 %", "30 %", "2 : 6, 30 %, shared"],
     );
     for (n, k) in [(setting.leaves, setting.samples), (1, 1)] {
         for (v, t) in setting.grid() {
@@ -150,7 +150,7 @@ pub(super) fn rigged(setting: &Setting) -> Table {
                 }
             }
             let odds = Odds::VETERAN_COLLUDERS;
-            let changed = Case { round_on_dissent: true, outvoted_burned: true, odds, ..case };
+            let changed = Case { outvoted_burned: false, odds, ..case };
             row.push(Cell::Num(selfdeal::rigged_app(&changed, 0.3).gain, 2));
             table.row(row);
         }

@@ -40,8 +40,8 @@ fn ledger(case: &Case, voters: &[Voter], ending: Option<Said>, truth_leads: bool
     let mut ours = losers.iter().filter(|v| v.ours).count() as f64 * -money.verifier_lock;
     let fees = winners.len() as f64 * money.fee;
     ours += winners.iter().filter(|v| v.ours).count() as f64 * money.fee;
-    let mut sharing = winners.len() as f64;
-    let mut our_shares = winners.iter().filter(|v| v.ours).count() as f64;
+    let sharing = winners.len() as f64;
+    let our_shares = winners.iter().filter(|v| v.ours).count() as f64;
     let injury = match ending {
         Some(Said::Truth) => {
             slashed += money.worker_lock;
@@ -50,8 +50,6 @@ fn ledger(case: &Case, voters: &[Voter], ending: Option<Said>, truth_leads: bool
         }
         Some(_) => {
             ours += 1.0;
-            sharing += 1.0;
-            our_shares += 1.0;
             // Verifiers of the first round were reserved for.
             let extra = voters.iter().skip(case.verifiers.into()).filter(|v| !lost(v)).count();
             extra as f64 * money.fee
@@ -61,7 +59,10 @@ fn ledger(case: &Case, voters: &[Voter], ending: Option<Said>, truth_leads: bool
             0.0
         }
     };
-    ours += (slashed - injury).max(0.0) / 2.0 * our_shares / sharing;
+    // Only finding a false result earns a share.
+    if ending == Some(Said::Truth) {
+        ours += (slashed - injury).max(0.0) / 2.0 * our_shares / sharing;
+    }
     ours - honest_work
 }
 
@@ -236,7 +237,7 @@ fn one_voter_never_decides_over_another() {
 
 #[test]
 fn an_audit_that_salts_decide_does_not_see_a_coalition_that_holds_all_seats() {
-    let salts = Case { audit_one_in: 2, ..Case::example() };
+    let salts = Case { audit_one_in: 2, audit_by_salts: true, ..Case::example() };
     let beacon = Case { audit_by_salts: false, ..salts.clone() };
     let accepted = |case: &Case| collude::cheat(case, Cheat::Everything, 0.3, 0.0).accepted;
     assert!((accepted(&salts) - accepted(&Case::example())).abs() < 1e-12);
