@@ -66,8 +66,8 @@ library SettlementLib {
     /// @notice An ending that no opened agreement can have.
     error NotASettlement(Ending ending);
 
-    /// @notice Lock of a worker: max(R + (2 V + 1) fees, ceil(R / (k V (1 - p^V)))) with colluding share p = 1/2
-    /// (docs/ECONOMICS.md, Locks). The fees are those of all whom a false result keeps busy, so that who finds it gains something.
+    /// @notice Lock of a worker: max(R, V fees, ceil(R / (k V (1 - p^V)))) with colluding share p = 1/2
+    /// (docs/ECONOMICS.md, Locks).
     function workerLock(uint256 reward, uint256 verifierFee, uint256 samples, uint256 verifiers)
         internal
         pure
@@ -77,8 +77,10 @@ library SettlementLib {
         // forge-lint: disable-next-line(incorrect-shift)
         uint256 scale = 1 << verifiers;
         uint256 needed = ceilDiv(reward * scale, samples * verifiers * (scale - 1));
-        uint256 least = reward + verifierFee * (2 * verifiers + 1);
-        return needed > least ? needed : least;
+        if (needed < reward) needed = reward;
+        // A worker that hides after its seal must be able to pay the verifiers it fooled.
+        uint256 fees = verifierFee * verifiers;
+        return needed > fees ? needed : fees;
     }
 
     /// @notice Lock of a verifier: max(ceil(R / V), max(10, 2 (V + 1)) fees): one lost vote pays the two rounds that it causes.

@@ -59,10 +59,12 @@ struct Note {
 /// @title VoteLib
 /// @notice Who is right on a disputed leaf: the digest whose voters' odds, multiplied, are a share above 1 - 1/T of all
 /// digests' odds, and that at least two parties found independently: no single voter, however old, decides over another.
-/// @dev Deployed apart and linked: only dissent pays for the call. Bounded by 36 ballots of at most 32 leaves, 128 of them with dissent in the first round: the worst case stays below half
+/// @dev Deployed apart and linked: only dissent pays for the call. Bounded by 36 ballots of at most 32 leaves, 64 of them with dissent in the first round: the worst case stays below half
 /// of a transaction's gas (test/attack-findings/GasFindings.t.sol), which needs each leaf to be decided only once.
 library VoteLib {
     uint256 internal constant MAX_OPEN = 8;
+    /// @dev Places of the table of leaves that were decided: a power of two, twice as many as there can be.
+    uint256 private constant SEEN = 256;
 
     /// @param workerOdds The worker votes on every leaf, with its own digest.
     /// @param trust T.
@@ -75,6 +77,7 @@ library VoteLib {
         tally.votes = new Vote[](n);
         tally.ending = Ending.Verified;
         Note[] memory notes = new Note[](n);
+        uint256[] memory seen = new uint256[](SEEN);
         Choice[] memory choices = new Choice[](n);
         for (uint256 i = 0; i < n; ++i) {
             if (!ballots[i].opened) tally.votes[i] = Vote.Silent;
@@ -83,8 +86,9 @@ library VoteLib {
             if (!ballots[i].opened || ballots[i].dissent == 0) continue;
             for (uint256 j = 0; j < ballots[i].leaves.length; ++j) {
                 if ((ballots[i].dissent >> j) & 1 == 0) continue;
-                // By its first dissenter, so that a leaf is decided once.
-                if (_collect(ballots, choices, ballots[i].leaves[j]) != i) continue;
+                // Each leaf is decided once.
+                if (!_isNew(seen, ballots[i].leaves[j])) continue;
+                _collect(ballots, choices, ballots[i].leaves[j]);
                 (LeafOutcome outcome, bytes32 winner) = _decideLeaf(ballots, choices, workerOdds, trust);
                 if (outcome == LeafOutcome.Stands || outcome == LeafOutcome.Falls) {
                     _markLosers(choices, tally.votes, winner);
@@ -114,6 +118,17 @@ library VoteLib {
             if (choices[i].voted) return LeafOutcome.Stands;
         }
         return LeafOutcome.Undecided;
+    }
+
+    /// @dev A small hash table with open addressing; leaves are stored plus one. At most 64 sampled and 8 disputed leaves.
+    function _isNew(uint256[] memory seen, uint32 leaf) private pure returns (bool) {
+        uint256 at = leaf % SEEN;
+        while (seen[at] != 0) {
+            if (seen[at] == uint256(leaf) + 1) return false;
+            at = (at + 1) % SEEN;
+        }
+        seen[at] = uint256(leaf) + 1;
+        return true;
     }
 
     /// @dev For each of its dissenters, so that no accomplice's ballot hides an honest one's.

@@ -161,20 +161,27 @@ contract ContributionsTest is RoundDriver {
             _lapse(a);
         }
         (uint96 kept,) = dispatcher.escrowOf(address(a));
-        uint256 first = order % 3;
+        assertEq(_pull(a, amounts, order, total), kept, "all of it");
+        if (!settles) assertEq(kept, total, "nobody was paid of it");
+        (kept,) = dispatcher.escrowOf(address(a));
+        assertEq(kept, 0, "nothing stays");
+    }
+
+    /// @dev All three pull, in one of the six orders.
+    function _pull(IComputeAgreement a, uint96[3] memory amounts, uint8 order, uint256 total)
+        private
+        returns (uint256 paid)
+    {
+        (uint96 kept,) = dispatcher.escrowOf(address(a));
+        address[3] memory payers = [_ann, _bob, stranger];
         uint256 step = order % 2 == 0 ? 1 : 2;
-        uint256 paid = 0;
         for (uint256 n = 0; n < 3; ++n) {
-            uint256 i = (first + n * step) % 3;
+            uint256 i = (order % 3 + n * step) % 3;
             uint256 got = a.refundContribution(payers[i]);
             assertApproxEqAbs(got, uint256(kept) * amounts[i] / total, 2, "pro rata");
             assertLe(got, amounts[i], "no more than it paid");
             paid += got;
         }
-        assertEq(paid, kept, "all of it");
-        (kept,) = dispatcher.escrowOf(address(a));
-        assertEq(kept, 0, "nothing stays");
-        if (!settles) assertEq(paid, total, "nobody was paid of it");
     }
 
     /// @notice The last one has the rest: three equal payers of one unit too little for three.

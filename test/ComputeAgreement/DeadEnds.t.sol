@@ -270,10 +270,10 @@ contract DeadEndsTest is Driver {
         Books memory b = _books();
         assertEq(uint8(a.ending()), uint8(Ending.Verified), "the others are paid");
         assertEq(_before.bonded[_indexOf(silent)] - b.bonded[_indexOf(silent)], lock, "whole lock");
-        assertEq(b.earned[0] - _before.earned[0], 100 * SUN + lock / 4, "worker");
+        assertEq(b.earned[0] - _before.earned[0], 100 * SUN, "worker");
         uint256 other = _indexOf(_verifier(a, 0));
-        assertEq(b.earned[other] - _before.earned[other], 10 * SUN + lock / 4, "verifier");
-        assertEq(b.burned - _before.burned, lock / 2, "half burned");
+        assertEq(b.earned[other] - _before.earned[other], 10 * SUN, "verifier");
+        assertEq(b.burned - _before.burned, lock, "all burned: nobody gains by another's silence");
         assertEq(_before.client - b.client, 110 * SUN + SEED_TIP, "the silent one's fee is the client's");
         _assertEmpty(address(a));
         _assertConserved();
@@ -285,8 +285,8 @@ contract DeadEndsTest is Driver {
         _expire(a);
         Books memory b = _books();
         assertEq(uint8(a.ending()), uint8(Ending.Verified), "the client has the result");
-        assertEq(b.earned[0] - _before.earned[0], 100 * SUN + lock, "worker: reward and half of two locks");
-        assertEq(b.burned - _before.burned, lock, "half of two locks");
+        assertEq(b.earned[0] - _before.earned[0], 100 * SUN, "worker: its reward");
+        assertEq(b.burned - _before.burned, 2 * lock, "two locks");
         _assertConserved();
     }
 

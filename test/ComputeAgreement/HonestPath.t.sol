@@ -35,12 +35,12 @@ contract HonestPathTest is Driver {
         _run(t);
     }
 
-    /// @notice The largest case that the terms allow: 8 verifiers with 16 leaves each.
+    /// @notice The largest case that the terms allow: 8 verifiers with 8 leaves each.
     function test_worstCaseFitsATransaction() public {
         _addWorkers(5);
         skip(EPOCH_SECS);
         ComputeTerms memory t = _terms();
-        (t.leafCount, t.samples, t.verifiers) = (1024, 16, 8);
+        (t.leafCount, t.samples, t.verifiers) = (1024, 8, 8);
         IComputeAgreement a = _driveTo(t, Status.Revealing);
         uint256 before = gasleft();
         _settleAll(a);
@@ -55,7 +55,7 @@ contract HonestPathTest is Driver {
         ComputeTerms memory t = _terms();
         t.leafCount = uint32(bound(leafCount, 1, 40));
         t.verifiers = uint8(bound(verifiers, 1, 8));
-        t.samples = uint8(bound(samples, 1, 16));
+        t.samples = uint8(bound(samples, 1, 8));
         _addWorkers(5);
         skip(EPOCH_SECS);
         _run(t);

@@ -119,7 +119,7 @@ contract LevelZeroTest is RoundDriver {
         assertEq(a.agreement().voteRound, 2, "third round of voting, without a first");
         _nextRound(a, _same(2, TRUTH));
         assertEq(uint8(a.ending()), uint8(Ending.Verified), "the worker was right");
-        assertEq(_lost(_verifier(a, 0)), 100 * SUN, "the liar pays");
+        assertEq(_lost(_verifier(a, 0)), 200 * SUN, "the liar pays");
         assertEq(_earned(workers[0].owner), 100 * SUN, "paid");
         _assertEmpty(address(a));
         _assertConserved();
@@ -247,6 +247,7 @@ contract LevelZeroTest is RoundDriver {
 
     function _zeroTerms() private pure returns (ComputeTerms memory t) {
         t = _smallTerms(2);
+        t.rewardMax = 2 * t.rewardMin;
         (t.trustLevel, t.disputeSecs) = (0, SILENCE);
     }
 

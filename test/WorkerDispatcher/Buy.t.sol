@@ -179,7 +179,7 @@ contract BuyTest is Base {
         t.samples = 33;
         _outOfRange(t, "samples", 33, 1, 32);
         (t.verifiers, t.samples) = (8, 17);
-        _outOfRange(t, "verifiers * samples", 136, 1, 128);
+        _outOfRange(t, "verifiers * samples", 136, 1, 64);
         t = _terms();
         t.acceptSecs = 0;
         _outOfRange(t, "acceptSecs", 0, 1, type(uint24).max);

@@ -31,17 +31,17 @@ contract GasFindingsTest is RoundDriver {
     /// @notice G1. Eight verifiers that all dissent on all of their 16 leaves, each with its own digests, made the count of
     /// votes dearer than a transaction may be, so that nobody could ever settle.
     function test_worstDissentOnSharedLeavesSettles() public {
-        _worstDissent(16, 8, 16);
+        _worstDissent(8, 8, 8);
     }
 
     /// @notice The same with leaves that hardly overlap.
     function test_worstDissentOnScatteredLeavesSettles() public {
-        _worstDissent(2048, 8, 16);
+        _worstDissent(2048, 8, 8);
     }
 
     /// @notice The same with fewer verifiers and more samples.
     function test_worstDissentOfFourWithMostSamplesSettles() public {
-        _worstDissent(2048, 4, 32);
+        _worstDissent(2048, 4, 16);
     }
 
     function _worstDissent(uint32 leafCount, uint8 verifiers, uint8 samples) private {
@@ -90,7 +90,7 @@ contract GasFindingsTest is RoundDriver {
     /// @notice Eight disputes of one result, and two rounds in which nobody agrees with anybody.
     function test_worstDisputesSettle() public {
         ComputeTerms memory t = _terms();
-        (t.leafCount, t.samples, t.verifiers, t.disputeSecs) = (512, 16, 8, 100);
+        (t.leafCount, t.samples, t.verifiers, t.disputeSecs) = (512, 8, 8, 100);
         IComputeAgreement a = _firstRound(t, _same(8, TRUTH));
         _give(stranger, 10_000 * SUN);
         vm.prank(stranger);

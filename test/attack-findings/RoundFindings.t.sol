@@ -25,7 +25,7 @@ contract RoundFindingsTest is Driver {
         for (uint256 i = 0; i < 7; ++i) {
             all[i] = i < 3 ? b[i] : _ballot(t.open, 4, TRUE_DIGEST);
         }
-        assertEq(uint8(VoteLib.decide(all, 2, 16).ending), uint8(Ending.Refuted), "found in one round");
+        assertEq(uint8(VoteLib.decide(all, 2, 4).ending), uint8(Ending.Refuted), "found in one round");
     }
 
     /// @notice A worker used to raise the verifiers' lock above every honest stake by adding to its own reward.

@@ -220,7 +220,7 @@ contract GasTest is Driver {
         _addWorkers(5);
         skip(EPOCH_SECS);
         ComputeTerms memory t = _terms();
-        (t.leafCount, t.samples, t.verifiers) = (1024, 16, 8);
+        (t.leafCount, t.samples, t.verifiers) = (1024, 8, 8);
         _settle(_driveTo(t, Status.Revealing));
     }
 

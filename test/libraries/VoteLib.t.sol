@@ -214,21 +214,15 @@ contract VoteLibTest is Test {
                 if (_voted(c, i, leaf) && c.choice[i][leaf] != winner) w.votes[i] = Vote.Lost;
             }
         }
-        if (w.ending == Ending.Refuted) {
-            for (uint256 leaf = 0; leaf < LEAVES; ++leaf) {
-                if (w.outcomes[leaf] == LeafOutcome.Doubted) w.doubted = true;
-            }
-            return w;
-        }
+        if (w.ending == Ending.Refuted) return w;
         for (uint256 leaf = 0; leaf < LEAVES; ++leaf) {
             if (w.outcomes[leaf] == LeafOutcome.Stands) continue;
             for (uint256 i = 0; i < c.odds.length; ++i) {
                 bool dissents = _voted(c, i, leaf) && c.choice[i][leaf] != 0;
                 if (dissents && w.votes[i] != Vote.Lost) w.open[leaf] = true;
             }
-            if (w.open[leaf]) (w.anyOpen, w.ending) = (true, Ending.Undecided);
-        }
-        for (uint256 leaf = 0; w.anyOpen && leaf < LEAVES; ++leaf) {
+            if (!w.open[leaf]) continue;
+            (w.anyOpen, w.ending) = (true, Ending.Undecided);
             if (w.outcomes[leaf] == LeafOutcome.Doubted) w.doubted = true;
         }
     }

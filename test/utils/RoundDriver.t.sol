@@ -35,6 +35,7 @@ abstract contract RoundDriver is Driver {
     function _smallTerms(uint8 verifiers) internal pure returns (ComputeTerms memory t) {
         t = _terms();
         (t.leafCount, t.samples, t.verifiers) = (4, 4, verifiers);
+        t.rewardMax = t.rewardMin;
     }
 
     // ------------------------------------------------------------------------------------------------ rounds

@@ -25,7 +25,7 @@ pub async fn run(mode: Mode) -> eyre::Result<()> {
         }
         args = vec!["snapshot", "--match-path", TESTS, "--check", FILE];
     }
-    let text = capture(foundry::forge(&args).await?, LIMIT)
+    let text = capture(foundry::forge_for_tests(&args).await?, LIMIT)
         .await
         .wrap_err("the gas differs from .gas-snapshot (if that is meant, run `cargo xtask snapshot` and commit)")?;
     if mode == Mode::Write {

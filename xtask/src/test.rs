@@ -37,7 +37,7 @@ type Suite = (&'static str, std::pin::Pin<Box<dyn Future<Output = eyre::Result<(
 
 /// The suites, in their order.
 async fn suites(depth: Depth) -> eyre::Result<Vec<Suite>> {
-    let mut forge = foundry::forge(&["test"]).await?;
+    let mut forge = foundry::forge_for_tests(&["test"]).await?;
     let mut runner = cargo();
     if has_nextest() {
         runner.args(["nextest", "run", "--workspace", "--no-fail-fast"]);

@@ -256,6 +256,8 @@ abstract contract ComputeSteps is ComputeBase {
         internal
     {
         ComputeTerms memory t = _terms();
+        // Who holds no slot is told so, before its samples are looked for.
+        _slotOf(o.verifier);
         uint32[] memory samples = DrawLib.sampledLeaves(_seedOf(_c.draw), o.verifier, t.leafCount, t.samples);
         bytes32[] memory theirs = OpeningLib.pick(leaves, digests, samples);
         _recordOpening(o, samples, theirs);

@@ -11,7 +11,7 @@ pub const MAX_VERIFIERS: u8 = 8;
 /// Most leaves of a verifier, k.
 pub const MAX_SAMPLES: u8 = 32;
 /// Most leaves of all verifiers, V k.
-pub const MAX_TOTAL_SAMPLES: u32 = 128;
+pub const MAX_TOTAL_SAMPLES: u32 = 64;
 /// Most leaves of a bag, n.
 pub const MAX_LEAVES: u32 = 1 << 20;
 /// Largest reward or fee, smallest token unit.
@@ -146,7 +146,7 @@ mod tests {
             (|t| t.flags = 2, "named is 0x0000000000000000000000000000000000000000, expected another"),
             (|t| t.flags = FLAG_CALLBACK, "callbackGas is 0, expected 10000 to 10000000"),
             (|t| t.reward_max = 0, "rewardMax is 0, expected 1 to"),
-            (|t| (t.verifiers, t.samples) = (8, 17), "verifiers * samples is 136, expected 1 to 128"),
+            (|t| (t.verifiers, t.samples) = (8, 17), "verifiers * samples is 136, expected 1 to 64"),
             (|t| t.trust = 9, "trust 9 cannot be reached with 2 verifiers: at most 8"),
         ];
         for (change, expected) in cases {

@@ -254,7 +254,17 @@ fn variants(setting: &Setting) -> Table {
         "variants",
         "Share from which cheating pays, honest newcomers against colluders with the odds named, by rule. \"Round\": any dissent draws a \
          further round before anything is decided. \"Burn\": what outvoted verifiers lose is burned whole.",
-        &["n", "V", "T", "2 : 6, shared", "shared, round", "2 : 6 (rule)", "rule, round", "the same, 2 : 4", "the same, 2 : 3"],
+        &[
+            "n",
+            "V",
+            "T",
+            "2 : 6, shared",
+            "shared, round",
+            "2 : 6 (rule)",
+            "rule, round",
+            "the same, 2 : 4",
+            "the same, 2 : 3",
+        ],
     );
     let four = Odds { colluder: 4, ..Odds::VETERAN_COLLUDERS };
     let three = Odds { colluder: 3, ..Odds::VETERAN_COLLUDERS };
