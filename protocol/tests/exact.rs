@@ -86,9 +86,7 @@ fn locks_are_the_formulas_rounded_up() {
         let mut all_collude = rational(1);
         (0..verifiers).for_each(|_| all_collude *= ratio(1, 2));
         let third = &r / (rational(samples.into()) * &v * (rational(1) - all_collude));
-        // The fees of all whom a false result keeps busy: V, and V + 1 that compute the leaf again.
-        let least = &r + (&v + &v + rational(1)) * &f;
-        let exact = max(least, third);
+        let exact = max(max(r.clone(), &v * &f), third);
         let found = settlement::worker_lock(reward, fee, samples, verifiers);
         assert!(rounded_up(found, &exact), "worker lock {found} for {reward} {fee} {samples} {verifiers}");
 
