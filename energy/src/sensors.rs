@@ -1,0 +1,1 @@
+//! Drivers of the sensors that a solar worker has, and simulators of them with the devices' own rules.
