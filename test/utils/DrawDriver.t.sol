@@ -64,6 +64,10 @@ abstract contract DrawDriver is Driver {
         uint256 entropy;
         /// Who claims no more, or is not there.
         uint256 done;
+        /// Of the present step: its threshold, the second that it is, and its last.
+        uint256 limit;
+        uint256 second;
+        uint256 last;
     }
 
     /// @dev Everybody who is `present` claims with its best ticket in the first step in which it may, at a second and in an order
@@ -71,28 +75,35 @@ abstract contract DrawDriver is Driver {
     /// @return filled Whether all slots were taken.
     function _play(IComputeAgreement a, uint256 entropy, uint256 present) internal returns (bool filled) {
         AgreementView memory v = a.agreement();
-        Play memory p = Play(v.drawSeed, v.wanted, v.classUnits, block.timestamp, entropy, ~present);
+        Play memory p;
+        (p.seed, p.wanted, p.units) = (v.drawSeed, v.wanted, v.classUnits);
+        (p.start, p.entropy, p.done) = (block.timestamp, entropy, ~present);
         for (uint256 step = 0; step < _params().drawSteps && !filled; ++step) {
             _playStep(a, p, step);
             filled = a.agreement().slots.length == p.wanted;
         }
     }
 
+    /// @dev One step of the window. Short functions: coverage compiles without optimizer, where the stack holds less.
     function _playStep(IComputeAgreement a, Play memory p, uint256 step) private {
         uint256[] memory order = _shuffled(uint256(keccak256(abi.encode(p.entropy, step))));
-        uint256 limit = DrawLib.threshold(p.units, p.wanted * _params().drawFactor, step);
-        uint256 second = p.start + step * _params().drawStepSecs;
-        uint256 last = second + _params().drawStepSecs - 1;
+        p.limit = DrawLib.threshold(p.units, p.wanted * _params().drawFactor, step);
+        p.second = p.start + step * _params().drawStepSecs;
+        p.last = p.second + _params().drawStepSecs - 1;
         for (uint256 k = 0; k < order.length; ++k) {
-            uint256 i = order[k];
-            if ((p.done >> i) & 1 == 1) continue;
-            (uint256 least, uint256 index) = TicketBook.find(p.seed, drawn[i], ticketCounts[i]);
-            if (least >= limit) continue;
-            second += uint256(keccak256(abi.encode(p.entropy, k))) % (last - second + 1);
-            vm.warp(second);
-            p.done |= 1 << i;
-            _claimOrBeTooHigh(a, drawn[i], index, (p.entropy >> k) & 1 == 1);
+            _turn(a, p, order[k], k);
         }
+    }
+
+    /// @dev Verifier `i` comes as the `k`-th, if it is there and has a ticket for this step.
+    function _turn(IComputeAgreement a, Play memory p, uint256 i, uint256 k) private {
+        if ((p.done >> i) & 1 == 1) return;
+        (uint256 least, uint256 index) = TicketBook.find(p.seed, drawn[i], ticketCounts[i]);
+        if (least >= p.limit) return;
+        p.second += uint256(keccak256(abi.encode(p.entropy, k))) % (p.last - p.second + 1);
+        vm.warp(p.second);
+        p.done |= 1 << i;
+        _claimOrBeTooHigh(a, drawn[i], index, (p.entropy >> k) & 1 == 1);
     }
 
     /// @dev A claim below the threshold is refused for one reason only: lower tickets hold all slots.
