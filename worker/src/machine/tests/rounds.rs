@@ -157,6 +157,27 @@ fn who_is_not_named_or_placed_does_not_accept_but_may_verify() {
 }
 
 #[test]
+fn work_that_a_pool_places_with_us_is_accepted_like_any_other() {
+    let terms = ComputeTerms { flags: FLAG_POOL, named: OTHER, ..local().terms };
+    let placed = Local { terms, placed: true, ..local() };
+    assert_eq!(act(&view(Status::Open), &placed, 10), Action::AcceptPlaced);
+    assert_eq!(
+        act(&view(Status::Open), &Local { preparation: Preparation::Open, ..placed.clone() }, 10),
+        Action::Prepare
+    );
+    for kept_back in [
+        Local { min_reward: 151, ..placed.clone() },
+        Local { may_accept: false, ..placed.clone() },
+        Local { client: ME, ..placed.clone() },
+    ] {
+        assert!(waits(&act(&view(Status::Open), &kept_back, 10)));
+    }
+    assert!(waits(&act(&view(Status::Open), &placed, 1_001)));
+    let public = Local { placed: true, ..local() };
+    assert_eq!(act(&view(Status::Open), &public, 10), Action::Accept, "a placement of work that names no pool");
+}
+
+#[test]
 fn logs_of_an_open_result_are_sent_while_further_rounds_go_on() {
     let owing = Local { logs_of: Some(0), ..local() };
     for status in [Status::Sealed, Status::Drawing, Status::Verifying, Status::Opening, Status::Disputable] {
