@@ -108,6 +108,26 @@ pub enum VerifyError {
     },
 }
 
+impl VerifyError {
+    /// The leaf that is not what it should be; `None` where the blob as a whole is not, or no single leaf can be told. Whoever
+    /// looks at the same blob finds the same, so a dispute of that leaf is decided by it: `late_vote` in
+    /// `sunwork_protocol::leaf`.
+    pub const fn leaf(&self) -> Option<u32> {
+        match self {
+            Self::Malformed { source: BundleError::Decrypt { leaf }, .. }
+            | Self::LeafMalformed { leaf, .. }
+            | Self::LeafDigest { leaf, .. }
+            | Self::LeafTooLarge { leaf, .. } => Some(*leaf),
+            _ => None,
+        }
+    }
+
+    /// True when the result itself is at fault, and not this machine.
+    pub const fn is_the_workers_fault(&self) -> bool {
+        !matches!(self, Self::Read(_) | Self::Write { .. })
+    }
+}
+
 /// A leaf that is what the chain agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProvenLeaf {
