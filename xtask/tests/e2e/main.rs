@@ -13,5 +13,6 @@ mod confidential;
 mod crash;
 mod demo;
 mod honest;
+mod late_confidential;
 mod level0;
 mod support;

@@ -66,6 +66,20 @@ fn the_worker_sends_keys_to_the_verifiers_of_every_round() {
 }
 
 #[test]
+fn a_verifier_of_a_later_round_gets_the_key_of_confidential_work_like_one_of_the_first() {
+    let terms = ComputeTerms { flags: sunwork_protocol::terms::FLAG_CONFIDENTIAL, ..local().terms };
+    let without = |key| Local { terms: terms.clone(), key, ..local() };
+    let drawn = with_me(later(Status::Verifying), B256::ZERO);
+    assert_eq!(act(&drawn, &without(Key::Unknown), 700), Action::FetchKey);
+    assert_eq!(act(&drawn, &without(Key::Missing), 850), Action::Decline(DeclineReason::KeyMissing));
+    assert_eq!(act(&drawn, &without(Key::Here), 700), Action::ComputeSamples);
+    let computed = Local { verification: Verification::Computed, ..without(Key::Here) };
+    assert_eq!(act(&drawn, &computed, 700), Action::ProveLeaves);
+    let holding = with_me(later(Status::Drawing), B256::ZERO);
+    assert!(waits(&act(&holding, &without(Key::Unknown), 960)), "the slot may be lost, and with it the right to read");
+}
+
+#[test]
 fn a_recorded_round_is_opened_by_the_first_claim() {
     let sealed = View { draw_seed: B256::repeat_byte(5), class_units: 1_000, ..view(Status::Sealed) };
     let low = Local { ticket: Some((3, U256::from(4) << draw::TICKET_SHIFT)), seed_seen: Some(900), ..local() };
