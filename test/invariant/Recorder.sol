@@ -329,6 +329,7 @@ abstract contract Recorder is Plans {
             said[i] = Said(
                 who,
                 v.slots[i].opened,
+                v.slots[i].unproven,
                 before.scores[_indexOf(who)],
                 leaves,
                 _saying(plans[address(a)][who], who, leaves)

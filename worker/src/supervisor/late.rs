@@ -215,6 +215,7 @@ impl Supervisor {
             revealed: revealed_root(&shown),
             digests: leaves.iter().map(|leaf| all[*leaf as usize]).collect(),
             proof: tree.multiproof(&leaves),
+            leaves,
         };
         self.ctx.tx.simulate("answer", self.address, call.abi_encode().into()).await?;
         self.send_opening_of("answer", call, view).await
