@@ -65,6 +65,11 @@ impl Supervisor {
             self.unproven = Some(UnprovenLog::starting(view.vote_round, from));
             return Ok(BTreeSet::new());
         }
+        let me = self.ctx.me;
+        if view.worker != me && !view.slots.iter().any(|slot| slot.verifier == me) {
+            // None of our business.
+            return Ok(BTreeSet::new());
+        }
         let same = self.unproven.take().filter(|log| log.vote_round == view.vote_round);
         // After a restart everything is read once.
         let mut log = same.unwrap_or_else(|| UnprovenLog::starting(view.vote_round, self.bought_block));

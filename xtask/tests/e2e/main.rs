@@ -14,5 +14,6 @@ mod crash;
 mod demo;
 mod honest;
 mod late_confidential;
+mod late_unproven;
 mod level0;
 mod support;
