@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    commands::{self, Output, Registration},
+    commands::{self, Output, PlacementArgs, Registration},
     config::Layer,
     daemon,
 };
@@ -54,6 +54,8 @@ pub enum Command {
     Run,
     /// Show identity, stake, earnings and what is under way.
     Status,
+    /// Take work that a pool places with this worker: the running worker accepts it at the next block.
+    AcceptPlaced(PlacementArgs),
     /// Take stake out of the draws (owner key).
     Unstake {
         /// How much, in tokens, or "all".
@@ -74,6 +76,7 @@ pub async fn run(cli: Cli, shutdown: CancellationToken) -> eyre::Result<()> {
         Command::Init => commands::init(&settings)?,
         Command::Register(wanted) => commands::register(&settings, &wanted).await?,
         Command::Status => commands::status(&settings).await?,
+        Command::AcceptPlaced(placed) => commands::accept_placed(&settings, &placed).await?,
         Command::Unstake { amount } => commands::unstake(&settings, &amount).await?,
         Command::Withdraw => commands::withdraw(&settings).await?,
     };

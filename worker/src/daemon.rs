@@ -21,6 +21,7 @@ use crate::{
     refusal::Refusal,
     runtime::{Docker, DockerConfig, Runtime},
     supervisor::{Supervisor, SupervisorError},
+    timings::Timings,
     view::Head,
 };
 
@@ -90,6 +91,7 @@ pub async fn run(settings: Layer, shutdown: CancellationToken) -> eyre::Result<(
         folder,
         leaf_permits: Arc::new(Semaphore::new(limits.parallel_leaves as usize)),
         limits,
+        timings: Timings::default(),
         me,
         params,
         heads,

@@ -3,7 +3,7 @@
 //! - [`machine`] decides what is next about one agreement (pure), [`refusal`] what is never taken part in (pure)
 //! - [`supervisor`] carries it out, one task per agreement; [`daemon`] starts them and stops them
 //! - [`journal`] remembers what was promised, before it has any effect
-//! - [`runtime`] runs a leaf in its cage
+//! - [`runtime`] runs a leaf in its cage, [`timings`] remembers how long leaves took
 //! - [`chain`], [`view`]: what the chain says; [`folder`], [`config`], [`identity`], [`commands`], [`cli`]: the rim
 //!
 //! Invariant: after a restart at any moment, chain and journal alone lead to the right next step.
@@ -23,4 +23,5 @@ pub mod refusal;
 pub mod runtime;
 pub mod step;
 pub mod supervisor;
+pub mod timings;
 pub mod view;

@@ -45,6 +45,11 @@ fn local() -> Local {
         min_reward: 0,
         may_accept: true,
         may_claim: true,
+        placed: false,
+        unanswered: BTreeSet::new(),
+        merge_claims: false,
+        sample_secs: None,
+        is_ahead: false,
         work: Work::Computing,
         verification: Verification::Computing,
         key: Key::Here,
@@ -348,4 +353,6 @@ fn every_party_expires_every_late_state_and_strangers_none() {
     }
 }
 
+mod ahead;
 mod rounds;
+mod unproven;

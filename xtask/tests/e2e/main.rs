@@ -13,5 +13,7 @@ mod confidential;
 mod crash;
 mod demo;
 mod honest;
+mod late_confidential;
+mod late_unproven;
 mod level0;
 mod support;

@@ -277,6 +277,16 @@ fn a_settlement_in_one_transaction_opens_all_slots() {
 }
 
 #[test]
+fn an_opening_without_proof_is_marked_until_it_is_answered() {
+    let unproven = Event::OpenedUnproven { verifier: who(5), digests: vec![B256::repeat_byte(1)] };
+    let answered = Event::Opened { verifier: who(5), dissent: 1, digests: vec![] };
+    let events = placed(vec![bought(), accepted(4, 0), claimed(5, Account::default()), unproven, answered]);
+    let slot = |cut: usize| AgreementRow::fold(None, &events[..cut]).unwrap().verifiers[0].clone();
+    let marks = |cut| (slot(cut).opened, slot(cut).unproven, slot(cut).dissent);
+    assert_eq!((3..=5).map(marks).collect::<Vec<_>>(), [(false, false, 0), (true, true, 0), (true, false, 1)]);
+}
+
+#[test]
 fn the_lot_of_the_audit_waits_from_the_last_seal_to_the_count() {
     let events = placed(vec![
         bought(),
