@@ -8,6 +8,7 @@
 //! password                 made by `init` when no password file is given
 //! agreements/<address>/    inputs/ (as the app sees them, in clear)  sealed/<index> (encrypted inputs)  out/<leaf>/
 //!                          bodies/<leaf>  logs/<leaf>  bundle  theirs (the worker's bundle, as verifier)
+//! orders/                  signed offers on their way, see [`crate::orders`]
 //! images/                  archives on their way into the engine
 //! ```
 use std::{

@@ -86,7 +86,7 @@ impl Supervisor {
         self.send("accept", call).await
     }
 
-    fn ensure_work_salt(&self, known: &Agreement) -> Result<B256, StepError> {
+    pub(super) fn ensure_work_salt(&self, known: &Agreement) -> Result<B256, StepError> {
         if let Some(salt) = known.work_salt {
             return Ok(salt);
         }
