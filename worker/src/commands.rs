@@ -1,4 +1,5 @@
-//! What an operator does by hand: `init`, `register`, `accept-placed`, `unstake`, `withdraw`, `status`. Each may be repeated at any time.
+//! What an operator does by hand: `init`, `register`, `take`, `accept-placed`, `unstake`, `withdraw`, `status`. Each may be
+//! repeated at any time.
 use std::{fmt, fs, io::Write};
 
 use eyre::WrapErr;
@@ -12,12 +13,14 @@ mod init;
 mod register;
 mod stake;
 mod status;
+mod take;
 
 pub use accept_placed::{PlacementArgs, accept_placed};
 pub use init::init;
 pub use register::{Registration, register};
 pub use stake::{unstake, withdraw};
 pub use status::status;
+pub use take::{Take, take};
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

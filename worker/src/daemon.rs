@@ -18,6 +18,7 @@ use crate::{
     folder::Folder,
     identity,
     journal::{Header, Journal, Record, VERSION},
+    orders::{self, Inbox},
     refusal::Refusal,
     runtime::{Docker, DockerConfig, Runtime},
     supervisor::{Supervisor, SupervisorError},
@@ -102,6 +103,7 @@ pub async fn run(settings: Layer, shutdown: CancellationToken) -> eyre::Result<(
 
     let recovery = tokio::spawn(recover(ctx.clone()));
     let poll = Duration::from_millis(settings.poll_ms()?);
+    let offers = tokio::spawn(orders::serve(ctx.clone(), Inbox::new(ctx.folder.root()), poll));
     let ended = Watcher {
         ctx,
         heads_out,
@@ -115,6 +117,7 @@ pub async fn run(settings: Layer, shutdown: CancellationToken) -> eyre::Result<(
     .await;
     shutdown.cancel();
     recovery.await.wrap_err("settling the transactions from before the restart")?;
+    offers.await.wrap_err("taking signed offers")?;
     if let Err(error) = docker.sweep().await {
         tracing::warn!(%error, "cannot remove the containers of unfinished leaves; the next start will");
     }

@@ -9,6 +9,7 @@
 //! agreements/<address>/    inputs/ (as the app sees them, in clear)  sealed/<index> (encrypted inputs)  out/<leaf>/
 //!                          bodies/<leaf>  logs/<leaf>  bundle  theirs (the worker's bundle, as verifier)
 //! placements/<address>     placements that pools signed for us, until their agreements are over
+//! orders/                  signed offers on their way, see [`crate::orders`]
 //! images/                  archives on their way into the engine
 //! ```
 use std::{

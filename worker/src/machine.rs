@@ -6,8 +6,9 @@
 //! ```text
 //!              as worker                                   as verifier
 //! Open         Prepare -> Accept, AcceptPlaced             Prepare (image and inputs will be needed)
-//! Keying       Wait for the client
-//! Working      OpenKey -> ComputeLeaves -> UploadBundle
+//! Keying       Wait for the client (Prepare, if it was
+//!              taken by a signed offer)
+//! Working      (Prepare) -> OpenKey -> ComputeLeaves -> UploadBundle
 //!              -> SealResult (level 0: SubmitResult;
 //!              Abort when it cannot be done)
 //! Sealed       OpenDraw once the beacon round is there     Claim once it is recorded; OpenDraw, a little later
@@ -363,6 +364,10 @@ fn what_counts(view: &View, local: &Local, me: Address, head: Head) -> Action {
                 }
                 _ => Action::Prepare,
             }
+        }
+        // Taken by a signed offer: nothing was fetched for it yet.
+        Status::Keying | Status::Working if role == Role::Worker && local.preparation == Preparation::Open => {
+            Action::Prepare
         }
         Status::Keying => Action::Wait("the client's key is awaited"),
         // A worker that vanished cannot call it; whoever may take the work over has a reason to.

@@ -27,20 +27,12 @@ fn bought() -> Event {
         reward_min: 5,
         reward_max: 9,
         verifier_fee: 2,
-        class_id: 0,
-        flags: 0,
-        trust_level: 1,
-        trust: 2,
-        leaf_count: 16,
         samples: 3,
-        verifiers: 2,
         accept_secs: 60,
         work_secs: 100,
         verify_secs: 50,
         dispute_secs: 40,
-        named: Address::ZERO,
-        callback: Address::ZERO,
-        callback_gas: 0,
+        ..sunwork_protocol::testing::terms()
     };
     Event::AgreementBought {
         agreement: who(1),
