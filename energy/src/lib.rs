@@ -3,3 +3,4 @@
 
 pub mod sensors;
 pub mod units;
+pub mod work;
