@@ -2,5 +2,6 @@
 //! arguments. Drivers are generic over `embedded-hal` traits or byte streams; whoever owns a bus opens it and passes it in.
 
 pub mod sensors;
+pub mod sim;
 pub mod units;
 pub mod work;

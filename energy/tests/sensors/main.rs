@@ -1,0 +1,9 @@
+//! Drivers on simulated devices.
+#![allow(clippy::unwrap_used)]
+mod bme280;
+mod faults;
+mod ina;
+mod recorded;
+mod sunspec;
+mod vedirect;
+mod wittypi;
