@@ -4,6 +4,7 @@ mod bme280;
 mod faults;
 mod ina;
 mod recorded;
+mod simulation;
 mod sunspec;
 mod vedirect;
 mod wittypi;
