@@ -86,6 +86,9 @@ pub struct LineFaults {
 /// Sends bytes over a bad line.
 #[must_use]
 pub fn over_line(bytes: &[u8], faults: LineFaults, rng: &mut StdRng) -> Vec<u8> {
+    if faults.flip_ppm == 0 && faults.drop_ppm == 0 {
+        return bytes.to_vec();
+    }
     let mut out = Vec::with_capacity(bytes.len());
     for byte in bytes {
         if rng.random_ratio(faults.drop_ppm.min(1_000_000), 1_000_000) {
