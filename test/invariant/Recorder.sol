@@ -421,7 +421,10 @@ abstract contract Recorder is Plans {
             if (from == Status.Opening) return true;
             return later ? from == Status.Verifying || from == Status.Drawing : from == Status.Revealing;
         }
-        if (to == Status.Disputable) return from == Status.Working || from == Status.Opening;
+        // A later round that cannot be held ends where its openings would.
+        if (to == Status.Disputable) {
+            return from == Status.Working || from == Status.Opening || (later && ongoing);
+        }
         return
             from == Status.Opening || from == Status.Disputable || from == Status.Revealing
                 || (later && ongoing);
