@@ -4,6 +4,7 @@ use sunwork_protocol::{draw, status::Status};
 
 use super::{COURTESY_SECS, Supervisor};
 use crate::{
+    board::Part,
     journal::Agreement,
     machine::{DeclineReason, Local, Lot, Preparation, Verification, Work},
     step::StepError,
@@ -30,9 +31,9 @@ impl Supervisor {
             params: self.ctx.params,
             client: self.client,
             preparation,
-            min_reward: self.ctx.limits.min_reward,
-            may_accept: !known.barred_from_accepting,
-            may_claim: !known.barred_from_claiming,
+            min_reward: self.ctx.governor.limits().min_reward,
+            may_accept: !known.barred_from_accepting && self.offered(view, Part::Worker).is_ok(),
+            may_claim: !known.barred_from_claiming && self.offered(view, Part::Verifier).is_ok(),
             work: self.work_state(view, known),
             verification: verification_state(view, known),
             key: self.key_state(known),

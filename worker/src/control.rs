@@ -1,0 +1,384 @@
+//! The owner's way into a running worker: HTTP/1 with JSON over a Unix socket that only its user can open (docs/CONTROL.md).
+//!
+//! Bounded: requests of at most 4 KiB, so many at a time, each for so long.
+use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, Query, Request, State},
+    http::StatusCode,
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use eyre::{WrapErr, bail};
+use serde::{Deserialize, Serialize};
+use tokio::{net::UnixListener, sync::Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    account::Account,
+    amount::Unit,
+    board::Standing,
+    context::Context,
+    earnings::{self, Earning},
+    governor::now_secs,
+    policy::{Mode, hardware::Caps},
+    refusal::{Reason, Refusal},
+    why::{Summary, WINDOW_SECS},
+};
+
+pub mod client;
+pub mod metrics;
+
+/// Largest request.
+const MAX_BODY_BYTES: usize = 4096;
+/// Requests at a time; further ones are turned away.
+const MAX_REQUESTS: usize = 16;
+/// Longest request; earnings of years take their time.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest path of a socket on Linux, bytes.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// Reads the settings again and puts them into effect; says which need a restart.
+pub type Reload = dyn Fn() -> eyre::Result<Reloaded> + Send + Sync;
+
+/// What requests are answered from.
+pub struct Control {
+    /// The worker.
+    pub ctx: Arc<Context>,
+    /// The token.
+    pub unit: Unit,
+    /// See [`Reload`].
+    pub reload: Box<Reload>,
+    /// When the process started, Unix seconds.
+    pub started_at: u64,
+    /// Ends with the worker.
+    pub shutdown: CancellationToken,
+}
+
+/// `GET /v1/status`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Version of the worker.
+    pub version: String,
+    /// Process id.
+    pub pid: u32,
+    /// Unix seconds.
+    pub started_at: u64,
+    /// Unix seconds of this answer.
+    pub now: u64,
+    /// The owner's word.
+    pub mode: Mode,
+    /// Why nothing new is taken now; empty when it is.
+    pub not_working: Vec<NotWorking>,
+    /// Newest block.
+    pub block: u64,
+    /// Its Unix time: the clock of all deadlines.
+    pub block_time: u64,
+    /// Leaves that run.
+    pub running_leaves: u64,
+    /// What they may use, thousandths of a core.
+    pub running_milli_cpu: u64,
+    /// What leaves may use together.
+    pub caps: Caps,
+    /// What a unit of gas costs, wei.
+    pub gas_price_wei: Option<u64>,
+    /// Agreements under way.
+    pub agreements: Vec<Standing>,
+    /// Pay of those that we take part in, if all goes well; decimal text, smallest token unit.
+    pub pending_pay: String,
+    /// Transactions without an outcome.
+    pub transactions: Vec<Transaction>,
+    /// What the chain says about the worker; absent when it cannot be asked.
+    pub account: Option<Account>,
+    /// Why it is absent.
+    pub account_error: Option<String>,
+}
+
+/// A reason that holds whatever is offered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotWorking {
+    /// The reason.
+    pub reason: Reason,
+    /// With its numbers.
+    pub text: String,
+    /// What the owner can do.
+    pub remedy: String,
+}
+
+impl From<Refusal> for NotWorking {
+    fn from(refusal: Refusal) -> Self {
+        let reason = refusal.reason();
+        Self { reason, text: refusal.to_string(), remedy: reason.remedy().to_owned() }
+    }
+}
+
+/// A transaction under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transaction {
+    /// What it is for.
+    pub label: String,
+    /// Account nonce.
+    pub nonce: u64,
+    /// Its hash.
+    pub hash: String,
+}
+
+/// Body of `pause` and `drain`.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct For {
+    /// For so long, seconds; without an end when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secs: Option<u64>,
+}
+
+/// Answer to `pause`, `resume` and `drain`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Spoken {
+    /// What holds now.
+    pub mode: Mode,
+    /// Agreements that we take part in, with their deadlines.
+    pub agreements: Vec<Standing>,
+}
+
+/// Answer to `reload`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reloaded {
+    /// Settings that hold from now on.
+    pub changed: Vec<String>,
+    /// Settings that differ and need a restart.
+    pub needs_restart: Vec<String>,
+}
+
+/// Answer to `earnings`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Earnings {
+    /// Token's symbol.
+    pub symbol: String,
+    /// Token's decimals.
+    pub decimals: u8,
+    /// The oldest first.
+    pub earnings: Vec<Earning>,
+}
+
+/// Every failure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiError {
+    /// What went wrong.
+    pub error: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct WhyQuery {
+    secs: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct EarningsQuery {
+    days: Option<u32>,
+}
+
+/// Binds the socket. The data folder is locked by now, so a socket that is there is of a worker that is gone.
+///
+/// # Errors
+/// When the path is too long or cannot be bound.
+pub fn bind(path: &Path) -> eyre::Result<UnixListener> {
+    let length = path.as_os_str().len();
+    if length > MAX_SOCKET_PATH {
+        bail!(
+            "the path of the control socket {} has {length} bytes, the system allows {MAX_SOCKET_PATH}; name a shorter one with \
+             --control-socket",
+            path.display()
+        );
+    }
+    let doing = || format!("making the control socket {}; name another place with --control-socket", path.display());
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).wrap_err_with(doing),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).wrap_err_with(doing)?;
+    // Whoever cannot write to the socket cannot connect to it.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).wrap_err_with(doing)?;
+    Ok(listener)
+}
+
+/// Answers until the worker ends.
+pub async fn serve(listener: UnixListener, control: Arc<Control>) {
+    let stop = control.shutdown.clone();
+    let served = axum::serve(listener, router(control)).with_graceful_shutdown(stop.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the control API ended");
+    }
+}
+
+fn router(control: Arc<Control>) -> Router {
+    let slots = Arc::new(Semaphore::new(MAX_REQUESTS));
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/why", get(why))
+        .route("/v1/earnings", get(all_earnings))
+        .route("/v1/pause", post(pause))
+        .route("/v1/resume", post(resume))
+        .route("/v1/drain", post(drain))
+        .route("/v1/reload", post(reload))
+        .route("/v1/metrics", get(metrics_text))
+        .fallback(|| async { failure(StatusCode::NOT_FOUND, "there is no such path; docs/CONTROL.md lists them") })
+        .method_not_allowed_fallback(|| async {
+            failure(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method; docs/CONTROL.md lists them")
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn_with_state(slots, bounded))
+        .with_state(control)
+}
+
+async fn bounded(State(slots): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    let Ok(_slot) = slots.try_acquire() else {
+        return failure(StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time; try again");
+    };
+    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => failure(StatusCode::GATEWAY_TIMEOUT, "it took longer than a minute; is the chain's node slow?"),
+    }
+}
+
+fn failure(code: StatusCode, error: impl Into<String>) -> Response {
+    (code, Json(ApiError { error: error.into() })).into_response()
+}
+
+async fn status(State(control): State<Arc<Control>>) -> Json<Status> {
+    Json(control.status().await)
+}
+
+async fn why(State(control): State<Arc<Control>>, Query(query): Query<WhyQuery>) -> Json<Summary> {
+    let secs = query.secs.unwrap_or(WINDOW_SECS).min(WINDOW_SECS);
+    Json(control.ctx.governor.why.summary(now_secs(), secs))
+}
+
+async fn all_earnings(State(control): State<Arc<Control>>, Query(query): Query<EarningsQuery>) -> Response {
+    match earnings::read(&control.ctx.chain, control.ctx.me, query.days.unwrap_or(30)).await {
+        Ok(earnings) => {
+            let Unit { symbol, decimals } = control.unit.clone();
+            Json(Earnings { symbol, decimals, earnings }).into_response()
+        }
+        Err(error) => failure(StatusCode::BAD_GATEWAY, format!("{error:#}")),
+    }
+}
+
+async fn pause(State(control): State<Arc<Control>>, body: Option<Json<For>>) -> Response {
+    control.speak(Mode::Paused { until: until(body) })
+}
+
+async fn resume(State(control): State<Arc<Control>>) -> Response {
+    control.speak(Mode::Auto)
+}
+
+async fn drain(State(control): State<Arc<Control>>, body: Option<Json<For>>) -> Response {
+    control.speak(Mode::Draining { until: until(body) })
+}
+
+fn until(body: Option<Json<For>>) -> Option<u64> {
+    body.unwrap_or_default().secs.map(|secs| now_secs().saturating_add(secs))
+}
+
+async fn reload(State(control): State<Arc<Control>>) -> Response {
+    match (control.reload)() {
+        Ok(reloaded) => Json(reloaded).into_response(),
+        Err(error) => failure(StatusCode::UNPROCESSABLE_ENTITY, format!("{error:#}")),
+    }
+}
+
+async fn metrics_text(State(control): State<Arc<Control>>) -> String {
+    metrics::text(&control)
+}
+
+impl Control {
+    fn speak(&self, mode: Mode) -> Response {
+        if let Err(error) = self.ctx.governor.set_mode(mode) {
+            return failure(StatusCode::INTERNAL_SERVER_ERROR, format!("writing it down: {error}"));
+        }
+        tracing::info!(?mode, "the owner speaks");
+        Json(Spoken { mode, agreements: self.taken_part() }).into_response()
+    }
+
+    fn taken_part(&self) -> Vec<Standing> {
+        let mut all = self.ctx.governor.board.all();
+        all.retain(|row| row.role != crate::board::Part::Candidate);
+        all
+    }
+
+    async fn status(&self) -> Status {
+        let ctx = &self.ctx;
+        let head = *ctx.heads.borrow();
+        let (running_leaves, running_milli_cpu) = ctx.governor.running();
+        let (account, account_error) = match Account::read(&ctx.chain, ctx.signer.address(), &self.unit).await {
+            Ok(account) => (Some(account), None),
+            Err(error) => (None, Some(format!("{error:#}"))),
+        };
+        let mut not_working: Vec<NotWorking> = ctx.governor.hold().err().map(NotWorking::from).into_iter().collect();
+        not_working.extend(account.as_ref().and_then(no_stake).map(NotWorking::from));
+        let agreements = ctx.governor.board.all();
+        let pending = agreements.iter().filter_map(|row| row.pay.parse::<u128>().ok());
+        let pending_pay = pending.fold(0_u128, u128::saturating_add).to_string();
+        let transaction = |entry: sunwork_edge::tx::TxEntry| Transaction {
+            label: entry.label,
+            nonce: entry.nonce,
+            hash: entry.hash.to_string(),
+        };
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started_at: self.started_at,
+            now: now_secs(),
+            mode: ctx.governor.mode(),
+            not_working,
+            block: head.number,
+            block_time: head.timestamp,
+            running_leaves,
+            running_milli_cpu,
+            caps: ctx.governor.caps(),
+            gas_price_wei: ctx.governor.gas_price_wei(),
+            agreements,
+            pending_pay,
+            transactions: ctx.journal.state().txs.into_iter().map(transaction).collect(),
+            account,
+            account_error,
+        }
+    }
+}
+
+/// Without any free stake nothing can be entered.
+pub fn no_stake(account: &Account) -> Option<Refusal> {
+    let number = |text: &String| text.parse::<u128>().unwrap_or(0);
+    let free = number(&account.stake).saturating_sub(number(&account.locked));
+    (free == 0).then_some(Refusal::Stake { free, needed: 1 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_socket_is_its_owners_alone_and_a_stale_one_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        drop(bind(&path).unwrap());
+        let _again = bind(&path).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let error = bind(&dir.path().join("x".repeat(120))).unwrap_err().to_string();
+        assert!(error.contains("the system allows 107") && error.contains("--control-socket"), "{error}");
+    }
+
+    #[test]
+    fn durations_are_optional_and_nothing_else_is_taken() {
+        assert_eq!(serde_json::from_str::<For>("{}").unwrap().secs, None);
+        assert_eq!(serde_json::from_str::<For>("{\"secs\":5}").unwrap().secs, Some(5));
+        assert!(serde_json::from_str::<For>("{\"minutes\":5}").is_err());
+    }
+}
