@@ -78,6 +78,11 @@ impl Board {
         all
     }
 
+    /// True when its supervisor has looked at it.
+    pub fn has(&self, agreement: Address) -> bool {
+        self.lock().contains_key(&agreement)
+    }
+
     /// True when we take part in none.
     pub fn is_dry(&self) -> bool {
         self.lock().values().all(|row| row.role == Part::Candidate)

@@ -1,7 +1,13 @@
 //! The owner's way into a running worker: HTTP/1 with JSON over a Unix socket that only its user can open (docs/CONTROL.md).
 //!
 //! Bounded: requests of at most 4 KiB, so many at a time, each for so long.
-use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    os::{fd::AsRawFd, unix::fs::PermissionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -11,8 +17,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use eyre::{WrapErr, bail};
+use eyre::WrapErr;
 use serde::{Deserialize, Serialize};
+use sunwork_edge::tx::{PendingState, TxEntry};
 use tokio::{net::UnixListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -37,8 +44,27 @@ const MAX_BODY_BYTES: usize = 4096;
 const MAX_REQUESTS: usize = 16;
 /// Longest request; earnings of years take their time.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest path of a socket on Linux, bytes.
+/// Longest path of a socket that Linux takes, bytes.
 const MAX_SOCKET_PATH: usize = 107;
+
+/// A way to a socket that is short enough: long paths go through the open folder.
+struct ShortPath {
+    path: PathBuf,
+    /// Keeps the folder open as long as the path is used.
+    _folder: Option<File>,
+}
+
+impl ShortPath {
+    fn of(path: &Path) -> std::io::Result<Self> {
+        let name = path.file_name().filter(|_| path.as_os_str().len() > MAX_SOCKET_PATH);
+        let (Some(folder), Some(name)) = (path.parent(), name) else {
+            return Ok(Self { path: path.to_owned(), _folder: None });
+        };
+        let folder = File::open(folder)?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name);
+        Ok(Self { path, _folder: Some(folder) })
+    }
+}
 
 /// Reads the settings again and puts them into effect; says which need a restart.
 pub type Reload = dyn Fn() -> eyre::Result<Reloaded> + Send + Sync;
@@ -117,6 +143,7 @@ impl From<Refusal> for NotWorking {
 
 /// A transaction under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Transaction {
     /// What it is for.
     pub label: String,
@@ -124,6 +151,12 @@ pub struct Transaction {
     pub nonce: u64,
     /// Its hash.
     pub hash: String,
+    /// How often it was signed: replacements, and the first.
+    pub attempts: usize,
+    /// Most that it pays per gas, wei; decimal text.
+    pub max_fee_wei: String,
+    /// Where it stands: waiting, underpriced, behind, unsent, mined, nonce_used; unknown when the chain cannot be asked.
+    pub state: String,
 }
 
 /// Body of `pause` and `drain`.
@@ -187,22 +220,15 @@ struct EarningsQuery {
 /// Binds the socket. The data folder is locked by now, so a socket that is there is of a worker that is gone.
 ///
 /// # Errors
-/// When the path is too long or cannot be bound.
+/// When it cannot be bound.
 pub fn bind(path: &Path) -> eyre::Result<UnixListener> {
-    let length = path.as_os_str().len();
-    if length > MAX_SOCKET_PATH {
-        bail!(
-            "the path of the control socket {} has {length} bytes, the system allows {MAX_SOCKET_PATH}; name a shorter one with \
-             --control-socket",
-            path.display()
-        );
-    }
     let doing = || format!("making the control socket {}; name another place with --control-socket", path.display());
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).wrap_err_with(doing),
         _ => {}
     }
-    let listener = UnixListener::bind(path).wrap_err_with(doing)?;
+    let short = ShortPath::of(path).wrap_err_with(doing)?;
+    let listener = UnixListener::bind(&short.path).wrap_err_with(doing)?;
     // Whoever cannot write to the socket cannot connect to it.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).wrap_err_with(doing)?;
     Ok(listener)
@@ -312,6 +338,36 @@ impl Control {
         all
     }
 
+    /// From the chain; from the journal alone where the chain cannot be asked.
+    async fn transactions(&self) -> Vec<Transaction> {
+        let name = |state: PendingState| serde_json::to_value(state).ok()?.as_str().map(str::to_owned);
+        match self.ctx.tx.pending().await {
+            Ok(pending) => pending
+                .into_iter()
+                .map(|tx| Transaction {
+                    label: tx.label,
+                    nonce: tx.nonce,
+                    hash: tx.hash.to_string(),
+                    attempts: tx.attempts,
+                    max_fee_wei: tx.max_fee_wei.to_string(),
+                    state: name(tx.state).unwrap_or_default(),
+                })
+                .collect(),
+            Err(error) => {
+                tracing::debug!(%error, "cannot ask where the transactions stand");
+                let unknown = |entry: TxEntry| Transaction {
+                    label: entry.label,
+                    nonce: entry.nonce,
+                    hash: entry.hash.to_string(),
+                    attempts: 1,
+                    max_fee_wei: "0".to_owned(),
+                    state: "unknown".to_owned(),
+                };
+                self.ctx.journal.state().txs.into_iter().map(unknown).collect()
+            }
+        }
+    }
+
     async fn status(&self) -> Status {
         let ctx = &self.ctx;
         let head = *ctx.heads.borrow();
@@ -325,11 +381,7 @@ impl Control {
         let agreements = ctx.governor.board.all();
         let pending = agreements.iter().filter_map(|row| row.pay.parse::<u128>().ok());
         let pending_pay = pending.fold(0_u128, u128::saturating_add).to_string();
-        let transaction = |entry: sunwork_edge::tx::TxEntry| Transaction {
-            label: entry.label,
-            nonce: entry.nonce,
-            hash: entry.hash.to_string(),
-        };
+        let transactions = self.transactions().await;
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -345,7 +397,7 @@ impl Control {
             gas_price_wei: ctx.governor.gas_price_wei(),
             agreements,
             pending_pay,
-            transactions: ctx.journal.state().txs.into_iter().map(transaction).collect(),
+            transactions,
             account,
             account_error,
         }
@@ -371,8 +423,14 @@ mod tests {
         let _again = bind(&path).unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        let error = bind(&dir.path().join("x".repeat(120))).unwrap_err().to_string();
-        assert!(error.contains("the system allows 107") && error.contains("--control-socket"), "{error}");
+        let deep = dir.path().join("x".repeat(120));
+        std::fs::create_dir(&deep).unwrap();
+        let far = deep.join("control.sock");
+        let _listener = bind(&far).unwrap();
+        let short = ShortPath::of(&far).unwrap();
+        tokio::net::UnixStream::connect(&short.path).await.unwrap();
+        let error = format!("{:#}", bind(&dir.path().join("missing/control.sock")).unwrap_err());
+        assert!(error.contains("--control-socket"), "{error}");
     }
 
     #[test]

@@ -367,7 +367,6 @@ impl Watcher {
         let governor = &self.ctx.governor;
         let Mode::Draining { until } = governor.mode() else { return Ok(()) };
         let late = until.is_some_and(|until| until <= now_secs());
-        // Before the first look at every agreement of the journal the board says nothing.
         let dry = self.scanned.is_some() && governor.board.is_dry() && self.is_dry_by_journal();
         if dry || late {
             tracing::info!(dry, "the owner let it run dry: stopping");
@@ -378,10 +377,11 @@ impl Watcher {
         Ok(())
     }
 
+    /// Nothing is under way that the board does not know yet.
     fn is_dry_by_journal(&self) -> bool {
         let state = self.ctx.journal.state();
-        let open = |known: &crate::journal::Agreement| known.took_part() && !known.is_closed();
-        state.txs.is_empty() && !state.agreements.values().any(open)
+        let mut open = state.agreements.iter().filter(|(_, known)| known.took_part() && !known.is_closed());
+        state.txs.is_empty() && open.all(|(agreement, _)| self.ctx.governor.board.has(*agreement))
     }
 
     /// Supervisors start with a real clock.

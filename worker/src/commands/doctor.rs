@@ -153,6 +153,10 @@ fn local(layer: &Layer, folder: &Folder) -> Vec<Check> {
         hardware.threads, hardware.memory_mib, caps.milli_cpu, caps.memory_mib
     );
     checks.push(pass("machine", share));
+    if layer.tokens_per_ether.is_none() {
+        let found = "what gas costs is not compared with what work pays";
+        checks.push(warn("gas rule", found, "set `tokens_per_ether` to what one ether is worth in tokens"));
+    }
     if layer.run_when_idle == Some(true) {
         checks.push(match Path::new("/proc/pressure/cpu").exists() {
             true => pass("idle rule", "the kernel measures pressure"),

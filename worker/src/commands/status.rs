@@ -14,7 +14,7 @@ use crate::{
         no_stake,
     },
     duration,
-    folder::Folder,
+    folder::{Folder, FolderError},
     governor::now_secs,
     identity,
     journal::{Agreement, Journal},
@@ -37,8 +37,14 @@ pub async fn status(settings: &Layer) -> eyre::Result<Report> {
             of_daemon(&mut report, &status);
         }
         Err(ControlError::NotRunning { .. }) => {
-            report.add("running", "Running", "no; `systemctl start sunwork-worker` or `sunwork-worker run`", false);
-            of_chain(&mut report, settings).await?;
+            let folder = Folder::create(settings.data_dir())?;
+            let starting = matches!(folder.lock(), Err(FolderError::InUse { .. }));
+            let text = match starting {
+                true => "starting: it waits for chain or engine, its log says which",
+                false => "no; `systemctl start sunwork-worker` or `sunwork-worker run`",
+            };
+            report.add("running", "Running", text, starting);
+            of_chain(&mut report, settings, &folder).await?;
         }
         Err(error) => return Err(error.into()),
     }
@@ -78,7 +84,10 @@ fn of_daemon(report: &mut Report, status: &Status) {
     let txs = serde_json::to_value(&status.transactions).unwrap_or_default();
     report.add("transactions", "Transactions under way", status.transactions.len(), txs);
     for tx in &status.transactions {
-        report.line(format!("  {}", tx.label), format!("nonce {}, {}", tx.nonce, tx.hash));
+        report.line(
+            format!("  {}", tx.label),
+            format!("nonce {}, {}, signed {} times, {}", tx.nonce, tx.state, tx.attempts, tx.hash),
+        );
     }
 }
 
@@ -126,11 +135,10 @@ fn account(report: &mut Report, account: &Account) {
     }
 }
 
-async fn of_chain(report: &mut Report, settings: &Layer) -> eyre::Result<()> {
-    let folder = Folder::create(settings.data_dir())?;
+async fn of_chain(report: &mut Report, settings: &Layer, folder: &Folder) -> eyre::Result<()> {
     let chain = chain(settings).await?;
     let unit = identity::unit(&chain).await?;
-    let device = identity::device_address(settings, &folder)?;
+    let device = identity::device_address(settings, folder)?;
     let (block, block_time) = chain.rpc().latest().await.wrap_err("reading the newest block")?;
     report.add("chainId", "Chain", chain.deployment.chain_id, chain.deployment.chain_id);
     report.add("block", "Block", block, block);
@@ -144,7 +152,7 @@ async fn of_chain(report: &mut Report, settings: &Layer) -> eyre::Result<()> {
     }
     let published = chain.encryption_key_of(found.worker).await?;
     report.add("encryptionKey", "Encryption key", published, published.to_string());
-    let confidential = match identity::encryption_key(settings, &folder) {
+    let confidential = match identity::encryption_key(settings, folder) {
         Ok(Some(own)) if own.public() == published => "yes".to_owned(),
         Ok(Some(own)) => Refusal::EncryptionKey { own: own.public(), published }.to_string(),
         Ok(None) => Refusal::NoEncryptionKey.to_string(),

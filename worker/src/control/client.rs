@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::net::UnixStream;
 
-use super::ApiError;
+use super::{ApiError, ShortPath};
 
 /// Largest answer: earnings of years.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
@@ -22,7 +22,8 @@ pub enum ControlError {
     /// None runs on this data folder.
     #[error(
         "no worker runs here: nothing answers at {}; start one with `systemctl start sunwork-worker` or `sunwork-worker run`, or \
-         name its socket with --control-socket (or its data folder with --data-dir)",
+         name its socket with --control-socket (or its data folder with --data-dir). One that is just starting answers once it has \
+         reached chain and engine",
         path.display()
     )]
     NotRunning {
@@ -87,7 +88,8 @@ async fn exchange<T: DeserializeOwned>(
     body: Bytes,
 ) -> Result<T, ControlError> {
     use std::io::ErrorKind;
-    let stream = UnixStream::connect(socket).await.map_err(|error| match error.kind() {
+    let connect = async { UnixStream::connect(&ShortPath::of(socket)?.path).await };
+    let stream = connect.await.map_err(|error| match error.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => ControlError::NotRunning { path: socket.to_owned() },
         ErrorKind::PermissionDenied => ControlError::NotAllowed { path: socket.to_owned() },
         _ => broken(socket, error),

@@ -39,17 +39,17 @@ impl Supervisor {
         if let Err(refusal) = refusal::check(&self.terms, &self.spec, &class, &self.ctx.governor.limits()) {
             return Ok(Err(refusal));
         }
-        if let Err(refusal) = self.check_against_chain(&self.known()).await? {
-            return Ok(Err(refusal));
-        }
-        if let Err(refusal) = self.check_encryption().await? {
-            return Ok(Err(refusal));
-        }
         if !self.known().took_part()
             && let Err(refusal) = self.wanted(view)
         {
             // Nothing is fetched for what the owner does not want now.
             return Err(StepError::NotYet(refusal.to_string()));
+        }
+        if let Err(refusal) = self.check_against_chain(&self.known()).await? {
+            return Ok(Err(refusal));
+        }
+        if let Err(refusal) = self.check_encryption().await? {
+            return Ok(Err(refusal));
         }
         self.check_free_stake(view).await?;
         let image = ImageRef::of_spec(&self.spec);
