@@ -97,11 +97,12 @@ mod tests {
 
     #[test]
     fn settings_are_read_with_their_lines() {
-        let entries = parse(
-            Path::new("/c.toml"),
-            "# mine\n\nrpc = [\"http://a\", \"http://b\"]\n oracle = \"http://o\"\noutput = 'json'\n",
-        )
-        .unwrap();
+        let entries = SCHEMA
+            .parse(
+                Path::new("/c.toml"),
+                "# mine\n\nrpc = [\"http://a\", \"http://b\"]\n oracle = \"http://o\"\noutput = 'json'\n",
+            )
+            .unwrap();
         assert_eq!(entries["rpc"], Entry { values: vec!["http://a".into(), "http://b".into()], line: 3 });
         assert_eq!(entries["oracle"], Entry { values: vec!["http://o".into()], line: 4 });
         assert_eq!((entries["output"].line, entries.len()), (5, 3));
