@@ -30,6 +30,18 @@ struct Need {
     slots: u64,
 }
 
+impl Need {
+    fn of(limits: Limits) -> Self {
+        Self {
+            milli_cpu: limits.milli_cpu.into(),
+            memory_mib: limits.host_memory_mib(),
+            // The output folder is memory; what reaches the disk is the declared output.
+            disk_mib: limits.output_mib.into(),
+            slots: 1,
+        }
+    }
+}
+
 /// A leaf's share; given back when it is dropped.
 pub struct Share<'a> {
     budget: &'a Budget,
@@ -53,13 +65,7 @@ impl Budget {
 
     /// The share of a leaf, once there is room. A leaf that is larger than everything runs alone.
     pub async fn take(&self, limits: Limits) -> Share<'_> {
-        let need = Need {
-            milli_cpu: limits.milli_cpu.into(),
-            memory_mib: limits.host_memory_mib(),
-            // The output folder is memory; what reaches the disk is the declared output.
-            disk_mib: limits.output_mib.into(),
-            slots: 1,
-        };
+        let need = Need::of(limits);
         let _turn = self.turn.lock().await;
         loop {
             let freed = self.freed.notified();
@@ -68,6 +74,16 @@ impl Budget {
             }
             freed.await;
         }
+    }
+
+    /// How many leaves of this size run at the same time where nothing else does; at least one.
+    pub fn fitting(&self, limits: Limits) -> u32 {
+        let (Inner { caps, slots, .. }, need) = (*self.lock(), Need::of(limits));
+        let times = |cap: u32, need: u64| u64::from(cap).checked_div(need).unwrap_or(u64::MAX);
+        let by_caps = times(caps.milli_cpu, need.milli_cpu)
+            .min(times(caps.memory_mib, need.memory_mib))
+            .min(times(caps.disk_mib, need.disk_mib));
+        u32::try_from(by_caps).map_or(slots, |fitting| fitting.min(slots)).max(1)
     }
 
     /// Thousandths of a core that running leaves may use.
@@ -145,6 +161,15 @@ mod tests {
         drop(large);
         let _small = small.await;
         assert_eq!((budget.running(), budget.used_milli_cpu()), (2, 2000));
+    }
+
+    #[test]
+    fn leaves_at_a_time_follow_the_scarcest_cap() {
+        let budget = Budget::new(CAPS, 8);
+        assert_eq!(budget.fitting(leaf(1000)), 3);
+        assert_eq!(budget.fitting(leaf(100)), 8, "as many as run at a time");
+        assert_eq!(budget.fitting(leaf(4000)), 1, "a larger one runs alone");
+        assert_eq!(budget.fitting(Limits { output_mib: 50, ..leaf(100) }), 2);
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    commands::{self, Output, Registration},
+    commands::{self, Output, PlacementArgs, Registration, Take},
     config::{ConfigFile, Layer, Loaded, default_path},
     daemon, duration,
 };
@@ -56,6 +56,11 @@ pub enum Command {
     Register(Registration),
     /// Run the worker (device key).
     Run,
+    /// Have the running worker take a signed offer (a file as `sunwork offer --order FILE` writes it): it buys for the client and
+    /// accepts in one transaction.
+    Take(Take),
+    /// Take work that a pool places with this worker: the running worker accepts it at the next block.
+    AcceptPlaced(PlacementArgs),
     /// Show what is under way, earnings, stake, score, and why nothing new is taken.
     Status,
     /// Show the demand of the last day: what fitted, and what excluded the rest.
@@ -168,12 +173,14 @@ pub async fn run(cli: Cli, matches: ArgMatches, shutdown: CancellationToken) -> 
         Command::Config(ConfigCommand::Check) => commands::config_check(&loaded)?,
         Command::Init { write_config, .. } => commands::init(&settings, write_config.as_deref())?,
         Command::Register(wanted) => commands::register(&settings, &wanted).await?,
+        Command::Take(wanted) => commands::take(&settings, &wanted, shutdown).await?,
         Command::Status => commands::status(&settings).await?,
         Command::Why { last } => commands::why(&settings, last).await?,
         Command::Pause { duration } => commands::pause(&settings, duration).await?,
         Command::Resume => commands::resume(&settings).await?,
         Command::Drain { duration, wait } => commands::drain(&settings, duration, wait).await?,
         Command::Reload => commands::reload(&settings).await?,
+        Command::AcceptPlaced(placed) => commands::accept_placed(&settings, &placed).await?,
         Command::Unstake { amount } => commands::unstake(&settings, &amount).await?,
         Command::Withdraw => commands::withdraw(&settings).await?,
         Command::Doctor => return Ok(()),

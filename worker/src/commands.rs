@@ -7,6 +7,7 @@ use sunwork_edge::{Deployment, rpc};
 
 use crate::{chain::Chain, config::Layer};
 
+mod accept_placed;
 mod config;
 mod doctor;
 mod earnings;
@@ -15,9 +16,11 @@ mod orders;
 mod register;
 mod stake;
 mod status;
+mod take;
 mod top;
 mod why;
 
+pub use accept_placed::{PlacementArgs, accept_placed};
 pub use config::{config_check, config_show, config_template};
 pub use doctor::doctor;
 pub use earnings::earnings;
@@ -26,6 +29,7 @@ pub use orders::{drain, pause, reload, resume};
 pub use register::{Registration, register};
 pub use stake::{unstake, withdraw};
 pub use status::status;
+pub use take::{Take, take};
 pub use top::top;
 pub use why::why;
 

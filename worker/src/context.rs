@@ -19,6 +19,7 @@ use crate::{
     journal::Journal,
     machine::Params,
     runtime::{BlobSource, BlobSourceError, Runtime},
+    timings::Timings,
     view::Head,
 };
 
@@ -48,6 +49,8 @@ pub struct Context {
     pub me: Address,
     /// Deployment parameters.
     pub params: Params,
+    /// How long leaves took.
+    pub timings: Timings,
     /// The newest block.
     pub heads: watch::Receiver<Head>,
     /// Ends everything.

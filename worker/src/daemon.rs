@@ -24,10 +24,12 @@ use crate::{
     identity,
     journal::{Header, Journal, Record, VERSION},
     notify,
+    orders::{self, Inbox},
     policy::{Mode, hardware::Hardware},
     refusal::Refusal,
     runtime::{Docker, DockerConfig, Runtime},
     supervisor::{Supervisor, SupervisorError},
+    timings::Timings,
     view::Head,
     why::Fate,
 };
@@ -119,6 +121,7 @@ pub async fn run(
         runtime: Arc::new(docker.clone()) as Arc<dyn Runtime>,
         folder,
         governor: governor.clone(),
+        timings: Timings::default(),
         me,
         params,
         heads,
@@ -146,6 +149,7 @@ pub async fn run(
 
     let recovery = tokio::spawn(recover(ctx.clone()));
     let poll = Duration::from_millis(settings.poll_ms()?);
+    let offers = tokio::spawn(orders::serve(ctx.clone(), Inbox::new(ctx.folder.root()), poll));
     let ended = Watcher {
         ctx,
         heads_out,
@@ -162,6 +166,7 @@ pub async fn run(
     helpers.shutdown().await;
     let _ = std::fs::remove_file(&socket);
     recovery.await.wrap_err("settling the transactions from before the restart")?;
+    offers.await.wrap_err("taking signed offers")?;
     if let Err(error) = docker.sweep().await {
         tracing::warn!(%error, "cannot remove the containers of unfinished leaves; the next start will");
     }

@@ -169,6 +169,20 @@ impl Governor {
         policy::hold(&policy, &conditions)
     }
 
+    /// Whether a signed offer is taken that the owner names.
+    ///
+    /// # Errors
+    /// When the owner paused the worker or lets it run dry.
+    pub fn open_to_orders(&self) -> Result<(), Refusal> {
+        let now = now_secs();
+        policy::mode_lets(self.lock().owner.mode, now)
+    }
+
+    /// How many leaves of this size run at the same time, by the caps; at least one.
+    pub fn leaves_at_once(&self, limits: runtime::Limits) -> u32 {
+        self.budget.fitting(limits)
+    }
+
     /// Whether this offer is taken now.
     ///
     /// # Errors

@@ -3,7 +3,8 @@
 //! - [`machine`] decides what is next about one agreement (pure), [`refusal`] what is never taken part in (pure)
 //! - [`supervisor`] carries it out, one task per agreement; [`daemon`] starts them and stops them
 //! - [`journal`] remembers what was promised, before it has any effect
-//! - [`runtime`] runs a leaf in its cage
+//! - [`orders`] takes signed offers that the operator names
+//! - [`runtime`] runs a leaf in its cage, [`timings`] remembers how long leaves took
 //! - [`governor`] holds the owner's rules ([`policy`], pure), [`why`] counts what became of every purchase, [`control`] is the
 //!   owner's way in, [`board`] and [`budget`] say where everything stands and what leaves may use together
 //! - [`chain`], [`view`]: what the chain says; [`folder`], [`config`], [`identity`], [`commands`], [`cli`]: the rim
@@ -30,10 +31,12 @@ pub mod identity;
 pub mod journal;
 pub mod machine;
 pub mod notify;
+pub mod orders;
 pub mod policy;
 pub mod refusal;
 pub mod runtime;
 pub mod step;
 pub mod supervisor;
+pub mod timings;
 pub mod view;
 pub mod why;

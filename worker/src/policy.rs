@@ -112,12 +112,7 @@ pub struct Offer {
 /// # Errors
 /// The first reason, in the order given above.
 pub fn hold(policy: &Policy, now: &Conditions) -> Result<(), Refusal> {
-    let left = |until: Option<u64>| until.map(|until| until.saturating_sub(now.now));
-    match now.mode.at(now.now) {
-        Mode::Auto => {}
-        Mode::Paused { until } => return Err(Refusal::Paused { left_secs: left(until) }),
-        Mode::Draining { until } => return Err(Refusal::Draining { left_secs: left(until) }),
-    }
+    mode_lets(now.mode, now.now)?;
     if let Some(ScheduleState::Closed { opens_in_secs }) = now.schedule {
         return Err(Refusal::Schedule { opens_in_secs });
     }
@@ -129,6 +124,19 @@ pub fn hold(policy: &Policy, now: &Conditions) -> Result<(), Refusal> {
             Err(Refusal::DiskFree { free_mib, keep_mib: policy.keep_free_disk_mib })
         }
         _ => Ok(()),
+    }
+}
+
+/// What the owner's word says at `now` (Unix seconds), rules aside.
+///
+/// # Errors
+/// When the worker is paused or runs dry.
+pub fn mode_lets(mode: Mode, now: u64) -> Result<(), Refusal> {
+    let left = |until: Option<u64>| until.map(|until| until.saturating_sub(now));
+    match mode.at(now) {
+        Mode::Auto => Ok(()),
+        Mode::Paused { until } => Err(Refusal::Paused { left_secs: left(until) }),
+        Mode::Draining { until } => Err(Refusal::Draining { left_secs: left(until) }),
     }
 }
 

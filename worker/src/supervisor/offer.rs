@@ -12,6 +12,7 @@ use crate::{
         price::{Booking, verifier_gas, worker_gas},
     },
     refusal::Refusal,
+    runtime::Limits,
     step::StepError,
     view::View,
     why::Fate,
@@ -43,7 +44,7 @@ impl Supervisor {
                 (terms.leaf_count, view.reward, gas, terms.work_secs)
             }
         };
-        let parallel = self.ctx.governor.policy().parallel_leaves.max(1);
+        let parallel = self.ctx.governor.leaves_at_once(Limits::of_spec(spec));
         let needs_secs = u64::from(spec.leaf_secs) * u64::from(leaves.div_ceil(parallel));
         let inputs = spec.inputs.iter().fold(0_u64, |sum, input| sum.saturating_add(input.size_bytes));
         let outputs = (u64::from(spec.output_mib) << 20).saturating_mul(u64::from(leaves));
