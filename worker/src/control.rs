@@ -11,7 +11,11 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, Query, Request, State},
+    body::Bytes,
+    extract::{
+        DefaultBodyLimit, Query, Request, State,
+        rejection::{BytesRejection, QueryRejection},
+    },
     http::StatusCode,
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
@@ -273,43 +277,78 @@ async fn bounded(State(slots): State<Arc<Semaphore>>, request: Request, next: Ne
     }
 }
 
+/// Status and sentence: every failure goes out as an [`ApiError`], what axum refuses by itself too.
+#[derive(Debug, PartialEq, Eq)]
+struct Failure(StatusCode, String);
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.0, Json(ApiError { error: self.1 })).into_response()
+    }
+}
+
+impl From<QueryRejection> for Failure {
+    fn from(error: QueryRejection) -> Self {
+        Self(error.status(), error.body_text())
+    }
+}
+
+impl From<BytesRejection> for Failure {
+    fn from(error: BytesRejection) -> Self {
+        Self(error.status(), error.body_text())
+    }
+}
+
 fn failure(code: StatusCode, error: impl Into<String>) -> Response {
-    (code, Json(ApiError { error: error.into() })).into_response()
+    Failure(code, error.into()).into_response()
 }
 
 async fn status(State(control): State<Arc<Control>>) -> Json<Status> {
     Json(control.status().await)
 }
 
-async fn why(State(control): State<Arc<Control>>, Query(query): Query<WhyQuery>) -> Json<Summary> {
-    let secs = query.secs.unwrap_or(WINDOW_SECS).min(WINDOW_SECS);
-    Json(control.ctx.governor.why.summary(now_secs(), secs))
+async fn why(
+    State(control): State<Arc<Control>>,
+    query: Result<Query<WhyQuery>, QueryRejection>,
+) -> Result<Json<Summary>, Failure> {
+    let secs = query?.secs.unwrap_or(WINDOW_SECS).min(WINDOW_SECS);
+    Ok(Json(control.ctx.governor.why.summary(now_secs(), secs)))
 }
 
-async fn all_earnings(State(control): State<Arc<Control>>, Query(query): Query<EarningsQuery>) -> Response {
-    match earnings::read(&control.ctx.chain, control.ctx.me, query.days.unwrap_or(30)).await {
-        Ok(earnings) => {
-            let Unit { symbol, decimals } = control.unit.clone();
-            Json(Earnings { symbol, decimals, earnings }).into_response()
-        }
-        Err(error) => failure(StatusCode::BAD_GATEWAY, format!("{error:#}")),
-    }
+async fn all_earnings(
+    State(control): State<Arc<Control>>,
+    query: Result<Query<EarningsQuery>, QueryRejection>,
+) -> Result<Json<Earnings>, Failure> {
+    let earnings = earnings::read(&control.ctx.chain, control.ctx.me, query?.days.unwrap_or(30)).await;
+    let earnings = earnings.map_err(|error| Failure(StatusCode::BAD_GATEWAY, format!("{error:#}")))?;
+    let Unit { symbol, decimals } = control.unit.clone();
+    Ok(Json(Earnings { symbol, decimals, earnings }))
 }
 
-async fn pause(State(control): State<Arc<Control>>, body: Option<Json<For>>) -> Response {
-    control.speak(Mode::Paused { until: until(body) })
+async fn pause(State(control): State<Arc<Control>>, body: Body) -> Result<Response, Failure> {
+    Ok(control.speak(Mode::Paused { until: until(body)? }))
 }
 
 async fn resume(State(control): State<Arc<Control>>) -> Response {
     control.speak(Mode::Auto)
 }
 
-async fn drain(State(control): State<Arc<Control>>, body: Option<Json<For>>) -> Response {
-    control.speak(Mode::Draining { until: until(body) })
+async fn drain(State(control): State<Arc<Control>>, body: Body) -> Result<Response, Failure> {
+    Ok(control.speak(Mode::Draining { until: until(body)? }))
 }
 
-fn until(body: Option<Json<For>>) -> Option<u64> {
-    body.unwrap_or_default().secs.map(|secs| now_secs().saturating_add(secs))
+type Body = Result<Bytes, BytesRejection>;
+
+/// Reads a [`For`], whatever content type was named: a duration that is overlooked would be a pause without an end.
+fn until(body: Body) -> Result<Option<u64>, Failure> {
+    let bytes = body?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let read: Result<For, _> = serde_json::from_slice(&bytes);
+    let problem = |error| format!("the body cannot be used: {error}; expected nothing or {{\"secs\": 1800}}");
+    let wanted = read.map_err(|error| Failure(StatusCode::BAD_REQUEST, problem(error)))?;
+    Ok(wanted.secs.map(|secs| now_secs().saturating_add(secs)))
 }
 
 async fn reload(State(control): State<Arc<Control>>) -> Response {
@@ -431,6 +470,25 @@ mod tests {
         tokio::net::UnixStream::connect(&short.path).await.unwrap();
         let error = format!("{:#}", bind(&dir.path().join("missing/control.sock")).unwrap_err());
         assert!(error.contains("--control-socket"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn every_failure_is_json_and_no_duration_is_overlooked() {
+        let read = |text: &'static str| until(Ok(Bytes::from_static(text.as_bytes())));
+        assert_eq!(read(""), Ok(None));
+        assert!(read("{\"secs\":5}").unwrap().unwrap() >= now_secs());
+        for bad in ["secs=5", "{\"secs\":-1}", "{\"minutes\":1}", "5"] {
+            let Failure(code, error) = read(bad).unwrap_err();
+            assert_eq!(code, StatusCode::BAD_REQUEST);
+            assert!(error.contains("expected nothing or {\"secs\": 1800}"), "{error}");
+        }
+        let uri: axum::http::Uri = "/v1/why?secs=soon".parse().unwrap();
+        let refused = Query::<WhyQuery>::try_from_uri(&uri).unwrap_err();
+        let response = Failure::from(refused).into_response();
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+        let body = axum::body::to_bytes(response.into_body(), 4096).await.unwrap();
+        let said: ApiError = serde_json::from_slice(&body).unwrap();
+        assert!(said.error.contains("invalid digit"), "{}", said.error);
     }
 
     #[test]

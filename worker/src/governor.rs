@@ -270,7 +270,7 @@ pub fn now_secs() -> u64 {
 }
 
 /// The worst of the kernel's pressures; the load where the kernel does not measure pressure.
-fn reading(own_milli_cpu: u64) -> Option<Reading> {
+pub(crate) fn reading(own_milli_cpu: u64) -> Option<Reading> {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     let pressures = [
         (BusySignal::CpuPressure, "/proc/pressure/cpu"),

@@ -98,6 +98,8 @@ pub enum Refusal {
     ScheduleEnd { needs_secs: u64, left_secs: u64 },
     /// The machine is used for something else.
     Busy { signal: BusySignal, found_percent: u32, limit_percent: u32 },
+    /// The owner lends an idle machine only, and nothing says whether it is idle.
+    IdleUnknown,
     /// The disk is nearly full.
     DiskFree { free_mib: u64, keep_mib: u64 },
 }
@@ -157,6 +159,7 @@ impl Refusal {
             Self::Schedule { .. } => Reason::Schedule,
             Self::ScheduleEnd { .. } => Reason::ScheduleEnd,
             Self::Busy { .. } => Reason::Busy,
+            Self::IdleUnknown => Reason::IdleUnknown,
             Self::DiskFree { .. } => Reason::DiskFree,
         }
     }
@@ -215,6 +218,7 @@ impl Refusal {
                 | Reason::Schedule
                 | Reason::ScheduleEnd
                 | Reason::Busy
+                | Reason::IdleUnknown
                 | Reason::DiskFree
         )
     }
@@ -302,6 +306,9 @@ impl fmt::Display for Refusal {
                     BusySignal::Load => "load of the cores",
                 };
                 write!(f, "the machine is used: {signal} {found_percent} % > limit {limit_percent} %")
+            }
+            Self::IdleUnknown => {
+                f.write_str("nothing says whether the machine is idle: /proc/pressure and /proc/loadavg cannot be read")
             }
             Self::DiskFree { free_mib, keep_mib } => {
                 write!(f, "{free_mib} MiB of disk are free < {keep_mib} MiB to keep free")

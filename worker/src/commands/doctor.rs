@@ -15,9 +15,10 @@ use crate::{
     duration,
     exit::Unfit,
     folder::{Folder, FolderError},
-    governor::now_secs,
+    governor::{now_secs, reading},
     identity,
     policy::hardware::{Hardware, free_disk_mib},
+    refusal::{BusySignal, Reason, Refusal},
     runtime::{Docker, DockerConfig},
 };
 
@@ -158,11 +159,12 @@ fn local(layer: &Layer, folder: &Folder) -> Vec<Check> {
         checks.push(warn("gas rule", found, "set `tokens_per_ether` to what one ether is worth in tokens"));
     }
     if layer.run_when_idle == Some(true) {
-        checks.push(match Path::new("/proc/pressure/cpu").exists() {
-            true => pass("idle rule", "the kernel measures pressure"),
-            false => {
+        checks.push(match reading(0).map(|reading| reading.signal) {
+            Some(BusySignal::Load) => {
                 warn("idle rule", "the kernel does not measure pressure; the load average is used", "boot with psi=1")
             }
+            Some(_) => pass("idle rule", "the kernel measures pressure"),
+            None => fail("idle rule", Refusal::IdleUnknown.to_string(), Reason::IdleUnknown.remedy()),
         });
     }
     checks

@@ -1,5 +1,5 @@
 //! `pause`, `resume`, `drain`, `reload`: what the owner tells a running worker.
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use super::Report;
 use crate::{
@@ -12,6 +12,9 @@ use crate::{
     governor::now_secs,
     policy::Mode,
 };
+
+/// How often it is looked whether the worker has stopped.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Takes nothing new and starts no leaf.
 ///
@@ -49,18 +52,23 @@ pub async fn drain(settings: &Layer, secs: Option<u64>, wait: bool) -> eyre::Res
     let socket = settings.control_socket();
     let spoken: Spoken = client::post(&socket, "/v1/drain", &For { secs }).await?;
     let mut report = answer("drain", &spoken);
-    while wait {
-        match client::get::<serde_json::Value>(&socket, "/v1/why?secs=1").await {
-            // The worker took its socket away.
-            Err(ControlError::NotRunning { .. } | ControlError::Broken { .. }) => break,
-            Err(error @ ControlError::NotAllowed { .. }) => return Err(error.into()),
-            Ok(_) | Err(ControlError::Refused(_)) => tokio::time::sleep(Duration::from_millis(500)).await,
-        }
-    }
     if wait {
+        until_gone(&socket).await?;
         report.add("stopped", "Stopped", "yes", true);
     }
     Ok(report)
+}
+
+/// Returns once the worker has taken its socket away.
+async fn until_gone(socket: &Path) -> Result<(), ControlError> {
+    loop {
+        match client::get::<serde_json::Value>(socket, "/v1/why?secs=1").await {
+            Err(ControlError::NotRunning { .. }) => return Ok(()),
+            Err(error @ ControlError::NotAllowed { .. }) => return Err(error),
+            // A talk that broke off may have done so because it stops, or because it is busy: asked again it tells.
+            Ok(_) | Err(ControlError::Refused(_) | ControlError::Broken { .. }) => tokio::time::sleep(LOOK).await,
+        }
+    }
 }
 
 /// Reads the settings again.

@@ -60,6 +60,7 @@ const SHAPES: &[(&str, Kind, Option<&str>, &str)] = &[
     ("max_leaves", Kind::Number, Some("100000"), "1000"),
     ("max_input_mib", Kind::Number, None, "1024"),
     ("parallel_leaves", Kind::Number, None, "2"),
+    ("merge_claims", Kind::Bool, Some("true"), "true"),
     ("min_reward", Kind::Number, Some("0"), "0.5"),
     ("poll_ms", Kind::Number, Some("500"), "1000"),
     ("finality_blocks", Kind::Number, Some("12"), "12"),
@@ -92,6 +93,7 @@ const LIVE: &[&str] = &[
     "max_leaves",
     "max_input_mib",
     "parallel_leaves",
+    "merge_claims",
     "min_reward",
 ];
 

@@ -36,8 +36,8 @@ pub struct IdleGate {
 impl IdleGate {
     /// Takes a reading at `now` (Unix seconds) and says why no work is taken, if so.
     pub fn update(&mut self, rule: &IdleRule, reading: Option<Reading>, now: u64) -> Option<Refusal> {
-        // Where nothing can be read the rule cannot hold; the daemon says so once.
-        let reading = reading?;
+        // The owner lends an idle machine only: where nobody can tell, nothing is taken, and `status` says why.
+        let Some(reading) = reading else { return Some(Refusal::IdleUnknown) };
         if reading.percent > rule.max_percent {
             self.busy = Some((reading, None));
         } else if let Some((_, calm_since)) = &mut self.busy {
@@ -109,6 +109,13 @@ mod tests {
         assert_eq!(gate.update(&RULE, cpu(0), 250), busy, "a clock that was set back begins the wait anew");
         assert_eq!(gate.update(&RULE, cpu(0), 309), busy);
         assert_eq!(gate.update(&RULE, cpu(0), 310), None);
+    }
+
+    #[test]
+    fn where_nothing_can_be_read_nothing_is_taken() {
+        let mut gate = IdleGate::default();
+        assert_eq!(gate.update(&RULE, None, 0), Some(Refusal::IdleUnknown));
+        assert_eq!(gate.update(&RULE, cpu(0), 1), None);
     }
 
     #[test]

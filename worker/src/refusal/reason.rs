@@ -141,6 +141,8 @@ reasons! {
     ScheduleEnd = "schedule_end", "lengthen `schedule`, or set `finish_in_schedule = false`";
     /// The machine is used for something else.
     Busy = "busy", "wait, raise `idle_max_pressure_percent`, or set `run_when_idle = false`";
+    /// Nothing says whether the machine is used.
+    IdleUnknown = "idle_unknown", "set `run_when_idle = false`, or let the worker read /proc/pressure or /proc/loadavg";
     /// The disk is nearly full.
     DiskFree = "disk_free", "make room, or lower `keep_free_disk_mib`";
 }
