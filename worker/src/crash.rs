@@ -9,8 +9,9 @@ use std::{
 /// All points. Journal: before and after a record is durable. Transactions: `signed` is after the log and before the
 /// broadcast, `sent` after it, `mined` after its outcome is logged. The session key (`key`, `key_sent`) is only met in
 /// confidential work, logs (`logs_sent`) only where the client named a key for them. Where openings come by mail, `settle-all`
-/// takes the place of `reveal` and `open-verification`; `proven` and `open-late` belong to later rounds of voting,
-/// `record-round` to deployments with a late audit, `submit` to level 0, `accept-offer` to signed offers.
+/// takes the place of `reveal` and `open-verification`; `proven`, `unproven`, `open-late`, `open-unproven` and `answer` belong to
+/// later rounds of voting, `record-round` to deployments with a late audit, `submit` to level 0, `accept-offer` to signed offers,
+/// `accept-placed` to pools, `claim-and-seal` to public work whose sample is quick.
 pub const POINTS: &[&str] = &[
     "journal.seen.before",
     "journal.seen.after",
@@ -42,6 +43,8 @@ pub const POINTS: &[&str] = &[
     "journal.checked.after",
     "journal.proven.before",
     "journal.proven.after",
+    "journal.unproven.before",
+    "journal.unproven.after",
     "journal.impossible.before",
     "journal.impossible.after",
     "journal.barred.before",
@@ -62,6 +65,9 @@ pub const POINTS: &[&str] = &[
     "tx.accept-offer.signed",
     "tx.accept-offer.sent",
     "tx.accept-offer.mined",
+    "tx.accept-placed.signed",
+    "tx.accept-placed.sent",
+    "tx.accept-placed.mined",
     "tx.seal.signed",
     "tx.seal.sent",
     "tx.seal.mined",
@@ -77,6 +83,9 @@ pub const POINTS: &[&str] = &[
     "tx.claim.signed",
     "tx.claim.sent",
     "tx.claim.mined",
+    "tx.claim-and-seal.signed",
+    "tx.claim-and-seal.sent",
+    "tx.claim-and-seal.mined",
     "tx.verdict.signed",
     "tx.verdict.sent",
     "tx.verdict.mined",
@@ -98,6 +107,12 @@ pub const POINTS: &[&str] = &[
     "tx.open-late.signed",
     "tx.open-late.sent",
     "tx.open-late.mined",
+    "tx.open-unproven.signed",
+    "tx.open-unproven.sent",
+    "tx.open-unproven.mined",
+    "tx.answer.signed",
+    "tx.answer.sent",
+    "tx.answer.mined",
     "tx.decide.signed",
     "tx.decide.sent",
     "tx.decide.mined",

@@ -80,11 +80,11 @@ mod tests {
         let book = WhyBook::in_memory();
         for (byte, asked_mib) in [(1, 2048), (2, 8192)] {
             let refusal = Refusal::Memory { asked_mib, limit_mib: 1024 };
-            book.note(Address::repeat_byte(byte), Fate::Excluded { refusal }, 100 + u64::from(byte));
+            book.note(Address::repeat_byte(byte), Fate::Excluded { refusal }, 10_000 + u64::from(byte));
         }
-        book.note(Address::repeat_byte(3), Fate::Worked, 100);
+        book.note(Address::repeat_byte(3), Fate::Worked, 10_000);
         let mut report = Report::new("why");
-        tell(&mut report, &book.summary(200, 3600));
+        tell(&mut report, &book.summary(10_200, 3600));
         let text: Vec<String> = report.rows.iter().map(|(label, text)| format!("{label}|{text}")).collect();
         assert_eq!(text[0], "Purchases seen in 60 min|3");
         assert!(text.contains(&"    memory|2  (found 2048 to 8192, limit at most 1024 MiB)".to_owned()), "{text:?}");

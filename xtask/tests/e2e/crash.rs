@@ -16,7 +16,7 @@ use xtask::devnet::{Devnet, Options};
 use crate::support::{Net, expect, small_bag};
 
 /// Points that an undisturbed agreement does not pass: they belong to refusals, to giving up, to late parties, to later rounds of
-/// voting and to level 0.
+/// voting, to level 0, to pools, to quick public work.
 const NOT_ON_THE_HONEST_PATH: &[&str] = &[
     "refused",
     "impossible",
@@ -25,8 +25,13 @@ const NOT_ON_THE_HONEST_PATH: &[&str] = &[
     "decline",
     "expire",
     "proven",
+    "unproven",
     "open-late",
+    "open-unproven",
+    "answer",
     "accept-offer",
+    "accept-placed",
+    "claim-and-seal",
     "record-round",
     "decide",
     "submit",
