@@ -185,13 +185,9 @@ contract Handler is Registry {
         (bool has, IComputeAgreement a) = _find(seed, Status.Open);
         if (!has) return;
         address actor = _anyKey(seed);
-        bool keyless = _termsOf(a).flags == 1 && dispatcher.encryptionKeyOf(dispatcher.workerOf(actor)) == 0;
+        address worker = dispatcher.workerOf(actor);
         (bool ok, bytes memory why) = _act(actor, address(a), abi.encodeCall(a.accept, ()));
-        if (keyless) assertFalse(ok, "nothing could be sealed to it");
-        if (bytes4(why) == IComputeAgreement.NoEncryptionKey.selector) {
-            assertTrue(keyless, "refused for want of a key only");
-            ++keylessRefused;
-        }
+        _checkKeyless(a, worker, ok, why);
     }
 
     function abort(uint256 seed) public {
@@ -273,10 +269,19 @@ contract Handler is Registry {
         bytes memory call = abi.encodeCall(a.claim, (index));
         bool merged = _pick(seed, "merged", 3) == 0 && !_holdsSlot(a, who) && who != a.agreement().worker;
         if (merged) call = abi.encodeCall(a.claimAndSeal, (index, _planSeal(a, who, seed)));
-        (bool ok,) = _act(key, address(a), call);
+        (bool ok, bytes memory why) = _act(key, address(a), call);
         if (ok && merged) ++claimsSealed;
+        _checkKeyless(a, who, ok, why);
+    }
+
+    /// @dev Nobody enters confidential work without a key of its own, and nobody is refused for that who has one.
+    function _checkKeyless(IComputeAgreement a, address who, bool ok, bytes memory why) private {
         bool keyless = _termsOf(a).flags == 1 && dispatcher.encryptionKeyOf(who) == 0;
         if (keyless) assertFalse(ok, "nothing could be sealed to it");
+        if (bytes4(why) == IComputeAgreement.NoEncryptionKey.selector) {
+            assertTrue(keyless, "refused for want of a key only");
+            ++keylessRefused;
+        }
     }
 
     /// @dev Decides what `verifier` says, and commits to it.

@@ -51,6 +51,12 @@ async fn suites(depth: Depth) -> eyre::Result<Vec<Suite>> {
         println!("deep: seed {seed}; again with the same: SUNWORK_SEED={seed} FOUNDRY_FUZZ_SEED={seed}");
         forge.env("FOUNDRY_PROFILE", "deep").args(["--fuzz-seed", &seed.to_string()]);
         runner.env("SUNWORK_DEEP", "1").env("SUNWORK_SEED", seed.to_string());
+        // Scenarios that would make the normal run too long carry `#[ignore = "deep"]`.
+        if has_nextest() {
+            runner.args(["--run-ignored", "all"]);
+        } else {
+            runner.args(["--", "--include-ignored"]);
+        }
     }
     Ok(vec![
         ("forge test", Box::pin(show(forge))),

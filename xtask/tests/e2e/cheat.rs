@@ -56,6 +56,7 @@ async fn two_verifiers_refute_a_worker_that_cheats_on_one_leaf() -> eyre::Result
 /// Seven workers, one of which cheats: one of the two verifiers drawn sees the false leaf. It alone decides nothing; three more
 /// compute that leaf.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "deep"]
 async fn one_verifier_that_sees_the_false_leaf_calls_three_more() -> eyre::Result<()> {
     const LEAVES: u32 = 8;
     const SAMPLES: u8 = 4;

@@ -163,6 +163,7 @@ async fn with_a_key_agent_the_client_may_leave() -> eyre::Result<()> {
 
 /// The agent is gone and the client too: nobody at fault, all refunded.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "deep"]
 async fn a_key_agent_that_is_gone_costs_nobody_anything() -> eyre::Result<()> {
     // No key agent runs in this network; the client names an account that nobody watches.
     let mut net = Net::start(Options::for_tests()?.param("/compute/keySecs", 6)).await?;

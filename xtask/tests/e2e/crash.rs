@@ -118,6 +118,7 @@ async fn a_kill_at_every_state_loses_nothing_and_does_nothing_twice() -> eyre::R
 
 /// The way without mail: workers that hold no encryption key, which do public work only.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "deep"]
 async fn a_kill_at_every_state_without_mail_loses_nothing_either() -> eyre::Result<()> {
     let mut net = Net::start(Options::for_tests()?).await?;
     let image = net.image("raytrace").await?;

@@ -11,6 +11,7 @@ use xtask::devnet::{Options, SUN};
 use crate::support::{Net, expect, small_bag};
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "deep"]
 async fn the_worker_hands_the_key_to_a_verifier_of_a_later_round_when_the_client_is_gone() -> eyre::Result<()> {
     // Every result is drawn.
     let mut net = Net::start(Options::for_tests()?.param("/compute/auditOneIn", 1)).await?;
