@@ -107,7 +107,7 @@ async fn two_commands_at_once_on_one_wallet_buy_one_each() -> eyre::Result<()> {
         sunwork(&net, home.path(), &args)
     };
     // What nobody could take is not bought: no worker has so much stake free.
-    let dear = ["run", &archive, "--public", "--yes", "--detach", "--reward", "5000", "--fee", "5"];
+    let dear = ["run", &archive, "--public", "--yes", "--detach", "--reward", "3000", "--fee", "5"];
     let (code, _, err) = run(sunwork(&net, home.path(), &dear)?).await?;
     ensure!(code == 7 && err.contains("too little free stake") && err.contains("--anyway"), "exit code {code}: {err}");
 
