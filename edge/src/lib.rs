@@ -9,6 +9,7 @@
 //! - [`keystore`]: Web3 secret storage
 //! - [`deployment`]: where the contracts are
 //! - [`class`]: what to do about an error
+//! - `settings`: configuration files with the line of every mistake (feature `settings`)
 //! - `drand`: rounds of a drand chain from HTTP sources (feature `drand`)
 //!
 //! Invariant: nothing here decides about work or money; it only carries out.
@@ -23,6 +24,8 @@ pub mod keystore;
 pub mod mail;
 pub mod revert;
 pub mod rpc;
+#[cfg(feature = "settings")]
+pub mod settings;
 pub mod tls;
 pub mod tx;
 pub mod txlog;

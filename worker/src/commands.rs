@@ -1,5 +1,4 @@
-//! What an operator does by hand: `init`, `register`, `take`, `accept-placed`, `unstake`, `withdraw`, `status`. Each may be
-//! repeated at any time.
+//! What an operator does by hand. Each command may be repeated at any time.
 use std::{fmt, fs, io::Write};
 
 use eyre::WrapErr;
@@ -9,18 +8,30 @@ use sunwork_edge::{Deployment, rpc};
 use crate::{chain::Chain, config::Layer};
 
 mod accept_placed;
+mod config;
+mod doctor;
+mod earnings;
 mod init;
+mod orders;
 mod register;
 mod stake;
 mod status;
 mod take;
+mod top;
+mod why;
 
 pub use accept_placed::{PlacementArgs, accept_placed};
-pub use init::init;
+pub use config::{config_check, config_show, config_template};
+pub use doctor::doctor;
+pub use earnings::earnings;
+pub use init::{init, print_unit};
+pub use orders::{drain, pause, reload, resume};
 pub use register::{Registration, register};
 pub use stake::{unstake, withdraw};
 pub use status::status;
 pub use take::{Take, take};
+pub use top::top;
+pub use why::why;
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -52,6 +63,12 @@ impl Report {
         self
     }
 
+    /// Adds a line for people only.
+    fn line(&mut self, label: impl Into<String>, text: impl Into<String>) -> &mut Self {
+        self.rows.push((label.into(), text.into()));
+        self
+    }
+
     /// Prints it on standard output.
     ///
     /// # Errors
@@ -63,7 +80,7 @@ impl Report {
             Output::Table => {
                 let width = self.rows.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
                 for (label, text) in &self.rows {
-                    writeln!(out, "{label:width$}  {text}")?;
+                    writeln!(out, "{}", format!("{label:width$}  {text}").trim_end())?;
                 }
             }
         }

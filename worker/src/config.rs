@@ -4,6 +4,21 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::{
+    amount::Unit,
+    policy::{
+        Policy,
+        hardware::{Caps, Hardware},
+        idle::IdleRule,
+        price::Prices,
+        schedule::Schedule,
+    },
+};
+
+mod sources;
+
+pub use sources::{ConfigFile, Loaded, Origin, Setting, default_path, keys};
+
 /// What one leaf and the worker as a whole may use, and for how little it works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -33,21 +48,38 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+        Self::of(&Caps { milli_cpu: 4000, memory_mib: 8192, disk_mib: 65_536 })
+    }
+}
+
+impl Limits {
+    /// Where the owner says nothing: one leaf may use what all may use together.
+    pub fn of(caps: &Caps) -> Self {
         Self {
-            max_milli_cpu: cores * 1000,
-            max_memory_mib: 2048,
-            max_disk_mib: 1024,
-            max_output_mib: 256,
+            max_milli_cpu: caps.milli_cpu,
+            max_memory_mib: caps.memory_mib,
+            max_disk_mib: caps.memory_mib.min(10_240),
+            max_output_mib: caps.disk_mib.min(1024),
             max_processes: 1024,
             max_leaf_secs: 6 * 3600,
             max_leaves: 100_000,
-            max_input_mib: 4096,
-            parallel_leaves: cores,
+            max_input_mib: caps.disk_mib.min(4096),
+            parallel_leaves: caps.milli_cpu.div_ceil(1000).max(1),
             merge_claims: true,
             min_reward: 0,
         }
     }
+}
+
+/// Settings as the daemon uses them; all of it can be changed while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// Limits of one leaf and one agreement.
+    pub limits: Limits,
+    /// The owner's rules.
+    pub policy: Policy,
+    /// What leaves may use together.
+    pub caps: Caps,
 }
 
 /// One layer of settings: what it does not say comes from the layer below. The flags and the environment are read by
@@ -89,6 +121,61 @@ pub struct Layer {
     /// Container engine, such as unix:///var/run/docker.sock; by default as `docker` itself finds it.
     #[arg(long, env = "SUNWORK_WORKER_DOCKER_HOST", global = true)]
     pub docker_host: Option<String>,
+    /// Cores that leaves use together, such as 1.5; by default all threads but one.
+    #[arg(long, env = "SUNWORK_WORKER_CORES", global = true)]
+    pub cores: Option<String>,
+    /// Memory that leaves use together, MiB; by default 70 % of the machine's.
+    #[arg(long, env = "SUNWORK_WORKER_MEMORY_MIB", global = true)]
+    pub memory_mib: Option<u32>,
+    /// Disk that outputs of running leaves use together, MiB; by default 80 % of what is free at the start.
+    #[arg(long, env = "SUNWORK_WORKER_DISK_MIB", global = true)]
+    pub disk_mib: Option<u32>,
+    /// Disk that stays free: below this nothing new is taken, MiB.
+    #[arg(long, env = "SUNWORK_WORKER_KEEP_FREE_DISK_MIB", global = true)]
+    pub keep_free_disk_mib: Option<u64>,
+    /// Most that is fetched and stored in a day (inputs and results), MiB; by default no limit.
+    #[arg(long, env = "SUNWORK_WORKER_DAILY_TRANSFER_MIB", global = true)]
+    pub daily_transfer_mib: Option<u64>,
+    /// Take new work only while the machine is not used for anything else (pressure-stall information, or load).
+    #[arg(long, env = "SUNWORK_WORKER_RUN_WHEN_IDLE", global = true)]
+    pub run_when_idle: Option<bool>,
+    /// Above this pressure the machine counts as used, percent; it is idle again below half of it.
+    #[arg(long, env = "SUNWORK_WORKER_IDLE_MAX_PRESSURE_PERCENT", global = true)]
+    pub idle_max_pressure_percent: Option<u32>,
+    /// How long the machine must be idle before work is taken again, seconds.
+    #[arg(long, env = "SUNWORK_WORKER_IDLE_DWELL_SECS", global = true)]
+    pub idle_dwell_secs: Option<u64>,
+    /// When new work may be taken, in local time: "mon-fri 18:00-08:00", "sat,sun 00:00-24:00"; by default always. In flag and
+    /// variable separate ranges by semicolons.
+    #[arg(long, env = "SUNWORK_WORKER_SCHEDULE", value_delimiter = ';', global = true)]
+    pub schedule: Option<Vec<String>>,
+    /// Take only work that can end (by its time limits) before the schedule closes.
+    #[arg(long, env = "SUNWORK_WORKER_FINISH_IN_SCHEDULE", global = true)]
+    pub finish_in_schedule: Option<bool>,
+    /// Kinds of work that are taken. This version knows compute.
+    #[arg(long, env = "SUNWORK_WORKER_KINDS", value_delimiter = ',', global = true)]
+    pub kinds: Option<Vec<String>>,
+    /// Runtimes that may be used, such as docker or wasm; by default all that the classes name.
+    #[arg(long, env = "SUNWORK_WORKER_RUNTIMES", value_delimiter = ',', global = true)]
+    pub runtimes: Option<Vec<String>>,
+    /// Least pay for each core-hour that a purchase reserves, in tokens.
+    #[arg(long, env = "SUNWORK_WORKER_PRICE_PER_CORE_HOUR", global = true)]
+    pub price_per_core_hour: Option<String>,
+    /// Least pay for each GiB-hour of memory that a purchase reserves, in tokens.
+    #[arg(long, env = "SUNWORK_WORKER_PRICE_PER_GIB_HOUR", global = true)]
+    pub price_per_gib_hour: Option<String>,
+    /// What one ether is worth in tokens. With it no work is taken whose gas costs more than it pays; without it gas is not compared.
+    #[arg(long, env = "SUNWORK_WORKER_TOKENS_PER_ETHER", global = true)]
+    pub tokens_per_ether: Option<String>,
+    /// Above this price of gas nothing new is taken, gwei.
+    #[arg(long, env = "SUNWORK_WORKER_GAS_PRICE_LIMIT_GWEI", global = true)]
+    pub gas_price_limit_gwei: Option<String>,
+    /// Socket of the control API; by default control.sock in the data folder.
+    #[arg(long, env = "SUNWORK_WORKER_CONTROL_SOCKET", global = true)]
+    pub control_socket: Option<PathBuf>,
+    /// Address for Prometheus metrics, such as 127.0.0.1:9464; by default none. Loopback only.
+    #[arg(long, env = "SUNWORK_WORKER_METRICS_LISTEN", global = true)]
+    pub metrics_listen: Option<std::net::SocketAddr>,
     /// Most CPU of one leaf, thousandths of a core.
     #[arg(long, env = "SUNWORK_WORKER_MAX_MILLI_CPU", global = true)]
     pub max_milli_cpu: Option<u32>,
@@ -133,21 +220,20 @@ pub struct Layer {
 /// Settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read the settings file {}: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// The file is not what it should be.
-    #[error("the settings file {} is not valid: {source}", path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
+    /// The settings file.
+    #[error(transparent)]
+    File(#[from] sunwork_edge::settings::ConfigFileError),
+    /// A value that cannot be read.
+    #[error("{key} ({origin}) is {found:?}: {problem}")]
+    Value {
+        /// The key.
+        key: String,
+        /// Where it is from.
+        origin: String,
+        /// What was given.
+        found: String,
         /// What is wrong.
-        source: Box<toml::de::Error>,
+        problem: String,
     },
     /// Something that must be set is not.
     #[error("no {what} is set; give --{flag}, SUNWORK_WORKER_{env}, or {key} in the settings file")]
@@ -174,16 +260,6 @@ pub enum ConfigError {
 }
 
 impl Layer {
-    /// Reads a settings file.
-    ///
-    /// # Errors
-    /// When it cannot be read or holds anything unknown.
-    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        toml::from_str(&text).map_err(|source| ConfigError::Invalid { path: path.to_owned(), source: Box::new(source) })
-    }
-
     /// This layer over another one.
     #[must_use]
     pub fn over(self, below: Self) -> Self {
@@ -200,6 +276,24 @@ impl Layer {
             encryption_keystore,
             classes,
             docker_host,
+            cores,
+            memory_mib,
+            disk_mib,
+            keep_free_disk_mib,
+            daily_transfer_mib,
+            run_when_idle,
+            idle_max_pressure_percent,
+            idle_dwell_secs,
+            schedule,
+            finish_in_schedule,
+            kinds,
+            runtimes,
+            price_per_core_hour,
+            price_per_gib_hour,
+            tokens_per_ether,
+            gas_price_limit_gwei,
+            control_socket,
+            metrics_listen,
             max_milli_cpu,
             max_memory_mib,
             max_disk_mib,
@@ -264,12 +358,27 @@ impl Layer {
         Err(ConfigError::Range { key: "poll_ms", found: poll_ms.to_string(), expected: "20 to 60000" })
     }
 
-    /// Limits, with `min_reward` already in the smallest unit.
+    /// The socket of the control API.
+    pub fn control_socket(&self) -> PathBuf {
+        self.control_socket.clone().unwrap_or_else(|| self.data_dir().join("control.sock"))
+    }
+
+    /// Limits, rules and caps, with amounts in this token.
     ///
     /// # Errors
-    /// When one of them is out of its range.
-    pub fn limits(&self, min_reward: u128) -> Result<Limits, ConfigError> {
-        let default = Limits::default();
+    /// The first value that is out of its range or cannot be read.
+    pub fn settle(&self, unit: &Unit, hardware: &Hardware) -> Result<Settled, ConfigError> {
+        let safe = hardware.caps();
+        let caps = Caps {
+            milli_cpu: self.cores.as_deref().map_or(Ok(safe.milli_cpu), milli_cpus)?,
+            memory_mib: self.memory_mib.unwrap_or(safe.memory_mib),
+            disk_mib: self.disk_mib.unwrap_or(safe.disk_mib),
+        };
+        let amount = |key: &'static str, text: &Option<String>| match text {
+            None => Ok(None),
+            Some(text) => unit.parse(text).map(Some).map_err(|error| value(key, text, error)),
+        };
+        let default = Limits::of(&caps);
         let limits = Limits {
             max_milli_cpu: self.max_milli_cpu.unwrap_or(default.max_milli_cpu),
             max_memory_mib: self.max_memory_mib.unwrap_or(default.max_memory_mib),
@@ -281,13 +390,81 @@ impl Layer {
             max_input_mib: self.max_input_mib.unwrap_or(default.max_input_mib),
             parallel_leaves: self.parallel_leaves.unwrap_or(default.parallel_leaves),
             merge_claims: self.merge_claims.unwrap_or(default.merge_claims),
-            min_reward,
+            min_reward: amount("min_reward", &self.min_reward)?.unwrap_or(0),
         };
-        if !(1..=1024).contains(&limits.parallel_leaves) {
-            let found = limits.parallel_leaves.to_string();
-            return Err(ConfigError::Range { key: "parallel_leaves", found, expected: "1 to 1024" });
+        in_range("parallel_leaves", u64::from(limits.parallel_leaves), 1..=1024, "1 to 1024")?;
+        let max_percent = self.idle_max_pressure_percent.unwrap_or(25);
+        in_range("idle_max_pressure_percent", u64::from(max_percent), 1..=100, "1 to 100")?;
+        let dwell_secs = self.idle_dwell_secs.unwrap_or(60);
+        in_range("idle_dwell_secs", dwell_secs, 0..=86_400, "0 to 86400")?;
+        let gwei = Unit { symbol: "gwei".into(), decimals: 9 };
+        let gas_price_limit_wei = match &self.gas_price_limit_gwei {
+            None => None,
+            Some(text) => {
+                let wei = gwei.parse(text).map_err(|error| value("gas_price_limit_gwei", text, error))?;
+                Some(u64::try_from(wei).unwrap_or(u64::MAX))
+            }
+        };
+        let schedule = self.schedule.clone().unwrap_or_default();
+        let policy = Policy {
+            schedule: Schedule::parse(&schedule).map_err(|error| value("schedule", &schedule.join("; "), error))?,
+            finish_in_schedule: self.finish_in_schedule.unwrap_or(false),
+            idle: self.run_when_idle.unwrap_or(false).then_some(IdleRule { max_percent, dwell_secs }),
+            keep_free_disk_mib: self.keep_free_disk_mib.unwrap_or(512),
+            daily_transfer_mib: self.daily_transfer_mib,
+            prices: Prices {
+                min_reward: limits.min_reward,
+                per_core_hour: amount("price_per_core_hour", &self.price_per_core_hour)?.unwrap_or(0),
+                per_gib_hour: amount("price_per_gib_hour", &self.price_per_gib_hour)?.unwrap_or(0),
+                tokens_per_ether: amount("tokens_per_ether", &self.tokens_per_ether)?,
+                gas_price_limit_wei,
+            },
+            runtimes: self.runtimes.clone().unwrap_or_default(),
+            kinds: self.kinds()?,
+            parallel_leaves: limits.parallel_leaves,
+        };
+        if let Some(listen) = self.metrics_listen
+            && !listen.ip().is_loopback()
+        {
+            let problem =
+                "expected a loopback address such as 127.0.0.1:9464; let a proxy with a password face the network";
+            return Err(value("metrics_listen", &listen.to_string(), problem));
         }
-        Ok(limits)
+        Ok(Settled { limits, policy, caps })
+    }
+
+    fn kinds(&self) -> Result<Vec<u8>, ConfigError> {
+        let Some(names) = &self.kinds else { return Ok(vec![0]) };
+        let id = |name: &String| match name.trim() {
+            "compute" => Ok(0),
+            other => Err(value("kinds", other, "this version knows the kind compute")),
+        };
+        names.iter().map(id).collect()
+    }
+}
+
+fn value(key: &'static str, found: &str, problem: impl std::fmt::Display) -> ConfigError {
+    // Whoever knows the origin puts it in: `Loaded::explain`.
+    let (key, found) = (key.to_owned(), found.to_owned());
+    ConfigError::Value { key, origin: String::new(), found, problem: problem.to_string() }
+}
+
+fn in_range(
+    key: &'static str,
+    found: u64,
+    range: std::ops::RangeInclusive<u64>,
+    expected: &'static str,
+) -> Result<(), ConfigError> {
+    if range.contains(&found) { Ok(()) } else { Err(ConfigError::Range { key, found: found.to_string(), expected }) }
+}
+
+/// "1", "0.5" or "2.25" cores as thousandths.
+fn milli_cpus(text: &str) -> Result<u32, ConfigError> {
+    let cores = Unit { symbol: "cores".into(), decimals: 3 };
+    let milli = cores.parse(text).map_err(|error| value("cores", text, error))?;
+    match u32::try_from(milli) {
+        Ok(milli) if (100..=1_024_000).contains(&milli) => Ok(milli),
+        _ => Err(value("cores", text, "expected 0.1 to 1024")),
     }
 }
 
@@ -300,20 +477,58 @@ pub fn own_class() -> &'static str {
 mod tests {
     use super::*;
 
+    fn sun() -> Unit {
+        Unit { symbol: "SUN".into(), decimals: 9 }
+    }
+
+    const MACHINE: Hardware = Hardware { threads: 4, memory_mib: 10_000, free_disk_mib: 20_000 };
+
     #[test]
-    fn the_upper_layer_wins_and_unknown_keys_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("worker.toml");
-        std::fs::write(&path, "rpc = [\"http://127.0.0.1:8545\"]\nmax_memory_mib = 100\npoll_ms = 7").unwrap();
-        let file = Layer::from_file(&path).unwrap();
+    fn the_upper_layer_wins_and_what_is_missing_is_named() {
+        let below = Layer { max_memory_mib: Some(100), poll_ms: Some(7), ..Layer::default() };
         let flags = Layer { max_memory_mib: Some(200), ..Layer::default() };
-        let merged = flags.over(file);
+        let merged = flags.over(below);
         assert_eq!(merged.max_memory_mib, Some(200));
-        assert_eq!(merged.rpc().unwrap().len(), 1);
         assert!(merged.poll_ms().unwrap_err().to_string().contains("20 to 60000"));
         let missing = merged.deployment().unwrap_err().to_string();
         assert!(missing.contains("--deployment") && missing.contains("SUNWORK_WORKER_DEPLOYMENT"), "{missing}");
-        std::fs::write(&path, "max_memory = 100").unwrap();
-        assert!(Layer::from_file(&path).unwrap_err().to_string().contains("max_memory"));
+    }
+
+    #[test]
+    fn defaults_leave_something_to_the_owner() {
+        let settled = Layer::default().settle(&sun(), &MACHINE).unwrap();
+        assert_eq!(settled.caps, Caps { milli_cpu: 3000, memory_mib: 7000, disk_mib: 16_000 });
+        assert_eq!((settled.limits.max_milli_cpu, settled.limits.parallel_leaves), (3000, 3));
+        assert_eq!((settled.policy.kinds, settled.policy.idle, settled.policy.schedule), (vec![0], None, None));
+    }
+
+    #[test]
+    fn amounts_schedules_and_kinds_are_read_or_named() {
+        let layer = Layer {
+            cores: Some("1.5".into()),
+            min_reward: Some("0.5 SUN".into()),
+            tokens_per_ether: Some("1000".into()),
+            gas_price_limit_gwei: Some("0.1".into()),
+            schedule: Some(vec!["mon 10:00-11:00".into()]),
+            run_when_idle: Some(true),
+            ..Layer::default()
+        };
+        let settled = layer.settle(&sun(), &MACHINE).unwrap();
+        assert_eq!((settled.caps.milli_cpu, settled.limits.parallel_leaves), (1500, 2));
+        assert_eq!(settled.limits.min_reward, 500_000_000);
+        assert_eq!(settled.policy.prices.tokens_per_ether, Some(1_000_000_000_000));
+        assert_eq!(settled.policy.prices.gas_price_limit_wei, Some(100_000_000));
+        assert_eq!(settled.policy.idle, Some(IdleRule { max_percent: 25, dwell_secs: 60 }));
+        let wrong = |change: &dyn Fn(&mut Layer)| {
+            let mut layer = Layer::default();
+            change(&mut layer);
+            layer.settle(&sun(), &MACHINE).unwrap_err().to_string()
+        };
+        assert!(wrong(&|l| l.cores = Some("0".into())).contains("0.1 to 1024"));
+        assert!(wrong(&|l| l.min_reward = Some("much".into())).contains("min_reward"));
+        assert!(wrong(&|l| l.kinds = Some(vec!["storage".into()])).contains("knows the kind compute"));
+        assert!(wrong(&|l| l.schedule = Some(vec!["always".into()])).contains("mon-fri 18:00-08:00"));
+        assert!(wrong(&|l| l.idle_max_pressure_percent = Some(0)).contains("1 to 100"));
+        assert!(wrong(&|l| l.metrics_listen = Some(([0, 0, 0, 0], 1).into())).contains("loopback"));
     }
 }

@@ -9,13 +9,13 @@ use sunwork_edge::{
     mail::MailClient,
 };
 use sunwork_protocol::envelope::SecretKey;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     chain::Chain,
-    config::Limits,
     folder::Folder,
+    governor::Governor,
     journal::Journal,
     machine::Params,
     runtime::{BlobSource, BlobSourceError, Runtime},
@@ -43,14 +43,12 @@ pub struct Context {
     pub runtime: Arc<dyn Runtime>,
     /// Files.
     pub folder: Folder,
-    /// Own limits.
-    pub limits: Limits,
+    /// The owner's rules, and what became of every purchase.
+    pub governor: Arc<Governor>,
     /// The identity; `tx` may sign with a device's key.
     pub me: Address,
     /// Deployment parameters.
     pub params: Params,
-    /// One permit per leaf that runs.
-    pub leaf_permits: Arc<Semaphore>,
     /// How long leaves took.
     pub timings: Timings,
     /// The newest block.

@@ -1,37 +1,49 @@
 //! The worker as a process: connect, watch for purchases, one [`Supervisor`] for each, stop cleanly.
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use alloy::primitives::Address;
+use alloy::{primitives::Address, providers::Provider as _};
 use eyre::{WrapErr, bail, eyre};
 use sunwork_edge::{Deployment, Rpc, TxManager, blobs::BlobClient, mail::MailClient, rpc};
 use sunwork_protocol::{abi::IWorkerDispatcher::AgreementBought, envelope::SecretKey};
 use tokio::{
-    sync::{Semaphore, watch},
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
     task::{AbortHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    amount::Unit,
     chain::{Chain, LOG_CHUNK_BLOCKS},
-    config::Layer,
+    config::{Layer, Loaded},
     context::Context,
+    control::{self, Control, Reloaded},
     folder::Folder,
+    governor::{Governor, now_secs},
     identity,
     journal::{Header, Journal, Record, VERSION},
+    notify,
     orders::{self, Inbox},
+    policy::{Mode, hardware::Hardware},
     refusal::Refusal,
     runtime::{Docker, DockerConfig, Runtime},
     supervisor::{Supervisor, SupervisorError},
     timings::Timings,
     view::Head,
+    why::Fate,
 };
 
 /// Blocks that are read again at every look: purchases that a reorg moved are found anew.
 const REORG_BLOCKS: u64 = 32;
+/// Purchases older than this are not counted as demand of today.
+const FRESH_BLOCKS: u64 = 7200;
 /// A new worker looks back this far: older agreements are over.
 const FIRST_LOOK_BACK_BLOCKS: u64 = 50_000;
 /// The last block is written down this often when nothing happens.
 const SEEN_EVERY_BLOCKS: u64 = 64;
+/// How often disk and pressure are looked at.
+const LOOK_AROUND: Duration = Duration::from_secs(10);
 /// Pause between attempts to reach node or engine at the start.
 const START_PAUSE: Duration = Duration::from_secs(3);
 
@@ -39,7 +51,13 @@ const START_PAUSE: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// Settings, keys, a foreign journal, a chain id that is not the deployment's, a journal that cannot be written.
-pub async fn run(settings: Layer, shutdown: CancellationToken) -> eyre::Result<()> {
+pub async fn run(
+    loaded: Loaded,
+    read_again: impl Fn() -> eyre::Result<Loaded> + Send + Sync + 'static,
+    shutdown: CancellationToken,
+) -> eyre::Result<()> {
+    let settings = loaded.layer.clone();
+    let hardware = Hardware::detect(&settings.data_dir());
     let folder = Folder::create(settings.data_dir()).wrap_err("opening the data folder")?;
     // First of all: a second process must not even read the journal.
     let _lock = folder.lock()?;
@@ -51,12 +69,24 @@ pub async fn run(settings: Layer, shutdown: CancellationToken) -> eyre::Result<(
 
     let Some(rpc) = until_there(&shutdown, || connect(&settings, &deployment)).await? else { return Ok(()) };
     let chain = Chain::new(rpc.clone(), deployment.clone());
-    let asked = until_there(&shutdown, || async { retry(facts(&chain, device, &settings).await) }).await?;
-    let Some((me, params, limits)) = asked else { return Ok(()) };
+    let asked = until_there(&shutdown, || async { retry(facts(&chain, device).await) }).await?;
+    let Some((me, params, unit)) = asked else { return Ok(()) };
     if me.is_zero() {
         bail!("the device key {device} acts for no worker; run `sunwork-worker register` with the owner's key first");
     }
 
+    let settled = settings.settle(&unit, &hardware).map_err(|error| loaded.explain(error))?;
+    tracing::info!(caps = ?settled.caps, "what leaves may use together");
+    let governor = Arc::new(Governor::open(&folder, settled));
+    let socket = settings.control_socket();
+    let listener = control::bind(&socket)?;
+    let metrics = match settings.metrics_listen {
+        Some(address) => {
+            let doing = || format!("listening for metrics on {address}; name another place with --metrics-listen");
+            Some(TcpListener::bind(address).await.wrap_err_with(doing)?)
+        }
+        None => None,
+    };
     say_who_reads(&chain, me, encryption.as_ref()).await;
 
     let header =
@@ -90,8 +120,7 @@ pub async fn run(settings: Layer, shutdown: CancellationToken) -> eyre::Result<(
         encryption,
         runtime: Arc::new(docker.clone()) as Arc<dyn Runtime>,
         folder,
-        leaf_permits: Arc::new(Semaphore::new(limits.parallel_leaves as usize)),
-        limits,
+        governor: governor.clone(),
         timings: Timings::default(),
         me,
         params,
@@ -100,6 +129,23 @@ pub async fn run(settings: Layer, shutdown: CancellationToken) -> eyre::Result<(
         finality_blocks: settings.finality_blocks.unwrap_or(12),
     });
     tracing::info!(worker = %me, %device, engine = docker.platform(), "ready");
+
+    let reload = reloader(loaded, read_again, governor, unit.clone(), hardware);
+    let control = Arc::new(Control {
+        ctx: ctx.clone(),
+        unit,
+        reload: Box::new(reload),
+        started_at: now_secs(),
+        shutdown: shutdown.clone(),
+    });
+    let mut helpers = JoinSet::new();
+    helpers.spawn(control::serve(listener, control.clone()));
+    if let Some(listener) = metrics {
+        helpers.spawn(control::metrics::serve(listener, control.clone()));
+    }
+    helpers.spawn(reload_on_signal(control));
+    helpers.spawn(look_around(ctx.clone()));
+    notify::ready();
 
     let recovery = tokio::spawn(recover(ctx.clone()));
     let poll = Duration::from_millis(settings.poll_ms()?);
@@ -115,7 +161,10 @@ pub async fn run(settings: Layer, shutdown: CancellationToken) -> eyre::Result<(
     }
     .run()
     .await;
+    notify::stopping();
     shutdown.cancel();
+    helpers.shutdown().await;
+    let _ = std::fs::remove_file(&socket);
     recovery.await.wrap_err("settling the transactions from before the restart")?;
     offers.await.wrap_err("taking signed offers")?;
     if let Err(error) = docker.sweep().await {
@@ -138,18 +187,67 @@ async fn say_who_reads(chain: &Chain, me: Address, own: Option<&SecretKey>) {
 }
 
 /// What the chain must tell before anything can start.
-async fn facts(
-    chain: &Chain,
-    device: Address,
-    settings: &Layer,
-) -> eyre::Result<(Address, crate::machine::Params, crate::config::Limits)> {
+async fn facts(chain: &Chain, device: Address) -> eyre::Result<(Address, crate::machine::Params, Unit)> {
     let me = chain.worker_of(device).await?;
     let params = chain.params().await?;
-    let min_reward = match &settings.min_reward {
-        Some(text) => identity::unit(chain).await?.parse(text).wrap_err("min_reward")?,
-        None => 0,
+    Ok((me, params, identity::unit(chain).await?))
+}
+
+/// Reads the settings again: what is wrong changes nothing.
+fn reloader(
+    first: Loaded,
+    read_again: impl Fn() -> eyre::Result<Loaded> + Send + Sync + 'static,
+    governor: Arc<Governor>,
+    unit: Unit,
+    hardware: Hardware,
+) -> impl Fn() -> eyre::Result<Reloaded> + Send + Sync {
+    let last = std::sync::Mutex::new(first);
+    move || {
+        let loaded = read_again()?;
+        let settled = loaded.layer.settle(&unit, &hardware).map_err(|error| loaded.explain(error))?;
+        let mut last = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (changed, needs_restart) = loaded.changed_since(&last);
+        governor.reload(settled);
+        tracing::info!(?changed, ?needs_restart, "read the settings again");
+        // What needs a restart is said at every reload until then.
+        let names = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+        let reloaded = Reloaded { changed: names(changed), needs_restart: names(needs_restart) };
+        if reloaded.needs_restart.is_empty() {
+            *last = loaded;
+        }
+        Ok(reloaded)
+    }
+}
+
+/// SIGHUP, as `systemctl reload` sends it.
+async fn reload_on_signal(control: Arc<Control>) {
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else {
+        tracing::warn!("cannot listen for SIGHUP; reload with `sunwork-worker reload`");
+        return;
     };
-    Ok((me, params, settings.limits(min_reward)?))
+    while hangups.recv().await.is_some() {
+        if let Err(error) = (control.reload)() {
+            tracing::error!("the settings stay as they were: {error:#}");
+        }
+    }
+}
+
+/// Looks at disk, pressure and gas now and then.
+async fn look_around(ctx: Arc<Context>) {
+    let mut ticks = tokio::time::interval(LOOK_AROUND);
+    let mut round = 0_u32;
+    loop {
+        ticks.tick().await;
+        ctx.governor.sample();
+        // Gas moves block by block; a request a minute is enough for a rule of thumb.
+        if round.is_multiple_of(6) {
+            match ctx.chain.rpc().provider().get_gas_price().await {
+                Ok(wei) => ctx.governor.set_gas_price(u64::try_from(wei).unwrap_or(u64::MAX)),
+                Err(error) => tracing::debug!(%error, "cannot ask for the price of gas"),
+            }
+        }
+        round = round.wrapping_add(1);
+    }
 }
 
 async fn connect(settings: &Layer, deployment: &Deployment) -> Result<Rpc, Start> {
@@ -251,6 +349,10 @@ impl Watcher {
                 Some(ended) = self.supervisors.join_next() => result = settled(ended),
                 _ = ticks.tick() => result = self.look().await,
             }
+            notify::alive();
+            if result.is_ok() {
+                result = self.run_dry();
+            }
         }
         self.ctx.shutdown.cancel();
         while let Some(ended) = self.supervisors.join_next().await {
@@ -263,6 +365,28 @@ impl Watcher {
             self.ctx.journal.append(Record::Seen { block })?;
         }
         result
+    }
+
+    /// Ends the worker when the owner lets it run dry and nothing is left, or the time for that is over.
+    fn run_dry(&self) -> eyre::Result<()> {
+        let governor = &self.ctx.governor;
+        let Mode::Draining { until } = governor.mode() else { return Ok(()) };
+        let late = until.is_some_and(|until| until <= now_secs());
+        let dry = self.scanned.is_some() && governor.board.is_dry() && self.is_dry_by_journal();
+        if dry || late {
+            tracing::info!(dry, "the owner let it run dry: stopping");
+            // The next start is the owner's new word.
+            governor.set_mode(Mode::Auto).wrap_err("writing down that it ran dry")?;
+            self.ctx.shutdown.cancel();
+        }
+        Ok(())
+    }
+
+    /// Nothing is under way that the board does not know yet.
+    fn is_dry_by_journal(&self) -> bool {
+        let state = self.ctx.journal.state();
+        let mut open = state.agreements.iter().filter(|(_, known)| known.took_part() && !known.is_closed());
+        state.txs.is_empty() && open.all(|(agreement, _)| self.ctx.governor.board.has(*agreement))
     }
 
     /// Supervisors start with a real clock.
@@ -335,10 +459,14 @@ impl Watcher {
                     && (known.client, &known.terms, &known.spec) != (event.client, &event.terms, &event.spec)
             }
         };
-        // Kind 0 is compute; others come with later versions.
-        if !fresh || event.kindId != 0 || !self.is_ours(event.classId).await {
+        if !fresh {
             return Ok(false);
         }
+        if let Err(refusal) = self.is_ours(&event).await {
+            self.note(agreement, block, Fate::Excluded { refusal });
+            return Ok(false);
+        }
+        self.note(agreement, block, Fate::Fits);
         tracing::info!(%agreement, client = %event.client, block, budget = %event.budget, "a purchase in our class");
         let (client, terms, spec) = (event.client, event.terms, event.spec);
         self.ctx.journal.append(Record::Bought { agreement, client, terms, spec, block })?;
@@ -346,11 +474,20 @@ impl Watcher {
         Ok(true)
     }
 
-    async fn is_ours(&self, class_id: u16) -> bool {
+    async fn is_ours(&self, event: &AgreementBought) -> Result<(), Refusal> {
+        let class = self.ctx.chain.deployment.class_name(event.classId);
+        crate::policy::kind_and_runtime(&self.ctx.governor.policy(), event.kindId, &class)?;
         match self.ctx.chain.worker_info(self.ctx.me).await {
-            Ok(info) => info.classes.to::<u64>() >> class_id & 1 == 1,
+            Ok(info) if info.classes.to::<u64>() >> event.classId & 1 == 0 => Err(Refusal::Class { asked: class }),
             // Looked at closely later; better one too many than one missed.
-            Err(_) => true,
+            _ => Ok(()),
+        }
+    }
+
+    /// What a first look finds in old blocks is no demand of today; a block's age is judged by its distance.
+    fn note(&self, agreement: Address, block: u64, fate: Fate) {
+        if self.heads_out.borrow().number.saturating_sub(block) <= FRESH_BLOCKS {
+            self.ctx.governor.why.note(agreement, fate, now_secs());
         }
     }
 

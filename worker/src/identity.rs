@@ -17,6 +17,21 @@ pub fn device_key(settings: &Layer, folder: &Folder) -> eyre::Result<PrivateKeyS
     key("device", settings.keystore.as_deref(), password, folder)
 }
 
+/// The device's address: from the keystore's name where that tells it, so that no password is needed.
+///
+/// # Errors
+/// When there is no keystore, or it must be opened and the password is wrong.
+pub fn device_address(settings: &Layer, folder: &Folder) -> eyre::Result<Address> {
+    let path = match &settings.keystore {
+        Some(path) => Some(path.clone()),
+        None => stored_key("device", folder)?,
+    };
+    match path.as_deref().and_then(address_of) {
+        Some(address) => Ok(address),
+        None => Ok(device_key(settings, folder)?.address()),
+    }
+}
+
 /// The owner's key.
 ///
 /// # Errors

@@ -5,25 +5,38 @@
 //! - [`journal`] remembers what was promised, before it has any effect
 //! - [`orders`] takes signed offers that the operator names
 //! - [`runtime`] runs a leaf in its cage, [`timings`] remembers how long leaves took
+//! - [`governor`] holds the owner's rules ([`policy`], pure), [`why`] counts what became of every purchase, [`control`] is the
+//!   owner's way in, [`board`] and [`budget`] say where everything stands and what leaves may use together
 //! - [`chain`], [`view`]: what the chain says; [`folder`], [`config`], [`identity`], [`commands`], [`cli`]: the rim
 //!
 //! Invariant: after a restart at any moment, chain and journal alone lead to the right next step.
+pub mod account;
 pub mod amount;
+pub mod board;
+pub mod budget;
 pub mod chain;
 pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod context;
+pub mod control;
 pub mod crash;
 pub mod daemon;
+pub mod duration;
+pub mod earnings;
+pub mod exit;
 pub mod folder;
+pub mod governor;
 pub mod identity;
 pub mod journal;
 pub mod machine;
+pub mod notify;
 pub mod orders;
+pub mod policy;
 pub mod refusal;
 pub mod runtime;
 pub mod step;
 pub mod supervisor;
 pub mod timings;
 pub mod view;
+pub mod why;

@@ -1,26 +1,36 @@
 //! `sunwork-worker`: parses, starts, waits for a signal, stops.
 use std::{io::IsTerminal, process::ExitCode};
 
-use clap::Parser;
-use sunwork_worker::cli::{self, Cli, LogFormat};
+use sunwork_worker::{
+    cli::{self, LogFormat},
+    exit::{Exit, exit_of},
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let (cli, matches) = match cli::parse() {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            // Help and version are no mistake.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            let _ = error.print();
+            return exit.into();
+        }
+    };
     start_log(cli.log);
     let shutdown = CancellationToken::new();
     let signals = tokio::spawn(cancel_on_signal(shutdown.clone()));
-    let result = cli::run(cli, shutdown).await;
+    let result = cli::run(cli, matches, shutdown).await;
     signals.abort();
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => Exit::Ok.into(),
         Err(error) => {
             // The whole chain in one line: what was being done, and why it failed.
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            exit_of(&error).into()
         }
     }
 }

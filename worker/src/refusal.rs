@@ -9,13 +9,17 @@ use sunwork_protocol::{
     terms::{ComputeSpec, ComputeTerms},
 };
 
-use crate::config::Limits;
+use crate::{config::Limits, duration};
+
+mod reason;
+
+pub use reason::{Bound, Measure, Reason};
 
 /// Highest trust level that is carried out here.
 const MAX_TRUST_LEVEL: u8 = 1;
 
-/// The reason. What can change (price, free stake) or bars from one role only (a worker that the terms name) is no refusal: the
-/// worker waits.
+/// The reason. Those that last ([`Refusal::is_lasting`]) end our part in an agreement and stand in the journal; the others can change
+/// (price, free stake, the owner's schedule) or bar from one role only: the worker waits, and `why` counts them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the fields are named for what they hold, and the sentences below say the rest")]
@@ -50,12 +54,174 @@ pub enum Refusal {
     Inputs { asked_bytes: u64, limit_bytes: u64 },
     /// Not even one leaf fits the work window.
     WorkWindow { leaf_secs: u32, window_secs: u32 },
-    /// Written by versions that did not know that others may add to a reward.
+    /// Even the highest reward is below the least one; others may add to it.
     Reward { most: u128, least: u128 },
     /// The image cannot be used.
     Image { message: String },
     /// It is our own purchase.
     OwnPurchase { client: Address },
+    /// A kind of work that is not done here.
+    Kind { asked: u8 },
+    /// A class that this worker has not joined.
+    Class { asked: String },
+    /// A runtime that the owner switched off.
+    Runtime { asked: String, allowed: String },
+    /// Too much to transfer today.
+    Transfer { would_be_mib: u64, limit_mib: u64 },
+    /// Less than the cores are worth to the owner.
+    CorePrice { offered: u128, least: u128 },
+    /// Less than the memory is worth to the owner.
+    MemoryPrice { offered: u128, least: u128 },
+    /// Gas, in tokens, costs more than the work pays.
+    GasCost { pay: u128, cost: u128 },
+    /// Gas is dearer than the owner allows.
+    GasPrice { found_wei: u64, limit_wei: u64 },
+    /// Image or inputs cannot be had now.
+    Unavailable { message: String },
+    /// The terms name another worker.
+    NamedWorker { named: Address },
+    /// Placed by a pool.
+    Pool,
+    /// The contract does not let us in, or not again.
+    Barred,
+    /// Not enough free stake for either role.
+    Stake { free: u128, needed: u128 },
+    /// The device may not lock that much more.
+    DeviceLimit { free: u128, needed: u128 },
+    /// The owner paused the worker; without a time until it is resumed.
+    Paused { left_secs: Option<u64> },
+    /// The owner lets the worker finish what it has.
+    Draining { left_secs: Option<u64> },
+    /// Outside the weekly schedule; without a time when no range comes.
+    Schedule { opens_in_secs: Option<u64> },
+    /// The work may take longer than the schedule's range lasts.
+    ScheduleEnd { needs_secs: u64, left_secs: u64 },
+    /// The machine is used for something else.
+    Busy { signal: BusySignal, found_percent: u32, limit_percent: u32 },
+    /// The owner lends an idle machine only, and nothing says whether it is idle.
+    IdleUnknown,
+    /// The disk is nearly full.
+    DiskFree { free_mib: u64, keep_mib: u64 },
+}
+
+/// What says that the machine is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BusySignal {
+    /// Share of the last ten seconds in which something waited for a core (/proc/pressure/cpu).
+    CpuPressure,
+    /// The same for memory.
+    MemoryPressure,
+    /// The same for disks.
+    IoPressure,
+    /// Load average of a minute over the number of cores, where the kernel has no pressure files.
+    Load,
+}
+
+impl Refusal {
+    /// The reason without its numbers.
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Specification { .. } => Reason::Specification,
+            Self::Confidential => Reason::Confidential,
+            Self::NoEncryptionKey => Reason::NoEncryptionKey,
+            Self::EncryptionKey { .. } => Reason::EncryptionKey,
+            Self::TrustLevel { .. } => Reason::TrustLevel,
+            Self::Platform { .. } => Reason::Platform,
+            Self::Leaves { .. } => Reason::Leaves,
+            Self::Cpu { .. } => Reason::Cpu,
+            Self::Memory { .. } => Reason::Memory,
+            Self::Disk { .. } => Reason::Disk,
+            Self::Output { .. } => Reason::Output,
+            Self::Processes { .. } => Reason::Processes,
+            Self::LeafTime { .. } => Reason::LeafTime,
+            Self::Inputs { .. } => Reason::Inputs,
+            Self::WorkWindow { .. } => Reason::WorkWindow,
+            Self::Reward { .. } => Reason::Reward,
+            Self::Image { .. } => Reason::Image,
+            Self::OwnPurchase { .. } => Reason::OwnPurchase,
+            Self::Kind { .. } => Reason::Kind,
+            Self::Class { .. } => Reason::Class,
+            Self::Runtime { .. } => Reason::Runtime,
+            Self::Transfer { .. } => Reason::Transfer,
+            Self::CorePrice { .. } => Reason::CorePrice,
+            Self::MemoryPrice { .. } => Reason::MemoryPrice,
+            Self::GasCost { .. } => Reason::GasCost,
+            Self::GasPrice { .. } => Reason::GasPrice,
+            Self::Unavailable { .. } => Reason::Unavailable,
+            Self::NamedWorker { .. } => Reason::NamedWorker,
+            Self::Pool => Reason::Pool,
+            Self::Barred => Reason::Barred,
+            Self::Stake { .. } => Reason::Stake,
+            Self::DeviceLimit { .. } => Reason::DeviceLimit,
+            Self::Paused { .. } => Reason::Paused,
+            Self::Draining { .. } => Reason::Draining,
+            Self::Schedule { .. } => Reason::Schedule,
+            Self::ScheduleEnd { .. } => Reason::ScheduleEnd,
+            Self::Busy { .. } => Reason::Busy,
+            Self::IdleUnknown => Reason::IdleUnknown,
+            Self::DiskFree { .. } => Reason::DiskFree,
+        }
+    }
+
+    /// The measured value and its limit, where the reason has two numbers.
+    pub fn measure(&self) -> Option<Measure> {
+        const TOKENS: &str = "smallest token units";
+        Some(match *self {
+            Self::TrustLevel { asked, known } => Measure::at_most(asked, known, "level"),
+            Self::Leaves { asked, limit } => Measure::at_most(asked, limit, "leaves"),
+            Self::Cpu { asked_milli, limit_milli } => {
+                Measure::at_most(asked_milli, limit_milli, "thousandths of a core")
+            }
+            Self::Memory { asked_mib, limit_mib }
+            | Self::Disk { asked_mib, limit_mib }
+            | Self::Output { asked_mib, limit_mib } => Measure::at_most(asked_mib, limit_mib, "MiB"),
+            Self::Processes { asked, limit } => Measure::at_most(asked, limit, "processes"),
+            Self::LeafTime { asked_secs, limit_secs } => Measure::at_most(asked_secs, limit_secs, "s"),
+            Self::Inputs { asked_bytes, limit_bytes } => Measure::at_most(asked_bytes, limit_bytes, "B"),
+            Self::Transfer { would_be_mib, limit_mib } => Measure::at_most(would_be_mib, limit_mib, "MiB a day"),
+            Self::WorkWindow { leaf_secs, window_secs } => Measure::at_most(leaf_secs, window_secs, "s"),
+            Self::Reward { most, least } => Measure::at_least(most, least, TOKENS),
+            Self::CorePrice { offered, least } | Self::MemoryPrice { offered, least } => {
+                Measure::at_least(offered, least, TOKENS)
+            }
+            Self::GasCost { pay, cost } => Measure::at_least(pay, cost, TOKENS),
+            Self::GasPrice { found_wei, limit_wei } => Measure::at_most(found_wei, limit_wei, "wei per gas"),
+            Self::Stake { free, needed } | Self::DeviceLimit { free, needed } => {
+                Measure::at_least(free, needed, TOKENS)
+            }
+            Self::ScheduleEnd { needs_secs, left_secs } => Measure::at_most(needs_secs, left_secs, "s"),
+            Self::Busy { found_percent, limit_percent, .. } => Measure::at_most(found_percent, limit_percent, "%"),
+            Self::DiskFree { free_mib, keep_mib } => Measure::at_least(free_mib, keep_mib, "MiB"),
+            _ => return None,
+        })
+    }
+
+    /// True when no wait helps: our part in the agreement is over.
+    pub const fn is_lasting(&self) -> bool {
+        !matches!(
+            self.reason(),
+            Reason::Reward
+                | Reason::CorePrice
+                | Reason::MemoryPrice
+                | Reason::GasCost
+                | Reason::GasPrice
+                | Reason::Transfer
+                | Reason::Unavailable
+                | Reason::NamedWorker
+                | Reason::Pool
+                | Reason::Barred
+                | Reason::Stake
+                | Reason::DeviceLimit
+                | Reason::Paused
+                | Reason::Draining
+                | Reason::Schedule
+                | Reason::ScheduleEnd
+                | Reason::Busy
+                | Reason::IdleUnknown
+                | Reason::DiskFree
+        )
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -96,11 +262,66 @@ impl fmt::Display for Refusal {
             }
             Self::Image { message } => write!(f, "the image cannot be used: {message}"),
             Self::OwnPurchase { client } => write!(f, "the client {client} is this worker"),
+            Self::Kind { asked } => write!(f, "kind {asked} is not done here"),
+            Self::Class { asked } => write!(f, "the class {asked} is not one of this worker"),
+            Self::Runtime { asked, allowed } => write!(f, "the runtime is {asked}, the settings allow {allowed}"),
+            Self::Transfer { would_be_mib, limit_mib } => {
+                write!(f, "today's transfers would be {would_be_mib} MiB > limit {limit_mib} MiB")
+            }
+            Self::CorePrice { offered, least } => {
+                write!(f, "the reward {offered} < {least}, the price of its cores (smallest units)")
+            }
+            Self::MemoryPrice { offered, least } => {
+                write!(f, "the reward {offered} < {least}, the price of its memory (smallest units)")
+            }
+            Self::GasCost { pay, cost } => write!(f, "the pay {pay} < gas cost {cost} (smallest units)"),
+            Self::GasPrice { found_wei, limit_wei } => {
+                write!(f, "gas costs {found_wei} wei > limit {limit_wei} wei")
+            }
+            Self::Unavailable { message } => write!(f, "image or inputs cannot be had now: {message}"),
+            Self::NamedWorker { named } => write!(f, "the terms name the worker {named}"),
+            Self::Pool => f.write_str("placed by a pool, and not with this worker"),
+            Self::Barred => f.write_str("the contract does not let this worker in (again)"),
+            Self::Stake { free, needed } => write!(f, "free stake {free} < {needed} needed (smallest units)"),
+            Self::DeviceLimit { free, needed } => {
+                write!(f, "the device may lock {free} more < {needed} needed (smallest units)")
+            }
+            Self::Paused { left_secs } => write!(f, "paused by the owner{}", for_secs(*left_secs)),
+            Self::Draining { left_secs } => write!(f, "the owner lets it run dry{}", for_secs(*left_secs)),
+            Self::Schedule { opens_in_secs: Some(secs) } => {
+                write!(f, "outside the schedule, which opens in {}", duration::show(*secs))
+            }
+            Self::Schedule { opens_in_secs: None } => f.write_str("outside the schedule"),
+            Self::ScheduleEnd { needs_secs, left_secs } => write!(
+                f,
+                "it may take {}, the schedule closes in {}",
+                duration::show(*needs_secs),
+                duration::show(*left_secs)
+            ),
+            Self::Busy { signal, found_percent, limit_percent } => {
+                let signal = match signal {
+                    BusySignal::CpuPressure => "CPU pressure",
+                    BusySignal::MemoryPressure => "memory pressure",
+                    BusySignal::IoPressure => "disk pressure",
+                    BusySignal::Load => "load of the cores",
+                };
+                write!(f, "the machine is used: {signal} {found_percent} % > limit {limit_percent} %")
+            }
+            Self::IdleUnknown => {
+                f.write_str("nothing says whether the machine is idle: /proc/pressure and /proc/loadavg cannot be read")
+            }
+            Self::DiskFree { free_mib, keep_mib } => {
+                write!(f, "{free_mib} MiB of disk are free < {keep_mib} MiB to keep free")
+            }
         }
     }
 }
 
 impl std::error::Error for Refusal {}
+
+fn for_secs(left: Option<u64>) -> String {
+    left.map_or_else(String::new, |secs| format!(" for another {}", duration::show(secs)))
+}
 
 /// Checks terms and specification against the own limits. Pure; `class_name` is "platform+runtime".
 ///

@@ -16,17 +16,20 @@ use sunwork_protocol::{
 use crate::{
     chain::ChainError,
     context::Context,
+    governor::now_secs,
     journal::{Agreement, JournalError, Record, record::BarredFrom},
     machine::{Action, DeclineReason, Key, Local, next_action},
     refusal::Refusal,
     step::StepError,
     view::{Head, View},
+    why::Fate,
 };
 
 mod keys;
 mod late;
 mod local;
 mod logs;
+mod offer;
 mod openings;
 mod placement;
 mod prepare;
@@ -117,6 +120,7 @@ impl Supervisor {
             Err(error) => {
                 let refusal = Refusal::Specification { message: error.to_string() };
                 tracing::info!(agreement = %address, %refusal, "refused");
+                ctx.governor.why.note(address, Fate::Excluded { refusal: refusal.clone() }, now_secs());
                 ctx.journal.append(Record::Refused { agreement: address, refusal })?;
                 Ok(None)
             }
@@ -218,6 +222,7 @@ impl Supervisor {
             self.ahead = Some(view.draw_seed);
             local.is_ahead = true;
         }
+        self.publish(&view, &known, &local, &action);
         if self.last.as_ref() != Some(&action) {
             self.announce(&view, &action);
             self.last = Some(action.clone());
@@ -323,6 +328,7 @@ impl Supervisor {
         let answered = matches!(error, ChainError::Call { answered: true, .. });
         if answered && head.number > self.bought_block + GONE_AFTER_BLOCKS {
             tracing::warn!(agreement = %self.address, %error, "the agreement is gone from the chain; left alone");
+            self.ctx.governor.board.remove(self.address);
             if let Err(error) = self.ctx.folder.agreement(self.address).remove() {
                 tracing::warn!(agreement = %self.address, %error, "cannot delete its files");
             }
@@ -342,6 +348,7 @@ impl Supervisor {
 
     fn done(&self, view: &View, known: &Agreement) -> Result<Next, StepError> {
         let agreement = self.address;
+        self.ctx.governor.board.remove(agreement);
         if view.status.is_final() {
             self.ctx.journal.append(Record::Finished { agreement, ending: view.ending })?;
             if known.took_part() {

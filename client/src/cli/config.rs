@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::args::{ConfigCommand, Global};
-use super::config_file::{self, ConfigFileError, Kind};
+use super::config_file::{self, ConfigFileError, Kind, SCHEMA};
 use super::exit::{Exit, Failure};
 use super::output::{Output, table};
 use super::settings::{Settings, SettingsError, Sources, config_path};
@@ -70,17 +70,17 @@ fn path(flags: &Global, output: &Output) -> Result<(), SettingsError> {
 
 fn set(flags: &Global, output: &Output, name: &str, values: &[String]) -> Result<(), SettingsError> {
     let path = place(flags)?;
-    let key = config_file::key(name)?;
+    let key = SCHEMA.key(name)?;
     let values: Vec<String> = match key.kind {
         // Commas as in the environment; no URL holds one by accident.
         Kind::List => values.iter().flat_map(|text| text.split(',')).map(|text| text.trim().to_owned()).collect(),
-        Kind::Text | Kind::Number => values.to_vec(),
+        Kind::Text | Kind::Number | Kind::Bool => values.to_vec(),
     };
     if key.kind != Kind::List && values.len() > 1 {
         return Err(ConfigFileError::OneValue { key: key.name, found: values.len() }.into());
     }
     check(key, &values, &path)?;
-    config_file::set(&path, key, &values)?;
+    SCHEMA.set(&path, key, &values)?;
     let document = json!({ "file": path, "key": key.name, "values": values });
     output.document("config", &document, || format!("{} = {} in {}", key.name, values.join(", "), path.display()));
     Ok(())
@@ -97,7 +97,7 @@ fn init(flags: &Global, output: &Output) -> Result<(), SettingsError> {
     if path.exists() {
         return Err(ConfigFileError::Exists { path }.into());
     }
-    config_file::init(&path)?;
+    SCHEMA.init(&path)?;
     let document = json!({ "file": path });
     output.document("config", &document, || {
         format!("{} written; every setting stands in it as a comment", path.display())

@@ -1,21 +1,20 @@
 //! Settings from flags, environment and configuration file, in this order of precedence, each with where it is from.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
-use serde::{Serialize, Serializer};
 use sunwork_edge::Deployment;
 use sunwork_edge::deployment::DeploymentError;
 use thiserror::Error;
 use url::Url;
 
 use super::args::Global;
-use super::config_file::{self, ConfigFileError, Entry, KEYS, Key};
+use super::config_file::{ConfigFileError, Entry, KEYS, Key, SCHEMA};
 use super::output::Format;
 use crate::amount::Unit;
 use crate::config::{DEFAULT_MAX_FEE_WEI, DEFAULT_MAX_TX_COST_WEI};
+pub use sunwork_edge::settings::{Origin, Setting};
 
 /// Settings that cannot be used.
 #[derive(Debug, Error)]
@@ -77,52 +76,6 @@ pub enum SettingsError {
     Deployment(#[from] DeploymentError),
 }
 
-/// Where a value is from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// The command line.
-    Flag(&'static str),
-    /// An environment variable.
-    Env(&'static str),
-    /// The configuration file.
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Counted from 1.
-        line: usize,
-    },
-    /// Nobody set it.
-    Default,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag(flag) => write!(f, "flag {flag}"),
-            Self::Env(name) => write!(f, "environment {name}"),
-            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
-            Self::Default => f.write_str("default"),
-        }
-    }
-}
-
-impl Serialize for Origin {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
-
-/// A setting as it is used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Setting {
-    /// Its name.
-    pub key: &'static str,
-    /// Its values; empty where it is not set and has no default.
-    pub values: Vec<String>,
-    /// Where they are from.
-    pub origin: Origin,
-}
-
 /// Which settings stand on the command line rather than in the environment; clap merges the two.
 #[derive(Clone, Debug, Default)]
 pub struct Sources(BTreeMap<&'static str, ValueSource>);
@@ -174,8 +127,8 @@ impl Settings {
         let path = config_path(flags);
         let file = match (&flags.config, &path) {
             // A file that was named must be there; the usual one need not be.
-            (Some(_), Some(path)) => config_file::read(path)?,
-            (None, Some(path)) if path.is_file() => config_file::read(path)?,
+            (Some(_), Some(path)) => SCHEMA.read(path)?,
+            (None, Some(path)) if path.is_file() => SCHEMA.read(path)?,
             _ => BTreeMap::new(),
         };
         Self::merge(flags, sources, &file, path.as_deref().unwrap_or(Path::new("")))

@@ -1,15 +1,32 @@
 //! `init`: data folder, password, all three keys.
+use std::{io::Write, path::Path};
+
 use eyre::WrapErr;
 use sunwork_edge::keystore;
 
 use super::{Report, write_secret};
-use crate::{config::Layer, folder::Folder, identity};
+use crate::{
+    config::{self, Layer},
+    folder::Folder,
+    identity,
+};
+
+/// The unit of deploy/, so that a machine with the binary alone has it.
+const UNIT: &str = include_str!("../../../deploy/sunwork-worker.service");
+
+/// Prints the systemd unit.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn print_unit() -> eyre::Result<()> {
+    std::io::stdout().lock().write_all(UNIT.as_bytes()).wrap_err("printing the unit")
+}
 
 /// Makes what is missing and shows the addresses. Keys that are there are kept.
 ///
 /// # Errors
 /// When something cannot be written.
-pub fn init(settings: &Layer) -> eyre::Result<Report> {
+pub fn init(settings: &Layer, write_config: Option<&Path>) -> eyre::Result<Report> {
     let folder = Folder::create(settings.data_dir())?;
     let device_password = settings.password_file.clone().unwrap_or_else(|| folder.password());
     if settings.password_file.is_none() && !device_password.exists() {
@@ -47,13 +64,52 @@ pub fn init(settings: &Layer) -> eyre::Result<Report> {
     if let Some(key) = identity::encryption_key(settings, &folder)? {
         report.add("encryptionKey", "Encryption key", key.public(), key.public().to_string());
     }
+    if let Some(path) = write_config {
+        if path.exists() {
+            report.add(
+                "config",
+                "Settings file",
+                format!("{} is there and stays", path.display()),
+                path.display().to_string(),
+            );
+        } else {
+            config::keys().init(path)?;
+            let text = format!("{} written, every setting a comment", path.display());
+            report.add("config", "Settings file", text, path.display().to_string());
+        }
+    }
+    let tested = self_test(&folder);
+    report.add(
+        "selfTest",
+        "Self-test",
+        tested.as_ref().map_or_else(ToString::to_string, |()| "passed".into()),
+        tested.is_ok(),
+    );
+    tested?;
     report.add(
         "next",
         "Next",
-        "send ether (for gas) to both accounts and tokens (for stake) to the owner, then `sunwork-worker register --stake AMOUNT`",
+        "send ether (for gas) to both accounts and tokens (for stake) to the owner, then `sunwork-worker register --stake AMOUNT`; `sunwork-worker doctor` checks the rest",
         "register",
     );
     Ok(report)
+}
+
+/// What a worker must be able to do before anything else: keep a journal, and only for its user.
+fn self_test(folder: &Folder) -> eyre::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let doing = || format!("testing the data folder {}", folder.root().display());
+    let probe = folder.root().join("self-test");
+    crate::folder::write_durably(&probe, b"works").wrap_err_with(doing)?;
+    let read = std::fs::read(&probe).wrap_err_with(doing)?;
+    std::fs::remove_file(&probe).wrap_err_with(doing)?;
+    eyre::ensure!(read == b"works", "{}: what was written is not what is read", doing());
+    let mode = std::fs::metadata(folder.keys("device")).wrap_err_with(doing)?.permissions().mode();
+    let root = std::fs::metadata(folder.root()).wrap_err_with(doing)?.permissions().mode();
+    if mode & 0o077 != 0 && root & 0o077 != 0 {
+        tracing::warn!("others on this machine may list {}; `chmod 700` it", folder.root().display());
+    }
+    Ok(())
 }
 
 /// The secret that session keys are sealed to. A worker with several devices copies it to all of them.

@@ -57,7 +57,7 @@ pub async fn register(settings: &Layer, wanted: &Registration) -> eyre::Result<R
     let owner = signer.address();
     let device = match wanted.device {
         Some(device) => device,
-        None => device_address(settings, &folder)?,
+        None => identity::device_address(settings, &folder)?,
     };
     let unit = identity::unit(&chain).await?;
     let tx = TxManager::new(chain.rpc().clone(), signer, Arc::new(MemoryTxLog::default()));
@@ -105,17 +105,6 @@ pub async fn register(settings: &Layer, wanted: &Registration) -> eyre::Result<R
     report.add("encryptionKey", "Encryption key", text, key.to_string());
     report.add("activeFromEpoch", "Active from epoch", active_from, active_from);
     Ok(report)
-}
-
-fn device_address(settings: &Layer, folder: &Folder) -> eyre::Result<Address> {
-    let path = match &settings.keystore {
-        Some(path) => Some(path.clone()),
-        None => identity::stored_key("device", folder)?,
-    };
-    match path.as_deref().and_then(identity::address_of) {
-        Some(address) => Ok(address),
-        None => Ok(identity::device_key(settings, folder)?.address()),
-    }
 }
 
 struct Task<'a> {

@@ -1,53 +1,158 @@
-//! `status`: what the data folder and the chain say, without disturbing a running worker.
-use alloy::providers::Provider;
+//! `status`: what the running worker says; without one what data folder and chain say.
 use eyre::WrapErr;
-use serde_json::json;
+use serde_json::{Value, json};
+use sunwork_edge::tx::TxEntry;
 
-use super::{Report, chain};
+use super::{Report, chain, orders::show_mode};
 use crate::{
+    account::Account,
+    board::{Part, Standing},
     config::Layer,
-    folder::Folder,
+    control::{
+        Status,
+        client::{self, ControlError},
+        no_stake,
+    },
+    duration,
+    folder::{Folder, FolderError},
+    governor::now_secs,
     identity,
     journal::{Agreement, Journal},
     refusal::Refusal,
+    view::View,
 };
 
-/// Shows identity, stake, earnings, and what is under way.
+/// Agreements of the journal that the chain is asked about.
+const MAX_ASKED: usize = 64;
+
+/// Shows identity, stake, earnings, what is under way, and why nothing new is taken.
 ///
 /// # Errors
-/// When folder or chain cannot be read.
+/// When neither worker nor chain can be asked, or the folder cannot be read.
 pub async fn status(settings: &Layer) -> eyre::Result<Report> {
-    let chain = chain(settings).await?;
-    let folder = Folder::create(settings.data_dir())?;
-    let unit = identity::unit(&chain).await?;
-    let path = settings.keystore.clone().or(identity::stored_key("device", &folder)?);
-    let device = match path.as_deref().and_then(identity::address_of) {
-        Some(address) => address,
-        None => identity::device_key(settings, &folder)?.address(),
-    };
-    let worker = chain.worker_of(device).await?;
-    let (block, _) = chain.rpc().latest().await.wrap_err("reading the newest block")?;
     let mut report = Report::new("status");
-    let running = matches!(folder.lock(), Err(crate::folder::FolderError::InUse { .. }));
-    report.add("running", "Running", if running { "yes" } else { "no" }, running);
+    match client::get::<Status>(&settings.control_socket(), "/v1/status").await {
+        Ok(status) => {
+            report.add("running", "Running", format!("yes, process {}", status.pid), true);
+            of_daemon(&mut report, &status);
+        }
+        Err(ControlError::NotRunning { .. }) => {
+            let folder = Folder::create(settings.data_dir())?;
+            let starting = matches!(folder.lock(), Err(FolderError::InUse { .. }));
+            let text = match starting {
+                true => "starting: it waits for chain or engine, its log says which",
+                false => "no; `systemctl start sunwork-worker` or `sunwork-worker run`",
+            };
+            report.add("running", "Running", text, starting);
+            of_chain(&mut report, settings, &folder).await?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(report)
+}
+
+fn of_daemon(report: &mut Report, status: &Status) {
+    report.json["daemon"] = serde_json::to_value(status).unwrap_or_default();
+    report.line("  since", duration::show(status.now.saturating_sub(status.started_at)));
+    report.line("Mode", show_mode(status.mode));
+    report.line("Takes new work", if status.not_working.is_empty() { "yes" } else { "no" });
+    for reason in &status.not_working {
+        report.line(format!("  {}", reason.reason.name()), format!("{} (remedy: {})", reason.text, reason.remedy));
+    }
+    report.line("Leaves running", format!("{}, {} m of CPU", status.running_leaves, status.running_milli_cpu));
+    let age = status.now.saturating_sub(status.block_time);
+    report.add("block", "Block", format!("{}, {} old", status.block, duration::show(age)), status.block);
+    match &status.account {
+        Some(found) => {
+            account(report, found);
+            let pending = found.show(&status.pending_pay);
+            report.add("pendingPay", "Pending, if all goes well", pending, status.pending_pay.clone());
+        }
+        None => {
+            let error = status.account_error.clone().unwrap_or_default();
+            report.line("Account", format!("unknown: {error}"));
+        }
+    }
+    let (ours, candidates): (Vec<&Standing>, Vec<&Standing>) =
+        status.agreements.iter().partition(|row| row.role != Part::Candidate);
+    let rows = serde_json::to_value(&ours).unwrap_or_default();
+    report.add("agreements", "Agreements under way", ours.len(), rows);
+    for row in ours {
+        report.line(format!("  {}", row.agreement), standing(row, status.block_time));
+    }
+    report.line("Candidates", candidates.len().to_string());
+    let txs = serde_json::to_value(&status.transactions).unwrap_or_default();
+    report.add("transactions", "Transactions under way", status.transactions.len(), txs);
+    for tx in &status.transactions {
+        report.line(
+            format!("  {}", tx.label),
+            format!("nonce {}, {}, signed {} times, {}", tx.nonce, tx.state, tx.attempts, tx.hash),
+        );
+    }
+}
+
+/// "worker, working: compute leaves (3 of 8), 12 min left, pays 5".
+pub(super) fn standing(row: &Standing, now: u64) -> String {
+    let deadline = match row.deadline {
+        0 => String::new(),
+        deadline if deadline < now => format!(", {} late", duration::show(now - deadline)),
+        deadline => format!(", {} left", duration::show(deadline - now)),
+    };
+    format!(
+        "{}, {}: {} ({} of {} leaves){deadline}",
+        row.role.name(),
+        row.status,
+        row.step,
+        row.leaves_done,
+        row.leaves
+    )
+}
+
+fn account(report: &mut Report, account: &Account) {
+    report.add("device", "Device", account.device, account.device.to_string());
+    report.add("deviceWei", "  for gas (wei)", &account.device_wei, account.device_wei.clone());
+    if account.worker.is_zero() {
+        report.add("worker", "Worker", "not registered; run `sunwork-worker register`", Value::Null);
+        return;
+    }
+    report.add("worker", "Worker", account.worker, account.worker.to_string());
+    report.add("payout", "Payout", account.payout, account.payout.to_string());
+    report.add("score", "Score", account.score, account.score);
+    let amounts = [
+        ("stake", "Stake", &account.stake),
+        ("locked", "  locked", &account.locked),
+        ("unbonding", "  unbonding", &account.unbonding),
+        ("deviceLimit", "Device limit", &account.device_limit),
+        ("deviceLocked", "  locked", &account.device_locked),
+        ("payable", "Earned, not sent", &account.payable),
+    ];
+    for (key, label, amount) in amounts {
+        report.add(key, label, account.show(amount), amount.clone());
+    }
+    if account.unbonding != "0" {
+        let left = duration::show(account.unbonding_until.saturating_sub(now_secs()));
+        report.add("unbondingUntil", "  withdrawable in", left, account.unbonding_until);
+    }
+}
+
+async fn of_chain(report: &mut Report, settings: &Layer, folder: &Folder) -> eyre::Result<()> {
+    let chain = chain(settings).await?;
+    let unit = identity::unit(&chain).await?;
+    let device = identity::device_address(settings, folder)?;
+    let (block, block_time) = chain.rpc().latest().await.wrap_err("reading the newest block")?;
     report.add("chainId", "Chain", chain.deployment.chain_id, chain.deployment.chain_id);
     report.add("block", "Block", block, block);
-    report.add("device", "Device", device, device.to_string());
-    let ether = chain.rpc().provider().get_balance(device).await.wrap_err("reading the device's balance")?;
-    report.add("deviceWei", "  for gas (wei)", ether, ether.to_string());
-    if worker.is_zero() {
-        report.add("worker", "Worker", "not registered; run `sunwork-worker register`", serde_json::Value::Null);
-        return Ok(report);
+    let found = Account::read(&chain, device, &unit).await?;
+    account(report, &found);
+    if found.worker.is_zero() {
+        return Ok(());
     }
-    let info = chain.worker_info(worker).await?;
-    let entry = chain.device_info(device).await?;
-    let payable = u128::try_from(chain.payable_of(worker).await?).unwrap_or(u128::MAX);
-    report.add("worker", "Worker", worker, worker.to_string());
-    report.add("payout", "Payout", info.payout, info.payout.to_string());
-    report.add("score", "Score", info.score, info.score);
-    let published = chain.encryption_key_of(worker).await?;
+    if let Some(refusal) = no_stake(&found) {
+        report.line("  no work without", format!("{refusal} (remedy: {})", refusal.reason().remedy()));
+    }
+    let published = chain.encryption_key_of(found.worker).await?;
     report.add("encryptionKey", "Encryption key", published, published.to_string());
-    let confidential = match identity::encryption_key(settings, &folder) {
+    let confidential = match identity::encryption_key(settings, folder) {
         Ok(Some(own)) if own.public() == published => "yes".to_owned(),
         Ok(Some(own)) => Refusal::EncryptionKey { own: own.public(), published }.to_string(),
         Ok(None) => Refusal::NoEncryptionKey.to_string(),
@@ -55,57 +160,54 @@ pub async fn status(settings: &Layer) -> eyre::Result<Report> {
     };
     let yes = confidential == "yes";
     report.add("confidentialWork", "  confidential work", confidential, yes);
-    let amounts = [
-        ("stake", "Stake", info.bonded.to::<u128>()),
-        ("locked", "  locked", info.locked.to()),
-        ("unbonding", "  unbonding", info.unbonding.to()),
-        ("deviceLimit", "Device limit", entry.limit.to()),
-        ("deviceLocked", "  locked", entry.locked.to()),
-        ("payable", "Earned, not sent", payable),
-    ];
-    for (key, label, amount) in amounts {
-        report.add(key, label, unit.format(amount), amount.to_string());
+    if !folder.journal().exists() {
+        return Ok(());
     }
-    if folder.journal().exists() {
-        journal(&mut report, &Journal::peek(folder.journal())?);
-    }
-    Ok(report)
-}
-
-fn journal(report: &mut Report, state: &crate::journal::State) {
+    let state = Journal::peek(folder.journal())?;
     let last = state.last_block.unwrap_or_default();
     report.add("lastBlock", "Last block read", last, last);
-    let open: Vec<_> = state.agreements.iter().filter(|(_, known)| !known.is_closed()).collect();
-    let lines = open.iter().map(|(address, known)| {
-        json!({
+    let open: Vec<_> = state.agreements.iter().filter(|(_, known)| known.took_part() && !known.is_closed()).collect();
+    let (mut rows, mut lines) = (Vec::new(), Vec::new());
+    for (&address, known) in open.iter().copied().take(MAX_ASKED) {
+        let text = match chain.view(address).await {
+            Ok(view) => of_view(known, &view, block_time),
+            Err(error) => format!("unknown: {error}"),
+        };
+        rows.push(json!({
             "agreement": address.to_string(),
             "role": role(known),
             "leavesDone": known.leaves.len(),
             "bundle": known.bundle.map(|bundle| hex::encode(bundle.blob)),
             "impossible": known.impossible,
-        })
-    });
-    let lines: Vec<_> = lines.collect();
-    report.add("agreements", "Agreements under way", open.len(), lines);
-    for (address, known) in open {
-        report.rows.push((format!("  {address}"), format!("{}, {} leaves done", role(known), known.leaves.len())));
+            "text": text,
+        }));
+        lines.push((format!("  {address}"), text));
     }
-    let refused: Vec<_> =
-        state.agreements.iter().filter_map(|(address, known)| Some((address, known.refusal.as_ref()?))).collect();
-    let lines: Vec<_> = refused
-        .iter()
-        .map(|(address, refusal)| json!({ "agreement": address.to_string(), "refusal": refusal, "text": refusal.to_string() }))
-        .collect();
-    report.add("refused", "Refused", refused.len(), lines);
-    for (address, refusal) in refused {
-        report.rows.push((format!("  {address}"), refusal.to_string()));
-    }
-    let txs: Vec<_> = state
-        .txs
+    report.add("agreements", "Agreements under way", open.len(), rows);
+    report.rows.extend(lines);
+    transactions(report, &state.txs);
+    report.line("", "why purchases were refused: `sunwork-worker why`");
+    Ok(())
+}
+
+fn of_view(known: &Agreement, view: &View, now: u64) -> String {
+    let left = match view.deadline {
+        0 => "ended".to_owned(),
+        deadline if deadline < now => format!("{} late", duration::show(now - deadline)),
+        deadline => format!("{} left", duration::show(deadline - now)),
+    };
+    format!("{}, {}: {}, {} leaves done, {left}", role(known), view.status, view.status.meaning(), known.leaves.len())
+}
+
+fn transactions(report: &mut Report, entries: &[TxEntry]) {
+    let txs: Vec<_> = entries
         .iter()
         .map(|entry| json!({ "label": entry.label, "nonce": entry.nonce, "hash": entry.hash.to_string() }))
         .collect();
     report.add("transactions", "Transactions under way", txs.len(), txs);
+    for entry in entries {
+        report.line(format!("  {}", entry.label), format!("nonce {}, {}", entry.nonce, entry.hash));
+    }
 }
 
 fn role(known: &Agreement) -> &'static str {

@@ -68,8 +68,10 @@ async fn take(ctx: &Context, inbox: &Inbox, hash: B256) -> eyre::Result<(Address
     if found != hash {
         bail!("the order is {found} on this chain, its file is named {hash}; hand it over with `sunwork-worker take`");
     }
+    // A later word of the owner goes before schedule, idle rule and prices, which are not asked here; not before a pause.
+    ctx.governor.open_to_orders()?;
     let facts = facts(ctx, &signed, hash).await?;
-    let (terms, spec) = check(&signed, |class| deployment.class_name(class), &facts, &ctx.limits)?;
+    let (terms, spec) = check(&signed, |class| deployment.class_name(class), &facts, &ctx.governor.limits())?;
     ready(ctx, &terms, &spec).await?;
     let SignedOrder { order, spec, signature } = signed;
     let call = IWorkerDispatcher::acceptOfferCall { order: order.typed()?.into(), spec, signature };

@@ -4,8 +4,10 @@ use sunwork_protocol::{draw, status::Status};
 
 use super::{COURTESY_SECS, Supervisor};
 use crate::{
+    board::Part,
     journal::Agreement,
     machine::{DeclineReason, Local, Lot, Preparation, Verification, Work},
+    runtime::Limits,
     step::StepError,
     view::{Head, View},
 };
@@ -32,12 +34,12 @@ impl Supervisor {
             params: self.ctx.params,
             client: self.client,
             preparation,
-            min_reward: self.ctx.limits.min_reward,
-            may_accept: !known.barred_from_accepting,
-            may_claim: !known.barred_from_claiming,
+            min_reward: self.ctx.governor.limits().min_reward,
+            may_accept: !known.barred_from_accepting && self.offered(view, Part::Worker).is_ok(),
+            may_claim: !known.barred_from_claiming && self.offered(view, Part::Verifier).is_ok(),
             placed,
             unanswered,
-            merge_claims: self.ctx.limits.merge_claims,
+            merge_claims: self.ctx.governor.limits().merge_claims,
             sample_secs: self.sample_secs(),
             is_ahead: self.ahead == Some(view.draw_seed),
             work: self.work_state(view, known),
@@ -74,7 +76,8 @@ impl Supervisor {
     fn sample_secs(&self) -> Option<u64> {
         let limit_ms = u64::from(self.spec.leaf_secs) * 1000;
         let leaf_ms = self.ctx.timings.expected_ms(self.spec.image_digest).map_or(limit_ms, |ms| ms.min(limit_ms));
-        let rounds = u32::from(self.terms.samples).min(self.terms.leaf_count).div_ceil(self.ctx.limits.parallel_leaves);
+        let at_once = self.ctx.governor.leaves_at_once(Limits::of_spec(&self.spec));
+        let rounds = u32::from(self.terms.samples).min(self.terms.leaf_count).div_ceil(at_once);
         Some(u64::from(rounds).checked_mul(leaf_ms)?.div_ceil(1000))
     }
 

@@ -10,6 +10,7 @@ use crate::{
     runtime::{ErrorClass, ImageRef},
     step::StepError,
     view::View,
+    why::Fate,
 };
 
 impl Supervisor {
@@ -29,6 +30,7 @@ impl Supervisor {
             }
             Err(refusal) => {
                 tracing::info!(%agreement, %refusal, "refused");
+                self.note(Fate::Excluded { refusal: refusal.clone() });
                 Record::Refused { agreement, refusal }
             }
         };
@@ -40,8 +42,14 @@ impl Supervisor {
             return Ok(Err(Refusal::OwnPurchase { client: self.client }));
         }
         let class = self.ctx.chain.deployment.class_name(self.terms.class_id);
-        if let Err(refusal) = refusal::check(&self.terms, &self.spec, &class, &self.ctx.limits) {
+        if let Err(refusal) = refusal::check(&self.terms, &self.spec, &class, &self.ctx.governor.limits()) {
             return Ok(Err(refusal));
+        }
+        if !self.known().took_part()
+            && let Err(refusal) = self.wanted(view)
+        {
+            // Nothing is fetched for what the owner does not want now.
+            return Err(StepError::NotYet(refusal.to_string()));
         }
         if let Err(refusal) = self.check_against_chain(&self.known()).await? {
             return Ok(Err(refusal));
@@ -54,7 +62,7 @@ impl Supervisor {
         if let Err(error) = self.ctx.runtime.prepare(&image, &OracleBlobs(&self.ctx.blobs)).await {
             return match error.class() {
                 ErrorClass::Refuse => Ok(Err(Refusal::Image { message: error.to_string() })),
-                ErrorClass::Retry => Err(StepError::retry(error)),
+                ErrorClass::Retry => Err(self.unavailable(error)),
             };
         }
         self.fetch_inputs().await
@@ -84,7 +92,19 @@ impl Supervisor {
         let as_verifier = settlement::verifier_lock(terms.reward_max, terms.verifier_fee, terms.verifiers);
         let need = as_worker.min(as_verifier);
         if free < need {
-            return Err(StepError::retry(format!("free stake {free} < {need} needed (smallest units)")));
+            let refusal = Refusal::Stake { free, needed: need };
+            self.note(Fate::Excluded { refusal: refusal.clone() });
+            return Err(StepError::retry(refusal));
+        }
+        let device = self.ctx.signer.address();
+        if device != self.ctx.me {
+            let entry = self.ctx.chain.device_info(device).await?;
+            let free = entry.limit.saturating_sub(entry.locked).to::<u128>();
+            if free < need {
+                let refusal = Refusal::DeviceLimit { free, needed: need };
+                self.note(Fate::Excluded { refusal: refusal.clone() });
+                return Err(StepError::retry(refusal));
+            }
         }
         Ok(())
     }
@@ -110,8 +130,9 @@ impl Supervisor {
         match self.ctx.blobs.get_to_file(input.sha256, input.size_bytes, &incoming).await {
             Ok(()) => {}
             Err(BlobError::TooLarge { found, .. }) => return too_large(found),
-            Err(error) => return Err(StepError::retry(error)),
+            Err(error) => return Err(self.unavailable(error)),
         }
+        self.ctx.governor.transferred(input.size_bytes);
         let size = tokio::fs::metadata(&incoming).await.map_err(StepError::io("reading an input"))?.len();
         if size != input.size_bytes {
             return too_large(size);

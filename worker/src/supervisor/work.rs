@@ -119,7 +119,7 @@ impl Supervisor {
         let mut done = 0;
         loop {
             // Only so many tasks as may run exist, however large the bag is.
-            while running.len() < self.ctx.limits.parallel_leaves as usize {
+            while running.len() < self.ctx.governor.limits().parallel_leaves as usize {
                 let Some(leaf) = leaves.next() else { break };
                 let job = self.job(leaf, &folder, &clear, &logs);
                 let task = LeafTask {
@@ -182,6 +182,7 @@ impl Supervisor {
             return Ok(self.ctx.journal.append(record)?);
         }
         let blob = self.ctx.blobs.put_file(folder.bundle()).await.map_err(StepError::retry)?;
+        self.ctx.governor.transferred(std::fs::metadata(folder.bundle()).map_or(0, |meta| meta.len()));
         crash::point("bundle.uploaded");
         let root = Tree::new(&digests).root();
         let record = Record::Bundle { agreement: self.address, attempt: view.attempt, root, ciphertext_root, blob };
@@ -384,10 +385,10 @@ impl LeafTask {
 
     async fn run(mut self) -> Result<(), LeafError> {
         let (agreement, leaf) = (self.agreement, self.leaf);
-        let permit = self.ctx.leaf_permits.acquire().await.map_err(StepError::retry)?;
+        let share = self.ctx.governor.leaf_share(self.job.limits).await;
         let begun = std::time::Instant::now();
         let run = self.run_surely().await;
-        drop(permit);
+        drop(share);
         if run.is_ok() {
             let took_ms = begun.elapsed().as_millis() as u64;
             self.ctx.timings.measured(self.job.image.digest.into(), took_ms);

@@ -20,4 +20,5 @@ mod late_confidential;
 mod late_unproven;
 mod level0;
 mod market;
+mod owner;
 mod support;
