@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::runtime::Kind;
+
 /// What one leaf and the worker as a whole may use, and for how little it works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -83,6 +85,13 @@ pub struct Layer {
     /// Classes to join, by name; by default the one of this machine.
     #[arg(long, env = "SUNWORK_WORKER_CLASSES", value_delimiter = ',', global = true)]
     pub classes: Option<Vec<String>>,
+    /// What runs leaves: docker, wasm. By default what the classes that the worker has joined need; for `register`, docker where
+    /// an engine answers, else wasm.
+    #[arg(long, env = "SUNWORK_WORKER_RUNTIMES", value_delimiter = ',', value_enum, global = true)]
+    pub runtimes: Option<Vec<Kind>>,
+    /// Program that runs WebAssembly modules; by default `sunwork-wasm-runner` beside this one or on the search path.
+    #[arg(long, env = "SUNWORK_WORKER_WASM_RUNNER", global = true)]
+    pub wasm_runner: Option<PathBuf>,
     /// Container engine, such as unix:///var/run/docker.sock; by default as `docker` itself finds it.
     #[arg(long, env = "SUNWORK_WORKER_DOCKER_HOST", global = true)]
     pub docker_host: Option<String>,
@@ -193,6 +202,8 @@ impl Layer {
             owner_password_file,
             encryption_keystore,
             classes,
+            runtimes,
+            wasm_runner,
             docker_host,
             max_milli_cpu,
             max_memory_mib,
@@ -283,9 +294,16 @@ impl Layer {
     }
 }
 
-/// The class of this machine.
-pub fn own_class() -> &'static str {
-    if cfg!(target_arch = "aarch64") { "linux/arm64+docker" } else { "linux/amd64+docker" }
+/// Name of the class of WebAssembly modules: one for all machines.
+pub const WASM_CLASS: &str = "wasi/wasm+wasmtime";
+
+/// The class of this machine for a runtime.
+pub const fn own_class(runtime: Kind) -> &'static str {
+    match runtime {
+        Kind::Wasm => WASM_CLASS,
+        Kind::Docker if cfg!(target_arch = "aarch64") => "linux/arm64+docker",
+        Kind::Docker => "linux/amd64+docker",
+    }
 }
 
 #[cfg(test)]
@@ -305,6 +323,10 @@ mod tests {
         assert!(merged.poll_ms().unwrap_err().to_string().contains("20 to 60000"));
         let missing = merged.deployment().unwrap_err().to_string();
         assert!(missing.contains("--deployment") && missing.contains("SUNWORK_WORKER_DEPLOYMENT"), "{missing}");
+        std::fs::write(&path, "runtimes = [\"docker\", \"wasm\"]").unwrap();
+        assert_eq!(Layer::from_file(&path).unwrap().runtimes, Some(vec![Kind::Docker, Kind::Wasm]));
+        assert_eq!(Kind::of_class(own_class(Kind::Wasm)), Some(Kind::Wasm));
+        assert_eq!(Kind::of_class(own_class(Kind::Docker)), Some(Kind::Docker));
         std::fs::write(&path, "max_memory = 100").unwrap();
         assert!(Layer::from_file(&path).unwrap_err().to_string().contains("max_memory"));
     }
