@@ -53,6 +53,13 @@ impl Limiter {
     }
 }
 
+impl Limiter {
+    /// Told -1, an app would go on, and end differently than on a machine that has the memory.
+    fn must_grow(&self, error: &Error) -> Result<()> {
+        if self.granted { Err(Error::new(HostFailed(format!("growing the app's memory: {error:#}")))) } else { Ok(()) }
+    }
+}
+
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
         self.granted = false;
@@ -68,21 +75,25 @@ impl ResourceLimiter for Limiter {
     }
 
     fn memory_grow_failed(&mut self, error: Error) -> Result<()> {
-        // Told -1, an app would go on, and end differently than on a machine that has the memory.
-        if self.granted { Err(Error::new(HostFailed(format!("growing the app's memory: {error:#}")))) } else { Ok(()) }
+        self.must_grow(&error)
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        self.granted = false;
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
         match self.table_elements.checked_sub(desired.saturating_sub(current)) {
             Some(left) => {
-                self.table_elements = left;
+                (self.table_elements, self.granted) = (left, true);
                 Ok(true)
             }
             None => Err(Error::new(OutOfMemory)),
         }
+    }
+
+    fn table_grow_failed(&mut self, error: Error) -> Result<()> {
+        self.must_grow(&error)
     }
 
     fn instances(&self) -> usize {

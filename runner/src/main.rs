@@ -65,9 +65,7 @@ fn run() -> Result<(), String> {
     cage::limit(&request.limits, &mut walls)?;
 
     let (sink, deadline) = (Sink::new(), Deadline::new());
-    // Told by the watch before the filter is on: it is in a moment, or the run does not begin.
-    let watched = Walls { seccomp: true, ..walls.clone() };
-    watch::start(deadline.clone(), sink.clone(), usage.clone(), watched)
+    watch::start(deadline.clone(), sink.clone(), usage.clone(), walls.clone())
         .map_err(|e| format!("starting a thread: {e}"))?;
     let job = Job { request, module, inputs, usage, walls, sink, deadline };
     let thread = std::thread::Builder::new().name("app".into()).stack_size(THREAD_STACK_BYTES);
@@ -126,7 +124,7 @@ struct Job {
 
 impl Job {
     fn run(mut self) -> Result<(), String> {
-        self.walls.seccomp = cage::only_compute();
+        self.usage.seal(cage::only_compute());
         let heard = |e: io::Error| format!("reporting to the worker: {e}");
         let too_long = Ended::Unusable { reason: format!("compiling it takes longer than {COMPILE_SECS} s") };
         self.deadline.set(&self.usage, Duration::from_secs(COMPILE_SECS), too_long);

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -12,18 +12,33 @@ pub struct Usage {
     /// Opened before the cage is shut.
     status: Option<File>,
     compile_ms: AtomicU64,
+    sealed: AtomicBool,
 }
 
 impl Usage {
     /// Opens what must be open before the cage is shut.
     pub fn new() -> Self {
-        Self { status: File::open("/proc/self/status").ok(), compile_ms: AtomicU64::new(0) }
+        Self {
+            status: File::open("/proc/self/status").ok(),
+            compile_ms: AtomicU64::new(0),
+            sealed: AtomicBool::new(false),
+        }
     }
 
     /// CPU time of the process.
     pub fn cpu_ms(&self) -> u64 {
         let time = clock_gettime(ClockId::ProcessCPUTime);
         time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
+    }
+
+    /// Notes whether the filter of system calls is on.
+    pub fn seal(&self, sealed: bool) {
+        self.sealed.store(sealed, Ordering::Relaxed);
+    }
+
+    /// Whether it is.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed.load(Ordering::Relaxed)
     }
 
     /// Notes how long compiling took.

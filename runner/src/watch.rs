@@ -88,7 +88,7 @@ impl Usage {
             cpu_ms: self.cpu_ms(),
             compile_ms: self.compile_ms(),
             peak_kib: self.peak_kib(),
-            walls,
+            walls: Walls { seccomp: self.is_sealed(), ..walls },
         }
     }
 }

@@ -222,7 +222,8 @@ impl Inner {
 
     async fn run(&self, job: &LeafJob) -> Result<(LeafRun, Report), RuntimeError> {
         let path = self.path(&job.image.digest);
-        if !tokio::fs::try_exists(&path).await.unwrap_or(false) {
+        let checked = self.checked.lock().await.contains(&job.image.digest);
+        if !(checked && tokio::fs::try_exists(&path).await.unwrap_or(false)) {
             return Err(RuntimeError::NotPrepared { image: job.image.to_string() });
         }
         fresh_folders(job).await?;
