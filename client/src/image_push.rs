@@ -175,7 +175,7 @@ fn write(
         WASM_PLATFORM => {
             let io = |source| ImagePushError::Io { path: path.clone(), source };
             let size = std::fs::copy(source, &path).map_err(io)?;
-            (image.id.trim_start_matches("sha256:").parse().map_err(|e| io(std::io::Error::other(e)))?, size)
+            (image.id.trim_start_matches("sha256:").parse::<B256>().map_err(|e| io(std::io::Error::other(e)))?, size)
         }
         _ => normalize::write(source, image, &path, scratch.path())?,
     };

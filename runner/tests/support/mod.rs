@@ -1,4 +1,5 @@
 //! A worker's WebAssembly runtime on a folder of its own, and apps written as text.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::path::Path;
 
