@@ -6,6 +6,7 @@ import {WorkerDispatcher, DispatcherParams} from "../contracts/WorkerDispatcher.
 import {ComputeAgreement} from "../contracts/agreements/ComputeAgreement.sol";
 import {ComputeEndings} from "../contracts/agreements/compute/ComputeEndings.sol";
 import {ComputeExtension} from "../contracts/agreements/compute/ComputeExtension.sol";
+import {ComputeLate} from "../contracts/agreements/compute/ComputeLate.sol";
 import {IBeacon} from "../contracts/interfaces/IBeacon.sol";
 import {IComputeAgreement} from "../contracts/interfaces/IComputeAgreement.sol";
 import {SunToken} from "../contracts/token/SunToken.sol";
@@ -68,12 +69,15 @@ contract CheckDeployment is Script {
     function _checkComputeCode(Deployment memory d) private {
         ComputeAgreement onChain = ComputeAgreement(d.computeImplementation);
         ComputeExtension extension = ComputeExtension(onChain.extension());
-        ComputeEndings endings = extension.endings();
+        ComputeLate late = extension.late();
+        ComputeEndings endings = late.endings();
         address made = address(
             new ComputeEndings(WorkerDispatcher(d.dispatcher), IBeacon(d.beacon), d.parameters.compute)
         );
         _same("code of the compute endings", made, address(endings), made);
-        made = address(new ComputeExtension(endings));
+        made = address(new ComputeLate(endings));
+        _same("code of the compute openings", made, address(late), made);
+        made = address(new ComputeExtension(late));
         _same("code of the compute extension", made, address(extension), made);
         made = address(new ComputeAgreement(extension));
         _same("code of the compute agreement", made, d.computeImplementation, made);

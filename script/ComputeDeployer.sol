@@ -4,12 +4,13 @@ pragma solidity ^0.8.37;
 import {ComputeAgreement} from "../contracts/agreements/ComputeAgreement.sol";
 import {ComputeEndings} from "../contracts/agreements/compute/ComputeEndings.sol";
 import {ComputeExtension} from "../contracts/agreements/compute/ComputeExtension.sol";
+import {ComputeLate} from "../contracts/agreements/compute/ComputeLate.sol";
 import {IBeacon} from "../contracts/interfaces/IBeacon.sol";
 import {ComputeParams} from "../contracts/interfaces/IComputeAgreement.sol";
 import {IWorkerDispatcher} from "../contracts/interfaces/IWorkerDispatcher.sol";
 
 /// @title ComputeDeployer
-/// @notice Deploys the three parts of the compute kind (docs/decisions/0011), the last one first.
+/// @notice Deploys the four parts of the compute kind (docs/decisions/0011), the last one first.
 library ComputeDeployer {
     /// @return implementation What the dispatcher clones.
     function deploy(IWorkerDispatcher dispatcher, IBeacon beacon, ComputeParams memory p)
@@ -17,6 +18,6 @@ library ComputeDeployer {
         returns (address implementation)
     {
         ComputeEndings endings = new ComputeEndings(dispatcher, beacon, p);
-        return address(new ComputeAgreement(new ComputeExtension(endings)));
+        return address(new ComputeAgreement(new ComputeExtension(new ComputeLate(endings))));
     }
 }

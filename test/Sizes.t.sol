@@ -26,7 +26,8 @@ contract SizesTest is Base {
         _below("WorkerDispatcher", address(dispatcher).code.length, MAX_CODE_BYTES);
         _below("ComputeAgreement", address(implementation).code.length, MAX_CODE_BYTES);
         _below("ComputeExtension", address(extension).code.length, MAX_CODE_BYTES);
-        _below("ComputeEndings", address(extension.endings()).code.length, MAX_CODE_BYTES);
+        _below("ComputeLate", address(extension.late()).code.length, MAX_CODE_BYTES);
+        _below("ComputeEndings", address(extension.late().endings()).code.length, MAX_CODE_BYTES);
         _below("BlockBeacon", address(beacon).code.length, MAX_CODE_BYTES);
         _below("SunToken", address(token).code.length, MAX_CODE_BYTES);
     }

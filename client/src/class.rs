@@ -17,7 +17,7 @@
 //! | [`OfferError`](crate::offer::OfferError) | the node failed, the transaction's class is Retry | | terms, times, no wallet |
 //! | [`FindError`](crate::FindError), [`IdError`](crate::IdError) | the node failed | | no such agreement |
 //! | [`ResultsError`](crate::ResultsError) | no oracle answers, not there yet | | the bytes are not what the chain says |
-//! | [`VerifyError`](crate::verify::VerifyError), [`JobError`](crate::JobError), [`JobFileError`](crate::JobFileError), [`AmountError`](crate::AmountError), [`PermitError`](crate::permit::PermitError), [`ArchiveError`](crate::archive::ArchiveError), [`ImageRefError`](crate::image_ref::ImageRefError), [`NoSigner`](crate::client::NoSigner) | | | always |
+//! | [`VerifyError`](crate::verify::VerifyError), [`JobError`](crate::JobError), [`JobFileError`](crate::JobFileError), [`AmountError`](crate::AmountError), [`PermitError`](crate::permit::PermitError), [`PlaceError`](crate::PlaceError), [`ArchiveError`](crate::archive::ArchiveError), [`ImageRefError`](crate::image_ref::ImageRefError), [`NoSigner`](crate::client::NoSigner) | | | always |
 //!
 //! What to do with each class:
 //!
@@ -105,6 +105,7 @@ mod tests {
             classified::<crate::image_ref::ImageRefError>(),
             classified::<crate::keying::KeyingError>(),
             classified::<crate::permit::PermitError>(),
+            classified::<crate::placement::PlaceError>(),
             classified::<crate::verify::VerifyError>(),
             classified::<sunwork_edge::blobs::BlobError>(),
             classified::<sunwork_edge::deployment::DeploymentError>(),

@@ -27,6 +27,7 @@ pub mod logs;
 pub mod offer;
 pub mod output;
 pub mod password;
+pub mod place;
 pub mod plan;
 pub mod results;
 pub mod run;
@@ -148,6 +149,7 @@ async fn dispatch(command: Command, session: Session) -> Result<Exit, Failure> {
         Command::Reject(args) => dispute::reject(&session, args).await,
         Command::Dispute(args) => dispute::dispute(&session, args).await,
         Command::Deliver(args) => deliver::run(&session, args).await,
+        Command::Place(args) => place::run(&session, args).await,
         Command::Cancel(args) => cancel::cancel(&session, args).await,
         Command::Expire(args) => cancel::expire(&session, args).await,
         Command::Workers(args) => workers::run(&session, args).await,

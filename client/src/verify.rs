@@ -5,13 +5,13 @@
 use std::io::{Read, Seek, SeekFrom};
 
 use alloy::primitives::{Address, B256};
+pub use sunwork_protocol::bundle::max_blob_bytes;
 use sunwork_protocol::bundle::{
-    BundleError, Index, MAX_PLAINTEXT_BYTES, OpenedLeaf, body_hash, ciphertext_root, decrypt_leaf, head_bytes,
-    leaf_key, open_plaintext,
+    BundleError, Index, OpenedLeaf, body_hash, ciphertext_root, decrypt_leaf, head_bytes, leaf_key, max_body_bytes,
+    open_plaintext,
 };
-use sunwork_protocol::leaf::{LeafRecord, MAX_FILES};
+use sunwork_protocol::leaf::LeafRecord;
 use sunwork_protocol::merkle::Tree;
-use sunwork_protocol::segments::sealed_len;
 use sunwork_protocol::session::SessionKey;
 use thiserror::Error;
 
@@ -108,6 +108,26 @@ pub enum VerifyError {
     },
 }
 
+impl VerifyError {
+    /// The leaf that is not what it should be; `None` where the blob as a whole is not, or no single leaf can be told. Whoever
+    /// looks at the same blob finds the same, so a dispute of that leaf is decided by it: `late_vote` in
+    /// `sunwork_protocol::leaf`.
+    pub const fn leaf(&self) -> Option<u32> {
+        match self {
+            Self::Malformed { source: BundleError::Decrypt { leaf }, .. }
+            | Self::LeafMalformed { leaf, .. }
+            | Self::LeafDigest { leaf, .. }
+            | Self::LeafTooLarge { leaf, .. } => Some(*leaf),
+            _ => None,
+        }
+    }
+
+    /// True when the result itself is at fault, and not this machine.
+    pub const fn is_the_workers_fault(&self) -> bool {
+        !matches!(self, Self::Read(_) | Self::Write { .. })
+    }
+}
+
 /// A leaf that is what the chain agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProvenLeaf {
@@ -115,19 +135,6 @@ pub struct ProvenLeaf {
     pub record: LeafRecord,
     /// Its digest as it stands in the tree: blinded where the work is confidential.
     pub digest: B256,
-}
-
-/// Largest body of one leaf: its output, and what tar and cipher add for the most files with the longest names.
-pub fn max_body_bytes(output_mib: u32) -> u64 {
-    // Header, padding, and a PAX record with a name of 1024 bytes.
-    const PER_FILE_BYTES: u64 = 4096;
-    let output = u64::from(output_mib) << 20;
-    sealed_len((output + MAX_FILES as u64 * PER_FILE_BYTES + 4096).min(MAX_PLAINTEXT_BYTES))
-}
-
-/// Largest blob that the terms allow.
-pub fn max_blob_bytes(leaf_count: u32, output_mib: u32) -> u64 {
-    head_bytes(leaf_count).saturating_add(u64::from(leaf_count).saturating_mul(max_body_bytes(output_mib)))
 }
 
 /// Checks a blob against the chain and hands every leaf with its plaintext to `sink`, one at a time. What `sink` gets is

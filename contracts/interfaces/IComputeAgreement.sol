@@ -49,6 +49,8 @@ struct Slot {
     uint32 dissent;
     /// Round of voting that it was drawn in.
     uint8 voteRound;
+    /// It opened without the worker's digests, and nobody has answered: not among `openedCount` yet.
+    bool unproven;
 }
 
 /// @notice All that an agreement knows, in one call.
@@ -166,6 +168,8 @@ interface IComputeAgreement is IWorkAgreement {
         bytes32[] digests
     );
     event Opened(address indexed verifier, uint32 dissent, bytes32[] digests);
+    /// @notice `Opened` follows once somebody has proven the worker's digests of the same leaves.
+    event OpenedUnproven(address indexed verifier, bytes32[] digests);
 
     error TermsInvalid(string field, uint256 found, uint256 min, uint256 max);
     error TrustUnreachable(uint256 trust, uint256 reachable);
@@ -204,6 +208,8 @@ interface IComputeAgreement is IWorkAgreement {
     error AlreadyDisputed(uint256 leaf);
     error TooManyDisputes(uint256 max);
     error NothingToRefund(address payer);
+    /// @dev `verifier` has not opened without proof, or was answered.
+    error NothingToAnswer(address verifier);
     error SeedNotRecorded(uint48 round);
     error NotAllOpened(uint256 opened, uint256 drawn);
     error NotVerified(Ending found);
@@ -284,6 +290,26 @@ interface IComputeAgreement is IWorkAgreement {
     /// @param proof Multiproof against the root.
     function openLate(
         VerifierOpening calldata opening,
+        RevealedRoot calldata revealed,
+        uint32[] calldata leaves,
+        bytes32[] calldata digests,
+        bytes32[] calldata proof
+    ) external;
+
+    /// @notice A verifier's opening in a later round without the worker's digests, for whoever cannot prove them: the blob may
+    /// not lead to the root. In the first half of the time for openings; then the worker has to `answer`.
+    /// @param opening With all digests of the verifier, none of them zero.
+    function openUnproven(VerifierOpening calldata opening) external;
+
+    /// @notice The worker's digests of the leaves of a verifier that opened unproven. Anyone may bring them; where nobody has
+    /// when the votes are counted, the result is Refuted.
+    /// @param verifier Who opened unproven.
+    /// @param revealed What the worker revealed.
+    /// @param leaves The verifier's leaves, ascending.
+    /// @param digests The worker's digests of them.
+    /// @param proof Multiproof against the root.
+    function answer(
+        address verifier,
         RevealedRoot calldata revealed,
         uint32[] calldata leaves,
         bytes32[] calldata digests,

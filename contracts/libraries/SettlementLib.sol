@@ -66,7 +66,7 @@ library SettlementLib {
     /// @notice An ending that no opened agreement can have.
     error NotASettlement(Ending ending);
 
-    /// @notice Lock of a worker: max(R, V fees, ceil(R / (k V (1 - p^V)))) with colluding share p = 1/2
+    /// @notice Lock of a worker: max(R + (2V + 1) fees, ceil(R / (k V (1 - p^V)))) with colluding share p = 1/2
     /// (docs/ECONOMICS.md, Locks).
     function workerLock(uint256 reward, uint256 verifierFee, uint256 samples, uint256 verifiers)
         internal
@@ -77,10 +77,10 @@ library SettlementLib {
         // forge-lint: disable-next-line(incorrect-shift)
         uint256 scale = 1 << verifiers;
         uint256 needed = ceilDiv(reward * scale, samples * verifiers * (scale - 1));
-        if (needed < reward) needed = reward;
-        // A worker that hides after its seal must be able to pay the verifiers it fooled.
-        uint256 fees = verifierFee * verifiers;
-        return needed > fees ? needed : fees;
+        // Pays the verifiers of two rounds that found it out, and leaves as much as the reward to share: finding must pay more
+        // than its fee, or any bribe buys the verifiers.
+        uint256 least = reward + (2 * verifiers + 1) * verifierFee;
+        return needed > least ? needed : least;
     }
 
     /// @notice Lock of a verifier: max(ceil(R / V), max(10, 2 (V + 1)) fees): one lost vote pays the two rounds that it causes.

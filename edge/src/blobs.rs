@@ -14,14 +14,13 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use url::Url;
 
+use crate::answer::{self, BodyError};
 use crate::causes::with_causes;
 
 /// How long a transfer may stand still.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long making a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest error text of an oracle that is kept.
-const MAX_ERROR_CHARS: usize = 300;
 /// An upload that is slower than this is given up.
 const SLOWEST_UPLOAD_BYTES_PER_SEC: u64 = 8 << 10;
 const CHUNK_BYTES: usize = 128 << 10;
@@ -297,14 +296,10 @@ impl BlobClient {
         if response.status() != StatusCode::OK {
             return Err(refused(url, sha256, response).await);
         }
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| broken(url, sha256, e))? {
-            let found = (bytes.len() + chunk.len()) as u64;
-            if found > max_bytes {
-                return Err(BlobError::TooLarge { sha256: name(sha256), found, max: max_bytes });
-            }
-            bytes.extend_from_slice(&chunk);
-        }
+        let bytes = answer::body(&mut response, max_bytes).await.map_err(|error| match error {
+            BodyError::Broken(error) => broken(url, sha256, error),
+            BodyError::TooLong(found) => BlobError::TooLarge { sha256: name(sha256), found, max: max_bytes },
+        })?;
         let found = B256::from_slice(&Sha256::digest(&bytes));
         if found == sha256 { Ok(bytes) } else { Err(mismatch(url, found, sha256)) }
     }
@@ -395,10 +390,7 @@ fn name(sha256: B256) -> String {
 }
 
 fn address(url: &Url, sha256: B256) -> Url {
-    let mut address = url.clone();
-    let base = url.path().trim_end_matches('/').to_owned();
-    address.set_path(&format!("{base}/v1/blobs/{}", name(sha256)));
-    address
+    answer::below(url, &format!("v1/blobs/{}", name(sha256)))
 }
 
 fn starts_at(response: &reqwest::Response, from: u64) -> bool {
@@ -420,13 +412,6 @@ async fn refused(url: &Url, sha256: B256, mut response: reqwest::Response) -> Bl
     if status == StatusCode::NOT_FOUND {
         return BlobError::NotFound { sha256: name(sha256) };
     }
-    // One chunk is enough for an error text, and bounds what a bad oracle can make us read.
-    let body = response.chunk().await.ok().flatten().unwrap_or_default();
-    let text = serde_json::from_slice::<serde_json::Value>(&body)
-        .ok()
-        .and_then(|json| json.pointer("/error/message").and_then(|text| text.as_str()).map(str::to_owned))
-        .unwrap_or_else(|| String::from_utf8_lossy(&body).into_owned());
-    // It goes to terminals and logs: an oracle says words there, nothing else.
-    let message = text.chars().filter(|c| !c.is_control()).take(MAX_ERROR_CHARS).collect();
+    let message = answer::refusal(&mut response).await;
     BlobError::Refused { url: url.to_string(), sha256: name(sha256), status: status.as_u16(), message }
 }

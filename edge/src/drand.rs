@@ -10,14 +10,17 @@ use serde::Deserialize;
 use sunwork_protocol::drand::{PublicKey, RoundProof, SIGNATURE_BYTES, SignatureError};
 use url::Url;
 
-use crate::causes::with_causes;
+use crate::{
+    answer::{self, BodyError},
+    causes::with_causes,
+};
 
 /// How long making a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one request may take as a whole; a round is small.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest answer that is read. A round has some 300 bytes.
-const MAX_ANSWER_BYTES: usize = 4096;
+const MAX_ANSWER_BYTES: u64 = 4096;
 
 /// Why one source did not give a round.
 #[derive(Debug, thiserror::Error)]
@@ -164,13 +167,10 @@ impl DrandClient {
             }
             _ => return Err(SourceError::Refused { url: url(), round, status: status.as_u16() }),
         }
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
-            if bytes.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(strange(format!("{} bytes or more", bytes.len() + chunk.len())));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
+        let bytes = answer::body(&mut response, MAX_ANSWER_BYTES).await.map_err(|error| match error {
+            BodyError::Broken(error) => broken(&error),
+            BodyError::TooLong(found) => strange(format!("{found} bytes or more")),
+        })?;
         let shown: Shown = serde_json::from_slice(&bytes)
             .map_err(|error| strange(format!("{} bytes of something else ({error})", bytes.len())))?;
         if shown.round != round {

@@ -12,6 +12,7 @@
 //! - `drand`: rounds of a drand chain from HTTP sources (feature `drand`)
 //!
 //! Invariant: nothing here decides about work or money; it only carries out.
+mod answer;
 pub mod blobs;
 mod causes;
 pub mod class;

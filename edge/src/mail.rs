@@ -18,6 +18,7 @@ use serde_json::Value;
 use sunwork_protocol::mail::{self, Message};
 use url::Url;
 
+use crate::answer::{self, BodyError};
 use crate::causes::with_causes;
 use crate::class::{Classified, ErrorClass};
 
@@ -29,15 +30,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one request may take as a whole; a message is small.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest answer that is read: a full page of the longest messages, in hex, and some air.
-const MAX_ANSWER_BYTES: usize = 4 << 20;
+const MAX_ANSWER_BYTES: u64 = 4 << 20;
 /// Messages on a page; what an oracle gives at most.
 const PAGE: usize = 64;
 /// Pages read from one oracle when messages of others have to be passed over.
 const MAX_PAGES: usize = 4;
 /// Longest page mark that is sent back.
 const MAX_CURSOR_CHARS: usize = 200;
-/// Longest error text of an oracle that is kept.
-const MAX_ERROR_CHARS: usize = 300;
 
 /// Why mail could not be sent or read.
 #[derive(Debug, thiserror::Error)]
@@ -301,13 +300,10 @@ impl MailClient {
             return Err(refused(url, agreement, response).await);
         }
         let strange = |found: String| MailError::Answer { url: url.to_string(), agreement, found };
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| broken(url, agreement, &error))? {
-            if bytes.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(strange(format!("{} bytes or more", bytes.len() + chunk.len())));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
+        let bytes = answer::body(&mut response, MAX_ANSWER_BYTES).await.map_err(|error| match error {
+            BodyError::Broken(error) => broken(url, agreement, &error),
+            BodyError::TooLong(found) => strange(format!("{found} bytes or more")),
+        })?;
         serde_json::from_slice(&bytes)
             .map_err(|error| strange(format!("{} bytes of something else ({error})", bytes.len())))
     }
@@ -344,10 +340,7 @@ fn merge(mut lists: Vec<std::vec::IntoIter<(Address, Message)>>) -> Vec<(Address
 }
 
 fn address(url: &Url) -> Url {
-    let mut address = url.clone();
-    let base = url.path().trim_end_matches('/').to_owned();
-    address.set_path(&format!("{base}/v1/mail"));
-    address
+    answer::below(url, "v1/mail")
 }
 
 fn broken(url: &Url, agreement: Address, error: &reqwest::Error) -> MailError {
@@ -357,32 +350,6 @@ fn broken(url: &Url, agreement: Address, error: &reqwest::Error) -> MailError {
 
 async fn refused(url: &Url, agreement: Address, mut response: reqwest::Response) -> MailError {
     let status = response.status().as_u16();
-    // One chunk is enough for an error text, and bounds what a bad oracle can make us read.
-    let body = response.chunk().await.ok().flatten().unwrap_or_default();
-    let text = serde_json::from_slice::<Value>(&body)
-        .ok()
-        .and_then(|json| json.pointer("/error/message").and_then(|text| text.as_str()).map(str::to_owned))
-        .unwrap_or_else(|| String::from_utf8_lossy(&body).into_owned());
-    // It is printed and logged: nothing that steers a terminal or fakes a line.
-    let message = text.chars().take(MAX_ERROR_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let message = answer::refusal(&mut response).await;
     MailError::Refused { url: url.to_string(), agreement, status, message }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn an_oracle_cannot_steer_the_terminal_by_its_refusal() {
-        let url = Url::parse("http://oracle.example").unwrap();
-        for body in
-            ["no\u{1b}[2J\u{9b}31m\nerror: fake", r#"{"error":{"message":"no\u001b[2J\u009b31m\nerror: fake"}}"#]
-        {
-            let answer = axum::http::Response::builder().status(403).body(body).unwrap();
-            let error = refused(&url, Address::ZERO, answer.into()).await;
-            let text = error.to_string();
-            assert!(text.ends_with("no [2J 31m error: fake") && !text.contains(char::is_control), "{text:?}");
-        }
-    }
 }

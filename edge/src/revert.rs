@@ -88,6 +88,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("NotTheWorker", "{caller} does not act for the worker {worker}"),
     ("NotVerified", "only a verified result is delivered, and the ending is {found}"),
     ("NotYetExpired", "the deadline is not over: it is {now_}, the deadline is {deadline}"),
+    ("NothingToAnswer", "{verifier} has no opening that waits for the worker's digests"),
     ("NothingToRefund", "{payer} added nothing to the reward, or has its part back already"),
     ("ProofInvalid", "the Merkle proof leads to {found}, expected {expected}"),
     ("SealMismatch", "the opening does not fit the seal: found {found}, expected {expected}"),

@@ -200,6 +200,10 @@ pub enum Event {
         dissent: u32,
         digests: Vec<B256>,
     },
+    OpenedUnproven {
+        verifier: Account,
+        digests: Vec<B256>,
+    },
     Disputed {
         by: Account,
         leaf: u32,
@@ -383,6 +387,7 @@ impl Event {
                 digests: e.digests,
             },
             Compute::Opened(e) => Self::Opened { verifier: e.verifier.into(), dissent: e.dissent, digests: e.digests },
+            Compute::OpenedUnproven(e) => Self::OpenedUnproven { verifier: e.verifier.into(), digests: e.digests },
             Compute::Disputed(e) => Self::Disputed { by: e.by.into(), leaf: e.leaf, bond: e.bond.into() },
             Compute::Contributed(e) => {
                 Self::Contributed { payer: e.payer.into(), amount: e.amount.into(), total: e.total.into() }

@@ -60,21 +60,10 @@ fn agreement(shown: &IComputeAgreement::AgreementView) -> Bytes {
 
 fn spec(key: &SessionKey) -> ComputeSpec {
     ComputeSpec {
-        image_digest: B256::repeat_byte(1),
-        image_name: "app".into(),
-        platform: "linux/amd64".into(),
-        args: vec![],
-        inputs: vec![],
-        first_index: 0,
-        milli_cpu: 1000,
-        memory_mib: 64,
-        disk_mib: 64,
-        max_pids: 16,
-        leaf_secs: 10,
-        output_mib: 1,
         key_commitment: key.commitment(),
         key_nonce: B256::repeat_byte(2),
         client_key: SecretKey::derive(&[3; 32]).public(),
+        ..sunwork_protocol::testing::spec()
     }
 }
 

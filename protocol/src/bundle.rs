@@ -30,6 +30,20 @@ pub const MIN_BODY_BYTES: u64 = PREFIX_BYTES as u64 + 16;
 /// Largest plaintext of one leaf: it is encrypted in one piece, in memory.
 pub const MAX_PLAINTEXT_BYTES: u64 = 1 << 32;
 
+/// Largest body of one leaf whose output may have so many MiB: what tar and cipher add for the most files with the longest names
+/// comes on top. A longer one is none, to verifiers and clients alike.
+pub fn max_body_bytes(output_mib: u32) -> u64 {
+    // Header, padding, and a PAX record with a name of 1024 bytes.
+    const PER_FILE_BYTES: u64 = 4096;
+    let output = u64::from(output_mib) << 20;
+    segments::sealed_len((output + crate::leaf::MAX_FILES as u64 * PER_FILE_BYTES + 4096).min(MAX_PLAINTEXT_BYTES))
+}
+
+/// Largest result blob of so many leaves.
+pub fn max_blob_bytes(leaf_count: u32, output_mib: u32) -> u64 {
+    head_bytes(leaf_count).saturating_add(u64::from(leaf_count).saturating_mul(max_body_bytes(output_mib)))
+}
+
 const PREFIX_BYTES: usize = 5;
 const HEAD_BYTES: u64 = 8;
 const ROW_BYTES: u64 = 16;

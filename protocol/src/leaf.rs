@@ -139,6 +139,39 @@ impl LeafRecord {
     }
 }
 
+/// What a result blob says of one leaf, as a verifier of a later round finds it: the salt is public then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// The blob could not be had. That says nothing of it, so it is never a vote.
+    NotFetched,
+    /// The blob is here, and nobody can read the leaf in it: the blob is no result blob or not the announced one, or the
+    /// body does not decrypt or has no canonical form.
+    Unreadable,
+    /// The body holds a result with this digest (as it would stand in the tree, so blinded for confidential work).
+    Reads(B256),
+}
+
+/// What is voted in a later round for a leaf whose right digest is in the worker's tree while its blob does not hold the leaf:
+/// `keccak("sunwork.leaf.unreadable.v1" ‖ digest)`. No tree can hold it by chance, so it is a dissent, and all who computed the
+/// same and looked at the same blob vote the same.
+pub fn unreadable(digest: B256) -> B256 {
+    keccak256([b"sunwork.leaf.unreadable.v1".as_slice(), digest.as_slice()].concat())
+}
+
+/// A verifier's vote on one leaf in a later round: from its own digest, the worker's where it is known (by the reveal, or by a
+/// blob that leads to the revealed root), and what the blob holds.
+///
+/// A worker's digest that differs is dissent enough, and is voted on as in the first round, where no blob can be read: those
+/// votes are counted together. Where the worker's digest is not known, a leaf that the blob does hold is voted for as it is.
+pub fn late_vote(own: B256, workers: Option<B256>, body: Body) -> B256 {
+    match (workers, body) {
+        (Some(theirs), _) if theirs != own => own,
+        (_, Body::NotFetched) => own,
+        (_, Body::Reads(found)) if found == own => own,
+        _ => unreadable(own),
+    }
+}
+
 /// One file of a declared output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileEntry {
@@ -269,6 +302,40 @@ mod tests {
         assert!(matches!(check_path(&[b'a'; 1025]), Err(PathError::TooLong { .. })));
         assert!(matches!(check_path("a/".repeat(64).as_bytes()), Err(PathError::TooLong { .. })));
         assert!(matches!(tree_hash(&[file(b"a", b""), file(b"a", b"")]), Err(PathError::Twice(_))));
+    }
+
+    #[test]
+    fn a_right_digest_with_an_unreadable_body_is_voted_against_and_an_absent_blob_is_not() {
+        let (own, other) = (B256::repeat_byte(1), B256::repeat_byte(2));
+        let against = unreadable(own);
+        assert_ne!(against, own);
+        let cases = [
+            // worker's digest, what the blob holds, vote
+            (Some(own), Body::Reads(own), own),
+            (Some(own), Body::Reads(other), against),
+            (Some(own), Body::Unreadable, against),
+            (Some(own), Body::NotFetched, own),
+            (Some(other), Body::Reads(other), own),
+            (Some(other), Body::Reads(own), own),
+            (Some(other), Body::Unreadable, own),
+            (Some(other), Body::NotFetched, own),
+            (None, Body::Reads(own), own),
+            (None, Body::Reads(other), against),
+            (None, Body::Unreadable, against),
+            (None, Body::NotFetched, own),
+        ];
+        for (workers, body, vote) in cases {
+            assert_eq!(late_vote(own, workers, body), vote, "{workers:?} {body:?}");
+        }
+    }
+
+    /// Computed with `cast keccak` from the formula in docs/PROTOCOL.md.
+    #[test]
+    fn golden_value_of_a_vote_against_an_unreadable_leaf() {
+        assert_eq!(
+            unreadable(B256::repeat_byte(0x66)),
+            b256!("df09c3fec999b1afba4fde6d283c060b55c7a01b8b7cb9ba7d60e3fafc2d3743")
+        );
     }
 
     #[test]

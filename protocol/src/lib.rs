@@ -26,5 +26,7 @@ pub mod status;
 pub mod subproof;
 pub mod tar;
 pub mod terms;
+#[doc(hidden)]
+pub mod testing;
 pub mod typed_data;
 pub mod votes;

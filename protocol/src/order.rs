@@ -7,6 +7,7 @@ use alloy::sol_types::SolStruct;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::abi::IWorkerDispatcher;
 use crate::terms::MAX_SPEC_BYTES;
 use crate::typed_data::{self, SignatureError};
 
@@ -31,6 +32,14 @@ mod typed {
 }
 
 pub use typed::Order as TypedOrder;
+
+/// As `acceptOffer` takes it.
+impl From<TypedOrder> for IWorkerDispatcher::Order {
+    fn from(order: TypedOrder) -> Self {
+        let TypedOrder { client, kindId, terms, specHash, startAt, expiry, volume, salt, worker, nonce } = order;
+        Self { client, kindId, terms, specHash, startAt, expiry, volume, salt, worker, nonce }
+    }
+}
 
 /// What the contract counts for a cancelled order instead of uses.
 pub const CANCELLED: u32 = u32::MAX;

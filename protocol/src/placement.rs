@@ -1,6 +1,7 @@
 //! Placements: a pool, named in the terms, signs which worker may take an agreement (`PoolLib.sol`).
 
-use alloy::primitives::{Address, B256, aliases::U40};
+use alloy::primitives::{Address, B256, Bytes, Signature, aliases::U40};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::typed_data::{self, SignatureError};
@@ -20,7 +21,7 @@ mod typed {
 pub use typed::Placement as TypedPlacement;
 
 /// `worker` may take `agreement`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
     /// The agreement.
     pub agreement: Address,
@@ -28,6 +29,16 @@ pub struct Placement {
     pub worker: Address,
     /// Last second at which it holds, Unix seconds.
     pub expiry: u64,
+}
+
+/// A placement with the pool's signature, as it is handed to the worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedPlacement {
+    /// What is signed.
+    #[serde(flatten)]
+    pub placement: Placement,
+    /// Of the pool: 65 bytes (r, s, v), 64 (EIP-2098), or what its contract takes.
+    pub signature: Bytes,
 }
 
 /// A placement that the contracts would refuse.
@@ -61,6 +72,11 @@ impl Placement {
         let Self { agreement, worker, expiry } = *self;
         let expiry = U40::try_from(expiry).map_err(|_| PlacementError::TimeTooLarge { found: expiry })?;
         Ok(typed_data::signing_hash(&TypedPlacement { agreement, worker, expiry }, chain_id, dispatcher))
+    }
+
+    /// With the pool's signature over [`Placement::hash`].
+    pub fn signed(self, signature: &Signature) -> SignedPlacement {
+        SignedPlacement { placement: self, signature: signature.as_bytes().to_vec().into() }
     }
 
     /// Checks that it holds at Unix time `now` and that the key of `pool` signed it. A pool with code is asked by ERC-1271
@@ -117,6 +133,11 @@ mod tests {
         assert!(verify(good, 1, dispatcher, worker, 1).is_err());
         let late = Placement { expiry: 1 << 40, ..good };
         assert_eq!(late.hash(1, dispatcher), Err(PlacementError::TimeTooLarge { found: 1 << 40 }));
+        let signed = good.signed(&pool.sign_hash_sync(&good.hash(1, dispatcher).unwrap()).unwrap());
+        assert_eq!(signed.signature, signature.to_vec());
+        let json = serde_json::to_string(&signed).unwrap();
+        assert!(json.starts_with("{\"agreement\":\"0x01"), "{json}");
+        assert_eq!(serde_json::from_str::<SignedPlacement>(&json).unwrap(), signed);
         let encoded = TypedPlacement::eip712_encode_type();
         assert_eq!(encoded, "Placement(address agreement,address worker,uint40 expiry)");
     }

@@ -141,21 +141,9 @@ mod tests {
     fn spec(names: &[&str]) -> ComputeSpec {
         let input = |name: &&str| Input { name: (*name).into(), sha256: B256::ZERO, size_bytes: 1 };
         ComputeSpec {
-            image_digest: B256::ZERO,
-            image_name: String::new(),
-            platform: "linux/amd64".into(),
-            args: vec![],
             inputs: names.iter().map(input).collect(),
-            first_index: 0,
-            milli_cpu: 1,
-            memory_mib: 1,
-            disk_mib: 1,
-            max_pids: 1,
-            leaf_secs: 1,
-            output_mib: 1,
             key_commitment: B256::repeat_byte(1),
-            key_nonce: B256::ZERO,
-            client_key: B256::ZERO,
+            ..crate::testing::spec()
         }
     }
 

@@ -68,7 +68,7 @@ pub struct SettleOutput {
 pub fn worker_lock(reward: u128, verifier_fee: u128, samples: u8, verifiers: u8) -> u128 {
     let scale = 1_u128 << verifiers;
     let needed = (reward * scale).div_ceil(u128::from(samples) * u128::from(verifiers) * (scale - 1));
-    needed.max(reward).max(verifier_fee * u128::from(verifiers))
+    needed.max(reward + verifier_fee * (2 * u128::from(verifiers) + 1))
 }
 
 /// `max(ceil(R / V), max(10, 2 (V + 1)) fees)`: one lost vote pays the two rounds that it causes.

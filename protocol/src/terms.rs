@@ -321,20 +321,8 @@ mod tests {
             reward_min: (1 << 96) - 1,
             reward_max: 0,
             verifier_fee: 3,
-            class_id: 0,
-            flags: 0,
-            trust_level: 1,
-            trust: 2,
-            leaf_count: 1,
-            samples: 1,
-            verifiers: 1,
-            accept_secs: 1,
-            work_secs: 1,
-            verify_secs: 1,
             dispute_secs: (1 << 24) - 1,
-            named: Address::ZERO,
-            callback: Address::ZERO,
-            callback_gas: 0,
+            ..crate::testing::terms()
         }
     }
 

@@ -86,7 +86,7 @@ fn locks_are_the_formulas_rounded_up() {
         let mut all_collude = rational(1);
         (0..verifiers).for_each(|_| all_collude *= ratio(1, 2));
         let third = &r / (rational(samples.into()) * &v * (rational(1) - all_collude));
-        let exact = max(max(r.clone(), &v * &f), third);
+        let exact = max(&r + (rational(2) * &v + rational(1)) * &f, third);
         let found = settlement::worker_lock(reward, fee, samples, verifiers);
         assert!(rounded_up(found, &exact), "worker lock {found} for {reward} {fee} {samples} {verifiers}");
 

@@ -312,9 +312,8 @@ async fn the_declared_output_is_held_to_the_same_rules_as_a_containers() {
     assert_eq!(outcome(declare("no json", "")).await, Outcome::NoComputedJson);
     assert_eq!(outcome(app("")).await, Outcome::NoComputedJson);
     // The whole folder, computed.json among it.
-    let whole =
-        bench.run(&declare(&path("/iexec_out"), "(drop (call $mkdir (i32.const 4) (i32.const 128) (i32.const 1)))"));
-    let whole = whole.await;
+    let whole = declare(&path("/iexec_out"), "(drop (call $mkdir (i32.const 4) (i32.const 128) (i32.const 1)))");
+    let whole = bench.run(&whole).await;
     assert_eq!(whole.record.outcome, Outcome::Completed, "{}", whole.message);
     assert!(whole.output.unwrap().join("computed.json").is_file());
     let through_a_file = declare(

@@ -311,7 +311,7 @@ contract ConfidentialTest is Driver {
         assertEq(uint8(a.ending()), uint8(Ending.NoKey), "ends it");
         Books memory b = _books();
         assertEq(b.client, _before.client, "all refunded, and nothing of the fee");
-        assertEq(b.burned - _before.burned, 5 * SUN, "the fee of the first");
+        assertEq(b.burned - _before.burned, ABORT_FEE, "the fee of the first");
         assertEq(b.bonded[1], _before.bonded[1], "the second loses nothing");
         _assertEmpty(address(a));
         _assertConserved();
@@ -389,15 +389,15 @@ contract ConfidentialTest is Driver {
             IComputeAgreement a = _driveTo(t, Status.Working);
             _expire(a);
             assertEq(uint8(a.status()), uint8(Status.Open), "offered again");
-            assertEq(_before.bonded[0] - _books().bonded[0], 20 * SUN, "a fifth of the lock");
+            assertEq(_before.bonded[0] - _books().bonded[0], VANISH_FEE, "a fifth of the lock");
             vm.prank(client);
             a.cancel();
             (gained[flags], burned[flags]) =
             (_books().client - _before.client, _books().burned - _before.burned);
             vm.revertToState(snapshot);
         }
-        assertEq(gained[0], 10 * SUN, "half to the client");
-        assertEq(burned[0], 10 * SUN, "half burned");
+        assertEq(gained[0], VANISH_FEE / 2, "half to the client");
+        assertEq(burned[0], VANISH_FEE / 2, "half burned");
         assertEq(gained[1], gained[0], "the same");
         assertEq(burned[1], burned[0], "the same");
     }
@@ -449,7 +449,7 @@ contract ConfidentialTest is Driver {
         assertEq(uint8(a.ending()), uint8(Ending.Verified), "verified");
         Books memory b = _books();
         assertEq(_before.client - b.client, 120 * SUN + SEED_TIP, "price, fees and tip: nothing of the abort");
-        assertEq(b.burned - _before.burned, 5 * SUN, "the abort, whole");
+        assertEq(b.burned - _before.burned, ABORT_FEE, "the abort, whole");
         assertEq(b.earned[1] - _before.earned[1], 100 * SUN, "the worker");
         assertEq(b.earned[0], _before.earned[0], "not the one that left");
         _assertEmpty(address(a));
@@ -521,8 +521,8 @@ contract ConfidentialTest is Driver {
         _abort(a);
         Books memory b = _books();
         assertEq(uint8(a.status()), uint8(Status.Open), "offered again");
-        assertEq(_before.bonded[0] - b.bonded[0], 5 * SUN, "the small fee");
-        assertEq(b.burned - _before.burned, 5 * SUN, "all of it burned");
+        assertEq(_before.bonded[0] - b.bonded[0], ABORT_FEE, "the small fee");
+        assertEq(b.burned - _before.burned, ABORT_FEE, "all of it burned");
         (uint96 left,) = dispatcher.escrowOf(address(a));
         assertEq(left, escrow, "nothing for the client");
         assertEq(dispatcher.workerInfo(workers[0].owner).locked, 0, "its lock is free");

@@ -139,7 +139,7 @@ contract DeadEndsTest is Driver {
 
     function test_threeWorkersAbort() public {
         IComputeAgreement a = _buy(_terms());
-        uint256 slash = 5 * SUN;
+        uint256 slash = ABORT_FEE;
         for (uint256 i = 0; i < 3; ++i) {
             vm.startPrank(workers[i].owner);
             a.accept();
@@ -161,8 +161,8 @@ contract DeadEndsTest is Driver {
         vm.prank(workers[0].owner);
         a.abort();
         assertEq(uint8(a.status()), uint8(Status.Open), "offered again");
-        assertEq(_before.bonded[0] - _books().bonded[0], 5 * SUN, "the small fee");
-        assertEq(_books().burned - _before.burned, 5 * SUN, "burned");
+        assertEq(_before.bonded[0] - _books().bonded[0], ABORT_FEE, "the small fee");
+        assertEq(_books().burned - _before.burned, ABORT_FEE, "burned");
     }
 
     /// @notice Vanishing costs 20 % and score; a worker past its deadline cannot take the cheaper abort.
@@ -177,8 +177,8 @@ contract DeadEndsTest is Driver {
         a.expire();
         Books memory b = _books();
         assertEq(uint8(a.status()), uint8(Status.Open), "offered again");
-        assertEq(_before.bonded[0] - b.bonded[0], 20 * SUN, "a fifth of the lock");
-        assertEq(b.burned - _before.burned, 10 * SUN, "half burned");
+        assertEq(_before.bonded[0] - b.bonded[0], VANISH_FEE, "a fifth of the lock");
+        assertEq(b.burned - _before.burned, VANISH_FEE / 2, "half burned");
         _assertConserved();
     }
 
@@ -191,8 +191,8 @@ contract DeadEndsTest is Driver {
         }
         Books memory b = _books();
         assertEq(uint8(a.ending()), uint8(Ending.WorkerVanished), "the last of three");
-        assertEq(b.client - _before.client, 30 * SUN, "client gets half of three fees");
-        assertEq(b.burned - _before.burned, 30 * SUN, "the other half burned");
+        assertEq(b.client - _before.client, 3 * VANISH_FEE / 2, "client gets half of three fees");
+        assertEq(b.burned - _before.burned, 3 * VANISH_FEE / 2, "the other half burned");
         _assertEmpty(address(a));
         _assertConserved();
     }

@@ -34,11 +34,11 @@ contract DissentTest is Driver {
     function test_workerWrong() public {
         IComputeAgreement a = _vote(_v(1, 1), Ending.Refuted, _votes(Vote.Honest, Vote.Honest));
         assertEq(dispatcher.workerInfo(workers[0].owner).score, 0, "no score for the refuted");
-        assertEq(_before.bonded[0] - _books().bonded[0], 100 * SUN, "whole lock");
-        // The fees come out of the slash; the rest is halved: 40 SUN to the two finders, 40 burned.
+        assertEq(_before.bonded[0] - _books().bonded[0], WORKER_LOCK, "whole lock");
+        // The fees come out of the slash; the rest is halved: 65 SUN to the two finders, 65 burned.
         assertEq(_before.client - _books().client, SEED_TIP, "client whole");
-        assertEq(_books().earned[_indexOf(_verifier(a, 0))], 30 * SUN, "fee and share");
-        assertEq(_books().burned, 40 * SUN, "burned");
+        assertEq(_books().earned[_indexOf(_verifier(a, 0))], 10 * SUN + 65 * SUN / 2, "fee and share");
+        assertEq(_books().burned, 65 * SUN, "burned");
     }
 
     function test_threeDigestsAreUndecided() public {

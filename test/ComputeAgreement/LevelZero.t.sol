@@ -181,6 +181,24 @@ contract LevelZeroTest is RoundDriver {
         assertTrue(rejected, "the client can have it verified");
     }
 
+    /// @notice A worker handed in a root of nothing. Nobody can prove its digests, so it has to, and it cannot.
+    function test_attack_rootOfNothing() public {
+        lies[1] = "nobody knows";
+        IComputeAgreement a = _submitted();
+        _reject(a);
+        _openDraw(a);
+        _draw(a);
+        _sealStories(a, _same(2, TRUTH));
+        for (uint256 i = 0; i < 2; ++i) {
+            a.openUnproven(_opening(_verifier(a, i), saidBy[_verifier(a, i)]));
+        }
+        vm.warp(uint256(a.agreement().deadline) + 1);
+        a.expire();
+        assertEq(uint8(a.ending()), uint8(Ending.Refuted), "nothing was proven");
+        assertEq(_earned(workers[0].owner), 0, "nothing is paid");
+        assertEq(_lost(workers[0].owner), a.workerLock(uint96(100 * SUN)), "its whole lock");
+    }
+
     // ------------------------------------------------------------------------------------------------ refusals
 
     function test_RevertWhen_rejectionIsWrong() public {

@@ -92,7 +92,7 @@ contract RoundsTest is RoundDriver {
         _nextRound(a, _same(2, TRUTH));
         assertEq(uint8(a.ending()), uint8(Ending.Refuted), "found");
         uint256 lock = a.workerLock(uint96(100 * SUN));
-        assertEq(lock, 100 * SUN, "the reward");
+        assertEq(lock, 130 * SUN, "the reward and three fees");
         assertEq(_lost(workers[0].owner), lock, "all of it");
         uint256 share = (lock - 30 * SUN) / 2 / 3;
         for (uint256 i = 0; i < 3; ++i) {

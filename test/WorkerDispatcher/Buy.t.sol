@@ -130,7 +130,7 @@ contract BuyTest is Base {
         t.rewardMax = uint96(30_000 * SUN);
         uint256 need = SettlementLib.workerLock(t.rewardMax, t.verifierFee, t.samples, t.verifiers)
             + t.verifiers * SettlementLib.verifierLock(t.rewardMax, t.verifierFee, t.verifiers);
-        assertEq(need, 60_000 * SUN, "locks of worker and verifiers");
+        assertEq(need, 60_050 * SUN, "locks of worker and verifiers");
         _refused(
             t, abi.encodeWithSelector(IWorkerDispatcher.ClassStakeTooSmall.selector, 0, 50_000 * SUN, need)
         );

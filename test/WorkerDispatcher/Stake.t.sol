@@ -167,13 +167,13 @@ contract StakeTest is Base {
         a.accept();
         vm.expectRevert(
             abi.encodeWithSelector(
-                IWorkerDispatcher.FreeStakeTooSmall.selector, workers[0].owner, STAKE - 100 * SUN, STAKE
+                IWorkerDispatcher.FreeStakeTooSmall.selector, workers[0].owner, STAKE - WORKER_LOCK, STAKE
             )
         );
         dispatcher.unstake(STAKE);
-        dispatcher.unstake(STAKE - 100 * SUN);
+        dispatcher.unstake(STAKE - WORKER_LOCK);
         vm.stopPrank();
-        assertEq(dispatcher.workerInfo(workers[0].owner).bonded, 100 * SUN, "the lock stays");
+        assertEq(dispatcher.workerInfo(workers[0].owner).bonded, WORKER_LOCK, "the lock stays");
     }
 
     function test_RevertWhen_freeStakeIsTooSmall() public {
@@ -181,7 +181,7 @@ contract StakeTest is Base {
         skip(EPOCH_SECS);
         IComputeAgreement a = _buy(_terms());
         vm.expectRevert(
-            abi.encodeWithSelector(IWorkerDispatcher.FreeStakeTooSmall.selector, _new, 99 * SUN, 100 * SUN)
+            abi.encodeWithSelector(IWorkerDispatcher.FreeStakeTooSmall.selector, _new, 99 * SUN, WORKER_LOCK)
         );
         vm.prank(_new);
         a.accept();

@@ -111,7 +111,7 @@ contract WorkersTest is Base {
         bytes32[] memory hashes = _kindHashes();
         vm.expectRevert(
             abi.encodeWithSelector(
-                IWorkerDispatcher.StakeLockedElsewhere.selector, workers[0].owner, 100 * SUN
+                IWorkerDispatcher.StakeLockedElsewhere.selector, workers[0].owner, WORKER_LOCK
             )
         );
         vm.prank(workers[0].owner);
@@ -155,20 +155,20 @@ contract WorkersTest is Base {
         a.accept();
         Device memory d = dispatcher.deviceInfo(device);
         assertEq(d.worker, workers[0].owner, "worker");
-        assertEq(d.locked, 100 * SUN, "locked");
+        assertEq(d.locked, WORKER_LOCK, "locked");
         assertEq(dispatcher.workerOf(device), workers[0].owner, "acts for it");
     }
 
     /// @notice The limit is over all agreements at a time; changing it takes effect at once, in both directions.
     function test_RevertWhen_deviceLimitIsReached() public {
         vm.prank(workers[0].owner);
-        dispatcher.setDevice(workers[0].device, uint88(150 * SUN));
+        dispatcher.setDevice(workers[0].device, uint88(200 * SUN));
         IComputeAgreement first = _buy(_terms());
         IComputeAgreement second = _buy(_terms());
         vm.prank(workers[0].device);
         first.accept();
         bytes memory err = abi.encodeWithSelector(
-            IWorkerDispatcher.DeviceLimit.selector, workers[0].device, 50 * SUN, 100 * SUN
+            IWorkerDispatcher.DeviceLimit.selector, workers[0].device, 50 * SUN, WORKER_LOCK
         );
         vm.expectRevert(err);
         vm.prank(workers[0].device);
@@ -176,12 +176,12 @@ contract WorkersTest is Base {
         vm.prank(workers[0].owner);
         dispatcher.setDevice(workers[0].device, 0);
         vm.expectRevert(
-            abi.encodeWithSelector(IWorkerDispatcher.DeviceLimit.selector, workers[0].device, 0, 100 * SUN)
+            abi.encodeWithSelector(IWorkerDispatcher.DeviceLimit.selector, workers[0].device, 0, WORKER_LOCK)
         );
         vm.prank(workers[0].device);
         second.accept();
         vm.prank(workers[0].owner);
-        dispatcher.setDevice(workers[0].device, uint88(200 * SUN));
+        dispatcher.setDevice(workers[0].device, uint88(300 * SUN));
         vm.prank(workers[0].device);
         second.accept();
     }

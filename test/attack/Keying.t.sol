@@ -62,7 +62,7 @@ contract KeyingTest is Driver {
         }
         Books memory b = _books();
         assertEq(uint8(a.ending()), uint8(Ending.Aborted), "blocked");
-        assertEq(b.burned - before.burned, 15 * SUN, "at the price of three fees");
+        assertEq(b.burned - before.burned, 3 * ABORT_FEE, "at the price of three fees");
         assertEq(b.client, before.client, "nothing lost");
     }
 
@@ -90,7 +90,7 @@ contract KeyingTest is Driver {
         _postKey(a, workers[0].owner, "");
         vm.warp(uint256(a.agreement().deadline) + 1);
         a.expire();
-        assertEq(before.bonded[0] - _books().bonded[0], 20 * SUN, "it owes a seal now");
+        assertEq(before.bonded[0] - _books().bonded[0], VANISH_FEE, "it owes a seal now");
     }
 
     // ------------------------------------------------------------------------------------------------ by the client
@@ -101,7 +101,7 @@ contract KeyingTest is Driver {
         Books memory before = _books();
         for (uint256 i = 0; i < 5; ++i) {
             IComputeAgreement a = _driveTo(_confidentialTerms(), Status.Keying);
-            assertEq(dispatcher.workerInfo(workers[0].owner).locked, 100 * SUN, "held");
+            assertEq(dispatcher.workerInfo(workers[0].owner).locked, WORKER_LOCK, "held");
             (uint96 escrow,) = dispatcher.escrowOf(address(a));
             assertGe(escrow, 100 * SUN, "as long as the client's money");
             skip(uint256(_params().keySecs) + 1);
@@ -127,7 +127,7 @@ contract KeyingTest is Driver {
         skip(600);
         vm.prank(workers[0].owner);
         a.abort();
-        assertEq(STAKE - dispatcher.workerInfo(workers[0].owner).bonded, 5 * SUN, "the small fee");
+        assertEq(STAKE - dispatcher.workerInfo(workers[0].owner).bonded, ABORT_FEE, "the small fee");
     }
 
     /// @notice Client and worker are one: its aborts cost it the fee, it gets none of it back.
@@ -139,7 +139,7 @@ contract KeyingTest is Driver {
         a.abort();
         vm.prank(client);
         a.cancel();
-        assertEq(before - _owned(client) - dispatcher.workerInfo(friend).bonded, 5 * SUN, "all burned");
+        assertEq(before - _owned(client) - dispatcher.workerInfo(friend).bonded, ABORT_FEE, "all burned");
     }
 
     // ------------------------------------------------------------------------------------------------ by the agent

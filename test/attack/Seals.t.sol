@@ -81,7 +81,8 @@ contract SealsTest is Driver {
             (v.slots[i], v.slots[left]) = (v.slots[left], v.slots[i]);
         }
         assertEq(uint8(a.ending()), uint8(Ending.Refuted), "as in every order");
-        assertEq(dispatcher.workerInfo(workers[0].owner).bonded, STAKE - 100 * SUN, "the worker loses");
+        uint256 lock = a.workerLock(uint96(100 * SUN));
+        assertEq(dispatcher.workerInfo(workers[0].owner).bonded, STAKE - lock, "the worker loses");
         _assertEmpty(address(a));
     }
 

@@ -30,6 +30,8 @@ contract Handler is Registry {
     /// Keys for somebody else than the worker, and envelopes above the limit, all refused.
     uint256 public keysMisdirected;
     uint256 public keysTooLong;
+    uint256 public unprovenOpenings;
+    uint256 public answers;
 
     // ------------------------------------------------------------------------------------------------ client
 
@@ -352,8 +354,32 @@ contract Handler is Registry {
             return;
         }
         for (uint256 i = v.firstSlot; i < v.slots.length; ++i) {
-            if (_pick(seed, vm.toString(i), 4) != 0) _openLate(a, v.slots[i].verifier, v.worker, seed);
+            uint256 mood = _pick(seed, vm.toString(i), 6);
+            if (mood == 0) continue;
+            if (v.slots[i].unproven) _answer(a, v.slots[i].verifier, v.worker);
+            else if (mood == 1) _openUnproven(a, v.slots[i].verifier);
+            else _openLate(a, v.slots[i].verifier, v.worker, seed);
         }
+    }
+
+    function _openUnproven(IComputeAgreement a, address verifier) private {
+        if (drawnFor[address(a)][verifier].length == 0) return;
+        VerifierOpening memory o = _plannedOpening(a, verifier, false);
+        (bool ok,) = _act(stranger, address(a), abi.encodeCall(a.openUnproven, (o)));
+        if (ok) ++unprovenOpenings;
+    }
+
+    function _answer(IComputeAgreement a, address verifier, address worker) private {
+        uint32[] memory leaves = drawnFor[address(a)][verifier];
+        (bytes32[] memory digests, bytes32[] memory proof) = _proven(_allDigests(a, worker), leaves);
+        bool inTime = block.timestamp <= a.agreement().deadline;
+        (bool ok,) = _act(
+            stranger,
+            address(a),
+            abi.encodeCall(a.answer, (verifier, revealedOf[address(a)], leaves, digests, proof))
+        );
+        assertEq(ok, inTime, "an owed answer is taken until the deadline");
+        if (ok) ++answers;
     }
 
     function _openLate(IComputeAgreement a, address verifier, address worker, uint256 seed) private {

@@ -37,6 +37,8 @@ abstract contract Recorder is Plans {
     /// @dev Leaves disputed so far, by agreement, and rounds of voting by kind.
     mapping(address agreement => uint32[]) internal disputed;
     uint256[3] public roundsOpened;
+    /// @dev As the events of a transaction have told so far: one transaction can reveal, open and begin a round.
+    mapping(address agreement => bool) internal inLaterRound;
     uint256 public disputesMade;
     uint256 public contributions;
     uint256 public refunds;
@@ -99,12 +101,13 @@ abstract contract Recorder is Plans {
                 _checkLeft(logs, i);
             } else if (topic == IWorkAgreement.StatusChanged.selector) {
                 Status next = Status(uint256(logs[i].topics[1]));
-                bool later = IComputeAgreement(logs[i].emitter).agreement().voteRound != 0;
+                bool later = inLaterRound[logs[i].emitter];
                 assertTrue(
                     _allowed(lastStatus[logs[i].emitter], next, later), "a status change that the diagram has"
                 );
                 lastStatus[logs[i].emitter] = next;
             } else if (topic == IComputeAgreement.RoundOpened.selector) {
+                inLaterRound[logs[i].emitter] = true;
                 _checkRound(before, logs[i]);
             } else if (topic == IComputeAgreement.Disputed.selector) {
                 (uint32 leaf,) = abi.decode(logs[i].data, (uint32, uint96));
@@ -329,6 +332,7 @@ abstract contract Recorder is Plans {
             said[i] = Said(
                 who,
                 v.slots[i].opened,
+                v.slots[i].unproven,
                 before.scores[_indexOf(who)],
                 leaves,
                 _saying(plans[address(a)][who], who, leaves)

@@ -8,6 +8,8 @@ import {Ending} from "../../contracts/types/Status.sol";
 struct Said {
     address who;
     bool opened;
+    /// It opened without the worker's digests, and was not answered.
+    bool unproven;
     uint256 score;
     /// For a verifier the leaves that it was drawn for; for the worker empty, it speaks on all.
     uint32[] leaves;
@@ -65,7 +67,13 @@ library Recount {
         else _findOpen(verifiers, workerDigests, leaves, c);
         for (uint256 i = 0; i < verifiers.length; ++i) {
             if (!verifiers[i].opened) c.lost[i] = true;
+            if (verifiers[i].unproven) _refute(c);
         }
+    }
+
+    /// @dev A worker that was asked for its digests and does not prove them has none.
+    function _refute(Count memory c) private pure {
+        (c.ending, c.doubted, c.open) = (Ending.Refuted, false, new bool[](c.open.length));
     }
 
     /// @dev Of the leaves without a winner those count on which somebody dissents who has not lost elsewhere.
@@ -124,7 +132,7 @@ library Recount {
 
     /// @dev Zero where it did not open or did not compute the leaf.
     function _digest(Said memory said, uint32 leaf) private pure returns (bytes32) {
-        if (!said.opened) return 0;
+        if (!said.opened || said.unproven) return 0;
         for (uint256 j = 0; j < said.leaves.length; ++j) {
             if (said.leaves[j] == leaf) return said.digests[j];
         }

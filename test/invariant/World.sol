@@ -130,7 +130,7 @@ contract World is Handler {
                 } else if (v.slots[j].seal != 0) {
                     ++seals;
                 }
-                if (j >= v.firstSlot && v.slots[j].opened) ++opened;
+                if (j >= v.firstSlot && v.slots[j].opened && !v.slots[j].unproven) ++opened;
             }
             uint256 slots = uint256(v.firstSlot) + v.wanted;
             assertEq(v.sealedCount, seals, "seals");

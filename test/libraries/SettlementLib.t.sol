@@ -149,8 +149,7 @@ contract SettlementLibTest is Test {
         fee = bound(fee, 0, MAX_AMOUNT);
         (k, v) = (bound(k, 1, 32), bound(v, 1, 8));
         uint256 lock = SettlementLib.workerLock(reward, fee, k, v);
-        assertGe(lock, reward, "at least the reward");
-        assertGe(lock, v * fee, "covers the fees");
+        assertGe(lock, reward + (2 * v + 1) * fee, "finding out pays more than its fees");
         // lock >= R / (k V (1 - 2^-V)), without division
         assertGe(lock * k * v * (2 ** v - 1), reward * 2 ** v, "cheating on one leaf does not pay");
         assertLt(lock, 1 << 88, "fits a stake");

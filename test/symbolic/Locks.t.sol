@@ -77,8 +77,7 @@ contract LocksSymbolic is Test {
         uint256 lock = SettlementLib.workerLock(reward, fee, samples, verifiers);
         assertLt(lock, 1 << 100, "no product below wraps");
         unchecked {
-            assertGe(lock, reward, "the reward");
-            assertGe(lock, fee * verifiers, "the fees of the first round");
+            assertGe(lock, reward + (2 * verifiers + 1) * fee, "the reward, and the fees of two rounds");
             // forge-lint: disable-next-line(incorrect-shift)
             uint256 scale = 1 << verifiers;
             uint256 factor = samples * verifiers * (scale - 1);

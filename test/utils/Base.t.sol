@@ -39,6 +39,10 @@ abstract contract Base is Test {
     uint32 internal constant UNBOND_SECS = 7 days;
     uint96 internal constant TICKET_UNIT = uint96(100 * SUN);
     uint256 internal constant STAKE = 10_000 * SUN;
+    /// @dev Of the worker under `_terms()`: a reward of 100 and five fees of 10 (docs/PROTOCOL.md, Locks).
+    uint256 internal constant WORKER_LOCK = 150 * SUN;
+    uint256 internal constant ABORT_FEE = WORKER_LOCK / 20;
+    uint256 internal constant VANISH_FEE = WORKER_LOCK / 5;
     uint88 internal constant DEVICE_LIMIT = uint88(5000 * SUN);
     uint96 internal constant SEED_TIP = uint96(SUN);
     uint48 internal constant MARGIN_BLOCKS = 2;

@@ -26,6 +26,8 @@ use crate::{
 /// Blocks that one log query spans; public nodes refuse much more.
 pub const LOG_CHUNK_BLOCKS: u64 = 2_000;
 
+const EVENTS: &str = "the events of an agreement";
+
 /// Why a read failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChainError {
@@ -82,12 +84,25 @@ pub struct Revelation {
     pub root: B256,
     /// Salt of the worker's seal, with which the result blob is read.
     pub salt: B256,
+    /// Root of the ciphertext tree, as announced.
+    pub ciphertext_root: B256,
     /// SHA-256 of the result blob.
     pub blob: B256,
     /// The leaves that were shown.
     pub leaves: Vec<u32>,
     /// Their digests.
     pub digests: Vec<B256>,
+}
+
+/// A verifier's opening, as an event tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeenOpening {
+    /// Its block.
+    pub block: u64,
+    /// Whose it is.
+    pub verifier: Address,
+    /// The worker's digests of its leaves are proven.
+    pub proven: bool,
 }
 
 impl Chain {
@@ -292,6 +307,7 @@ impl Chain {
                     tx: log.transaction_hash,
                     root: event.root,
                     salt: event.salt,
+                    ciphertext_root: event.ciphertextRoot,
                     blob: event.resultBlob,
                     leaves: event.leaves,
                     digests: event.digests,
@@ -301,6 +317,27 @@ impl Chain {
         Err(ChainError::Unexpected(format!(
             "no Revealed event of {address} fits its commitment; the node lags or answers wrongly"
         )))
+    }
+
+    /// Verifiers' openings in `from..=to`, in order, with and without proof of the worker's digests.
+    ///
+    /// # Errors
+    /// When the logs cannot be read.
+    pub async fn openings(&self, address: Address, from: u64, to: u64) -> Result<Vec<SeenOpening>, ChainError> {
+        let topics =
+            [IComputeAgreement::Opened::SIGNATURE_HASH, IComputeAgreement::OpenedUnproven::SIGNATURE_HASH].to_vec();
+        let logs = self.logs_between(address, topics, from, to).await?;
+        let seen = logs.iter().filter_map(|log| {
+            let block = log.block_number?;
+            let proven = IComputeAgreement::Opened::decode_log(&log.inner).map(|event| (event.verifier, true));
+            let (verifier, proven) = proven
+                .or_else(|_| {
+                    IComputeAgreement::OpenedUnproven::decode_log(&log.inner).map(|event| (event.verifier, false))
+                })
+                .ok()?;
+            Some(SeenOpening { block, verifier, proven })
+        });
+        Ok(seen.collect())
     }
 
     /// Purchases in `from..=to`.
@@ -369,14 +406,23 @@ impl Chain {
     }
 
     async fn logs(&self, address: Address, topic: B256, since: u64) -> Result<Vec<Log>, ChainError> {
-        let what = "the events of an agreement";
-        let rpc = |source| ChainError::Rpc { what, source };
+        let rpc = |source| ChainError::Rpc { what: EVENTS, source };
         let (head, _) = self.rpc.latest().await.map_err(rpc)?;
-        let mut from = since;
+        self.logs_between(address, vec![topic], since, head).await
+    }
+
+    async fn logs_between(
+        &self,
+        address: Address,
+        topics: Vec<B256>,
+        mut from: u64,
+        last: u64,
+    ) -> Result<Vec<Log>, ChainError> {
+        let rpc = |source| ChainError::Rpc { what: EVENTS, source };
         let mut logs = Vec::new();
-        while from <= head {
-            let to = head.min(from + LOG_CHUNK_BLOCKS - 1);
-            let filter = Filter::new().address(address).event_signature(topic).from_block(from).to_block(to);
+        while from <= last {
+            let to = last.min(from + LOG_CHUNK_BLOCKS - 1);
+            let filter = Filter::new().address(address).event_signature(topics.clone()).from_block(from).to_block(to);
             let found = self.rpc.provider().get_logs(&filter).await.map_err(rpc)?;
             logs.extend(found.into_iter().filter(|log| !log.removed));
             from = to + 1;

@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    commands::{self, Output, Registration},
+    commands::{self, Output, PlacementArgs, Registration, Take},
     config::Layer,
     daemon,
 };
@@ -52,8 +52,13 @@ pub enum Command {
     Register(Registration),
     /// Run the worker (device key).
     Run,
+    /// Have the running worker take a signed offer (a file as `sunwork offer --order FILE` writes it): it buys for the client and
+    /// accepts in one transaction.
+    Take(Take),
     /// Show identity, stake, earnings and what is under way.
     Status,
+    /// Take work that a pool places with this worker: the running worker accepts it at the next block.
+    AcceptPlaced(PlacementArgs),
     /// Take stake out of the draws (owner key).
     Unstake {
         /// How much, in tokens, or "all".
@@ -73,7 +78,9 @@ pub async fn run(cli: Cli, shutdown: CancellationToken) -> eyre::Result<()> {
         Command::Run => return daemon::run(settings, shutdown).await,
         Command::Init => commands::init(&settings)?,
         Command::Register(wanted) => commands::register(&settings, &wanted).await?,
+        Command::Take(wanted) => commands::take(&settings, &wanted, shutdown).await?,
         Command::Status => commands::status(&settings).await?,
+        Command::AcceptPlaced(placed) => commands::accept_placed(&settings, &placed).await?,
         Command::Unstake { amount } => commands::unstake(&settings, &amount).await?,
         Command::Withdraw => commands::withdraw(&settings).await?,
     };

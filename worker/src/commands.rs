@@ -1,4 +1,5 @@
-//! What an operator does by hand: `init`, `register`, `unstake`, `withdraw`, `status`. Each may be repeated at any time.
+//! What an operator does by hand: `init`, `register`, `take`, `accept-placed`, `unstake`, `withdraw`, `status`. Each may be
+//! repeated at any time.
 use std::{fmt, fs, io::Write};
 
 use eyre::WrapErr;
@@ -7,15 +8,19 @@ use sunwork_edge::{Deployment, rpc};
 
 use crate::{chain::Chain, config::Layer};
 
+mod accept_placed;
 mod init;
 mod register;
 mod stake;
 mod status;
+mod take;
 
+pub use accept_placed::{PlacementArgs, accept_placed};
 pub use init::init;
 pub use register::{Registration, register};
 pub use stake::{unstake, withdraw};
 pub use status::status;
+pub use take::{Take, take};
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -27,6 +27,8 @@ pub struct Limits {
     pub max_input_mib: u32,
     /// Leaves that run at the same time.
     pub parallel_leaves: u32,
+    /// Quick public work is computed before the claim of a slot, which saves a transaction.
+    pub merge_claims: bool,
     /// Least reward that is worked for, smallest token unit.
     pub min_reward: u128,
 }
@@ -44,6 +46,7 @@ impl Default for Limits {
             max_leaves: 100_000,
             max_input_mib: 4096,
             parallel_leaves: cores,
+            merge_claims: true,
             min_reward: 0,
         }
     }
@@ -122,6 +125,9 @@ pub struct Layer {
     /// Leaves that run at the same time.
     #[arg(long, env = "SUNWORK_WORKER_PARALLEL_LEAVES", global = true)]
     pub parallel_leaves: Option<u32>,
+    /// Compute quick public work before claiming a verifier's slot, so that claim and seal are one transaction [default: true].
+    #[arg(long, env = "SUNWORK_WORKER_MERGE_CLAIMS", global = true)]
+    pub merge_claims: Option<bool>,
     /// Least reward that is worked for, in tokens, such as 1.5.
     #[arg(long, env = "SUNWORK_WORKER_MIN_REWARD", global = true)]
     pub min_reward: Option<String>,
@@ -214,6 +220,7 @@ impl Layer {
             max_leaves,
             max_input_mib,
             parallel_leaves,
+            merge_claims,
             min_reward,
             poll_ms,
             finality_blocks,
@@ -284,6 +291,7 @@ impl Layer {
             max_leaves: self.max_leaves.unwrap_or(default.max_leaves),
             max_input_mib: self.max_input_mib.unwrap_or(default.max_input_mib),
             parallel_leaves: self.parallel_leaves.unwrap_or(default.parallel_leaves),
+            merge_claims: self.merge_claims.unwrap_or(default.merge_claims),
             min_reward,
         };
         if !(1..=1024).contains(&limits.parallel_leaves) {

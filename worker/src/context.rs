@@ -19,6 +19,7 @@ use crate::{
     journal::Journal,
     machine::Params,
     runtime::{BlobSource, BlobSourceError, Runtime},
+    timings::Timings,
     view::Head,
 };
 
@@ -50,6 +51,8 @@ pub struct Context {
     pub params: Params,
     /// One permit per leaf that runs.
     pub leaf_permits: Arc<Semaphore>,
+    /// How long leaves took.
+    pub timings: Timings,
     /// The newest block.
     pub heads: watch::Receiver<Head>,
     /// Ends everything.

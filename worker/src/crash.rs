@@ -10,7 +10,7 @@ use std::{
 /// broadcast, `sent` after it, `mined` after its outcome is logged. The session key (`key`, `key_sent`) is only met in
 /// confidential work, logs (`logs_sent`) only where the client named a key for them. Where openings come by mail, `settle-all`
 /// takes the place of `reveal` and `open-verification`; `proven` and `open-late` belong to later rounds of voting,
-/// `record-round` to deployments with a late audit, `submit` to level 0.
+/// `record-round` to deployments with a late audit, `submit` to level 0, `accept-offer` to signed offers.
 pub const POINTS: &[&str] = &[
     "journal.seen.before",
     "journal.seen.after",
@@ -59,6 +59,9 @@ pub const POINTS: &[&str] = &[
     "tx.accept.signed",
     "tx.accept.sent",
     "tx.accept.mined",
+    "tx.accept-offer.signed",
+    "tx.accept-offer.sent",
+    "tx.accept-offer.mined",
     "tx.seal.signed",
     "tx.seal.sent",
     "tx.seal.mined",

@@ -18,9 +18,11 @@ use crate::{
     folder::Folder,
     identity,
     journal::{Header, Journal, Record, VERSION},
+    orders::{self, Inbox},
     refusal::Refusal,
     runtime::{Docker, DockerConfig, Kind, Runtime, Several, Wasm, WasmConfig},
     supervisor::{Supervisor, SupervisorError},
+    timings::Timings,
     view::Head,
 };
 
@@ -94,6 +96,7 @@ pub async fn run(settings: Layer, shutdown: CancellationToken) -> eyre::Result<(
         folder,
         leaf_permits: Arc::new(Semaphore::new(limits.parallel_leaves as usize)),
         limits,
+        timings: Timings::default(),
         me,
         params,
         heads,
@@ -104,6 +107,7 @@ pub async fn run(settings: Layer, shutdown: CancellationToken) -> eyre::Result<(
 
     let recovery = tokio::spawn(recover(ctx.clone()));
     let poll = Duration::from_millis(settings.poll_ms()?);
+    let offers = tokio::spawn(orders::serve(ctx.clone(), Inbox::new(ctx.folder.root()), poll));
     let ended = Watcher {
         ctx,
         heads_out,
@@ -117,6 +121,7 @@ pub async fn run(settings: Layer, shutdown: CancellationToken) -> eyre::Result<(
     .await;
     shutdown.cancel();
     recovery.await.wrap_err("settling the transactions from before the restart")?;
+    offers.await.wrap_err("taking signed offers")?;
     if let Some(docker) = &runtimes.docker
         && let Err(error) = docker.sweep().await
     {

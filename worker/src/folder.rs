@@ -8,6 +8,8 @@
 //! password                 made by `init` when no password file is given
 //! agreements/<address>/    inputs/ (as the app sees them, in clear)  sealed/<index> (encrypted inputs)  out/<leaf>/
 //!                          bodies/<leaf>  logs/<leaf>  bundle  theirs (the worker's bundle, as verifier)
+//! placements/<address>     placements that pools signed for us, until their agreements are over
+//! orders/                  signed offers on their way, see [`crate::orders`]
 //! images/                  archives on their way into the engine
 //! ```
 use std::{
@@ -90,6 +92,11 @@ impl Folder {
     /// The journal.
     pub fn journal(&self) -> PathBuf {
         self.root.join("journal")
+    }
+
+    /// The placement that a pool signed for us for an agreement.
+    pub fn placement(&self, agreement: Address) -> PathBuf {
+        self.root.join("placements").join(format!("{agreement:?}.json"))
     }
 
     /// Archives on their way into the engine.

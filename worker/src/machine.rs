@@ -5,13 +5,15 @@
 //!
 //! ```text
 //!              as worker                                   as verifier
-//! Open         Prepare -> Accept                           Prepare (image and inputs will be needed)
-//! Keying       Wait for the client
-//! Working      OpenKey -> ComputeLeaves -> UploadBundle
+//! Open         Prepare -> Accept, AcceptPlaced             Prepare (image and inputs will be needed)
+//! Keying       Wait for the client (Prepare, if it was
+//!              taken by a signed offer)
+//! Working      (Prepare) -> OpenKey -> ComputeLeaves -> UploadBundle
 //!              -> SealResult (level 0: SubmitResult;
 //!              Abort when it cannot be done)
 //! Sealed       OpenDraw once the beacon round is there     Claim once it is recorded; OpenDraw, a little later
-//! Drawing      Wait                                        Claim -> ComputeSamples
+//! Drawing      Wait                                        Claim -> ComputeSamples; quick public work:
+//!                                                          ComputeSamples -> CheckBundle -> ClaimAndSeal
 //! Verifying    SendKeys                                    FetchKey -> ComputeSamples -> CheckBundle -> SealVerdict
 //!                                                          (or Decline; without a key by half of the window)
 //! Revealing    GatherOpenings -> RecordLot -> SettleAll,    SendOpening
@@ -23,7 +25,8 @@
 //! any, late    Expire                                      Expire (Working: candidates, a little later)
 //! ```
 //! Dissent, a late audit or a dispute leads from Opening or Disputable back to Sealed, with other verifiers: they do
-//! ProveLeaves in place of CheckBundle and OpenLate in place of OpenVerification. Who verified before waits for the end.
+//! ProveLeaves in place of CheckBundle and OpenLate in place of OpenVerification; without the proof OpenUnproven, in the first
+//! half of Opening, which the worker must Answer. Who verified before waits for the end.
 //!
 //! OpenKey, SendKeys and FetchKey are for confidential work only: the session key comes with the start of the work, and a
 //! verifier's when the claim window has closed. Logs are sent when our attempt is over, and only where nothing else is to do.
@@ -164,6 +167,8 @@ pub enum Verification {
     Computed,
     /// The bundle is what was announced, or all is there that the opening will need: the verdict may be sealed.
     Checked,
+    /// Later rounds: the verdict may be sealed, but nothing proves the worker's digests of our leaves. It has to show them.
+    Unproven,
     /// It cannot be done.
     Impossible(DeclineReason),
 }
@@ -202,6 +207,8 @@ pub struct Local {
     pub min_reward: u128,
     /// False when the chain has said that we may not accept (any more).
     pub may_accept: bool,
+    /// The pool that the terms name has placed the work with us, and that still holds.
+    pub placed: bool,
     /// False when the chain has said that we may not claim (any more).
     pub may_claim: bool,
     /// As worker.
@@ -222,6 +229,14 @@ pub struct Local {
     pub keys_sent: BTreeSet<Address>,
     /// The attempt of ours whose logs the client has not got yet.
     pub logs_of: Option<u8>,
+    /// Verifiers of this round that opened without the worker's digests, which nobody has proven yet.
+    pub unanswered: BTreeSet<Address>,
+    /// Quick public work may be computed before the claim.
+    pub merge_claims: bool,
+    /// How long our sample is expected to take, seconds; `None` when nothing is known.
+    pub sample_secs: Option<u64>,
+    /// We have begun to compute before the claim.
+    pub is_ahead: bool,
     /// Our best ticket of this draw, once computed; `None` without stake in it.
     pub ticket: Option<(u64, U256)>,
     /// We had a lock in this agreement at some time.
@@ -243,6 +258,8 @@ pub enum Action {
     Prepare,
     /// Take the work.
     Accept,
+    /// Take the work that a pool placed with us.
+    AcceptPlaced,
     /// Find the session key that was posted for us, and check it.
     OpenKey,
     /// Run the leaves that are missing.
@@ -259,6 +276,8 @@ pub enum Action {
     OpenDraw,
     /// Claim a slot with this ticket.
     Claim(u64),
+    /// Claim a slot with this ticket, and commit to the digests at once.
+    ClaimAndSeal(u64),
     /// Seal the session key to the drawn verifiers that have not got it.
     SendKeys,
     /// Look into the mailbox for the session key.
@@ -287,6 +306,10 @@ pub enum Action {
     OpenVerification,
     /// The same in a later round.
     OpenLate,
+    /// The same without the worker's digests: it has to prove them.
+    OpenUnproven,
+    /// As worker: prove our digests of the leaves of a verifier that opened without them.
+    Answer(Address),
     /// Have the votes counted.
     Decide,
     /// Move it on after a deadline.
@@ -341,6 +364,10 @@ fn what_counts(view: &View, local: &Local, me: Address, head: Head) -> Action {
                 }
                 _ => Action::Prepare,
             }
+        }
+        // Taken by a signed offer: nothing was fetched for it yet.
+        Status::Keying | Status::Working if role == Role::Worker && local.preparation == Preparation::Open => {
+            Action::Prepare
         }
         Status::Keying => Action::Wait("the client's key is awaited"),
         // A worker that vanished cannot call it; whoever may take the work over has a reason to.
@@ -422,12 +449,13 @@ fn open(view: &View, local: &Local, me: Address, head: Head) -> Action {
         Preparation::Ready if local.terms.named_worker().is_some_and(|named| named != me) => {
             Action::Wait("the terms name another worker; we may verify")
         }
-        Preparation::Ready if local.terms.pool().is_some() => {
+        Preparation::Ready if local.terms.pool().is_some() && !local.placed => {
             Action::Wait("placed by a pool: no placement for us; we may verify")
         }
         Preparation::Ready if !local.may_accept => Action::Wait("another worker must take it"),
         Preparation::Ready if head.timestamp > view.deadline => Action::Wait("nobody accepted in time"),
         Preparation::Ready if view.reward < local.min_reward => Action::Wait("the reward is still below the least one"),
+        Preparation::Ready if local.terms.pool().is_some() => Action::AcceptPlaced,
         Preparation::Ready => Action::Accept,
     }
 }
@@ -475,9 +503,18 @@ fn provable(local: &Local, round: u64, head: Head) -> bool {
 }
 
 fn opening(view: &View, local: &Local, me: Address, role: Role, head: Head) -> Action {
-    if role != Role::None && !view.present().is_empty() && view.present().iter().all(|slot| slot.opened) {
+    let half = view.deadline.saturating_sub(local.params.open_secs / 2);
+    match local.unanswered.first() {
+        // Whose opening has no answer when the votes are counted has refuted the result.
+        Some(verifier) if role == Role::Worker => return Action::Answer(*verifier),
+        _ if local.unanswered.contains(&me) => {
+            return Action::Wait("the worker has to prove its digests of our leaves");
+        }
+        _ => {}
+    }
+    let all = view.present().iter().all(|slot| slot.opened) && local.unanswered.is_empty();
+    if role != Role::None && !view.present().is_empty() && all {
         // The worker records it first; others see to it that nobody is audited for want of that.
-        let half = view.deadline.saturating_sub(local.params.open_secs / 2);
         return match local.lot {
             Lot::Known => Action::Decide,
             Lot::Missing(round) if provable(local, round, head) && (role == Role::Worker || head.timestamp >= half) => {
@@ -488,7 +525,12 @@ fn opening(view: &View, local: &Local, me: Address, role: Role, head: Head) -> A
     }
     match (role, view.slot_of(me)) {
         (Role::Verifier, Some(slot)) if !slot.opened && view.vote_round == 0 => Action::OpenVerification,
-        (Role::Verifier, Some(slot)) if !slot.opened => Action::OpenLate,
+        (Role::Verifier, Some(slot)) if !slot.opened => match local.verification {
+            Verification::Unproven if head.timestamp < half => Action::OpenUnproven,
+            // Too late for that: only the proof helps, should it be found after all.
+            Verification::Unproven => Action::ProveLeaves,
+            _ => Action::OpenLate,
+        },
         _ => Action::Wait("the verifiers open their seals"),
     }
 }
@@ -515,7 +557,7 @@ fn verifying(view: &View, local: &Local, me: Address, head: Head) -> Action {
         Verification::Computing => Action::ComputeSamples,
         Verification::Computed if view.vote_round == 0 => Action::CheckBundle,
         Verification::Computed => Action::ProveLeaves,
-        Verification::Checked => Action::SealVerdict,
+        Verification::Checked | Verification::Unproven => Action::SealVerdict,
         Verification::Impossible(reason) => Action::Decline(reason),
     }
 }

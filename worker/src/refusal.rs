@@ -100,6 +100,8 @@ impl fmt::Display for Refusal {
     }
 }
 
+impl std::error::Error for Refusal {}
+
 /// Checks terms and specification against the own limits. Pure; `class_name` is "platform+runtime".
 ///
 /// # Errors
@@ -159,47 +161,15 @@ fn over<T: PartialOrd>(asked: T, limit: T, refusal: impl FnOnce(T, T) -> Refusal
 mod tests {
     use super::*;
     use sunwork_protocol::terms::{FLAG_CONFIDENTIAL, Input};
+    use sunwork_protocol::testing;
 
     fn spec() -> ComputeSpec {
-        ComputeSpec {
-            image_digest: B256::repeat_byte(1),
-            image_name: String::new(),
-            platform: "linux/amd64".into(),
-            args: vec![],
-            inputs: vec![Input { name: "a".into(), sha256: B256::ZERO, size_bytes: 5 }],
-            first_index: 0,
-            milli_cpu: 1000,
-            memory_mib: 64,
-            disk_mib: 16,
-            max_pids: 32,
-            leaf_secs: 60,
-            output_mib: 8,
-            key_commitment: B256::ZERO,
-            key_nonce: B256::ZERO,
-            client_key: B256::ZERO,
-        }
+        let inputs = vec![Input { name: "a".into(), sha256: B256::ZERO, size_bytes: 5 }];
+        ComputeSpec { inputs, ..testing::spec() }
     }
 
     fn terms() -> ComputeTerms {
-        ComputeTerms {
-            reward_min: 1,
-            reward_max: 10,
-            verifier_fee: 1,
-            class_id: 0,
-            flags: 0,
-            trust_level: 1,
-            trust: 2,
-            leaf_count: 4,
-            samples: 1,
-            verifiers: 2,
-            accept_secs: 60,
-            work_secs: 600,
-            verify_secs: 60,
-            dispute_secs: 0,
-            named: Address::ZERO,
-            callback: Address::ZERO,
-            callback_gas: 0,
-        }
+        ComputeTerms { leaf_count: 4, ..testing::terms() }
     }
 
     #[test]

@@ -318,21 +318,9 @@ mod tests {
     fn both_names_carry_the_same_values() {
         let input = |name: &str| Input { name: name.into(), sha256: B256::ZERO, size_bytes: 1 };
         let spec = ComputeSpec {
-            image_digest: B256::ZERO,
-            image_name: String::new(),
-            platform: "linux/amd64".into(),
-            args: vec![],
             inputs: vec![input("a.txt"), input("b.txt")],
             first_index: 10,
-            milli_cpu: 1,
-            memory_mib: 1,
-            disk_mib: 1,
-            max_pids: 1,
-            leaf_secs: 1,
-            output_mib: 1,
-            key_commitment: B256::ZERO,
-            key_nonce: B256::ZERO,
-            client_key: B256::ZERO,
+            ..sunwork_protocol::testing::spec()
         };
         let env = leaf_env(Address::repeat_byte(1), &spec, 16, 3);
         let get = |name: &str| env.iter().find(|(k, _)| k == name).map(|(_, v)| v.as_str());

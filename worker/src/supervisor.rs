@@ -28,15 +28,18 @@ mod late;
 mod local;
 mod logs;
 mod openings;
+mod placement;
 mod prepare;
 mod result_blob;
 mod unlock;
+mod unproven;
 mod verify;
 mod work;
 
 use logs::SealedLogs;
 use openings::Mailed;
 use unlock::Clear;
+use unproven::UnprovenLog;
 
 /// Longest pause after failures; short against every deadline.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
@@ -66,6 +69,10 @@ pub struct Supervisor {
     /// When the seed of a draw that is not open was first seen, by seed.
     seed_seen: Option<(B256, u64)>,
     final_since: Option<u64>,
+    /// Openings of the present round, if it is a later one.
+    unproven: Option<UnprovenLog>,
+    /// The draw in which we have begun to compute before the claim.
+    ahead: Option<B256>,
     /// What leaves are run with, once it is readable.
     clear: OnceLock<Arc<Clear>>,
     /// What the last look for the session key found.
@@ -97,6 +104,8 @@ impl Supervisor {
                 ticket: None,
                 seed_seen: None,
                 final_since: None,
+                unproven: None,
+                ahead: None,
                 clear: OnceLock::new(),
                 key_seen: Mutex::new(Key::Unknown),
                 mailed: Mutex::default(),
@@ -202,8 +211,13 @@ impl Supervisor {
             view.class_units = self.ctx.chain.class_units(self.terms.class_id, view.snapshot_epoch).await?;
         }
         let known = self.known();
-        let local = self.local(&view, &known, head).await?;
+        let mut local = self.local(&view, &known, head).await?;
         let action = next_action(&view, &local, self.ctx.me, head);
+        let computes = matches!(action, Action::ComputeSamples | Action::CheckBundle | Action::ProveLeaves);
+        if computes && view.slot_of(self.ctx.me).is_none() {
+            self.ahead = Some(view.draw_seed);
+            local.is_ahead = true;
+        }
         if self.last.as_ref() != Some(&action) {
             self.announce(&view, &action);
             self.last = Some(action.clone());
@@ -228,6 +242,7 @@ impl Supervisor {
         match action {
             Action::Prepare => self.prepare(view).await,
             Action::Accept => self.accept(known).await,
+            Action::AcceptPlaced => self.accept_placed(view, known).await,
             Action::OpenKey => self.open_key(view, known).await,
             Action::ComputeLeaves => self.compute_leaves(view, known).await,
             Action::UploadBundle => self.upload_bundle(view, known).await,
@@ -236,6 +251,7 @@ impl Supervisor {
             Action::Abort => self.abort().await,
             Action::OpenDraw => self.open_draw(view).await,
             Action::Claim(index) => self.claim(known, index).await,
+            Action::ClaimAndSeal(index) => self.claim_and_seal(view, known, index).await,
             Action::SendKeys => self.send_keys(view, known).await,
             Action::FetchKey => self.fetch_key(view).await,
             Action::ComputeSamples => self.compute_samples(view, known).await,
@@ -250,6 +266,8 @@ impl Supervisor {
             Action::Reveal => self.reveal(view, known).await,
             Action::OpenVerification => self.open_verification(view, known).await,
             Action::OpenLate => self.open_late(view, known).await,
+            Action::OpenUnproven => self.open_unproven(view, known).await,
+            Action::Answer(verifier) => self.answer(view, known, verifier).await,
             Action::Decide => self.decide(view).await,
             Action::Expire => self.expire().await,
             Action::SendLogs => self.send_logs(view, known).await,
@@ -332,6 +350,7 @@ impl Supervisor {
         } else if known.refusal.is_none() {
             self.ctx.journal.append(Record::Finished { agreement, ending: Ending::None })?;
         }
+        self.forget_placement();
         if let Err(error) = self.ctx.folder.agreement(agreement).remove() {
             tracing::warn!(%agreement, %error, "cannot delete the files of a finished agreement");
         }

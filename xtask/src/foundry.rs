@@ -115,6 +115,21 @@ pub async fn build() -> eyre::Result<()> {
         .map(drop)
 }
 
+/// Compiles one source file and what it imports, with the legacy code generator, and returns the folder of the artifacts: for
+/// contracts that are no part of a deployment, such as a dapp.
+///
+/// # Errors
+/// With the compiler's words.
+pub async fn compile(source: &str) -> eyre::Result<PathBuf> {
+    let _lock = Lock::take().await?;
+    let dir = paths::state_dir().join("forge-apart");
+    let out = dir.join("out");
+    let mut command = forge(&["build", source]).await?;
+    command.env("FOUNDRY_VIA_IR", "false").env("FOUNDRY_OUT", &out).env("FOUNDRY_CACHE_PATH", dir.join("cache"));
+    capture(command, BUILD_LIMIT).await.wrap_err_with(|| format!("compiling {source}"))?;
+    Ok(out)
+}
+
 /// Deploys with `script/Deploy.s.sol` from an account that the node signs for. Parameters and the resulting deployment file lie
 /// in `dir`, which must be below `deployments/`: the script may write nowhere else.
 ///

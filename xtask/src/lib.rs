@@ -5,6 +5,7 @@
 //! - [`demo`]: the main job on such a network, with a picture and a report
 //! - [`mod@bench`]: what a task costs
 //! - [`economics`]: for which terms cheating does not pay
+//! - [`mod@coverage`]: which lines of the contracts no test reaches
 //! - [`mod@test`], [`check`], [`analysis`], [`abi`], [`gas`]: what CI runs
 //!
 //! Invariant: every process that is started here is ended here, whatever happens to this one (see [`watchdog`]).
@@ -17,6 +18,7 @@ pub mod binaries;
 pub mod chain;
 pub mod check;
 pub mod command;
+pub mod coverage;
 pub mod demo;
 pub mod devnet;
 pub mod docker;

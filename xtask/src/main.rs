@@ -2,7 +2,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use xtask::{abi, analysis, bench, check, demo, devnet, economics, gas, setup, stage::Stages, test};
+use xtask::{abi, analysis, bench, check, coverage, demo, devnet, economics, gas, setup, stage::Stages, test};
 
 /// Developer commands of Sunwork. Each sets up what is missing on this machine first.
 #[derive(Parser)]
@@ -52,6 +52,8 @@ enum Command {
         #[arg(long, value_enum)]
         only: Option<analysis::Part>,
     },
+    /// Which lines and branches of the contracts no test reaches, and why (docs/COVERAGE.md)
+    Coverage,
     /// Installs what is missing: npm packages, Docker Engine
     Setup,
     /// Writes abi/*.json from the Solidity interfaces
@@ -121,6 +123,7 @@ async fn run(command: Command) -> eyre::Result<()> {
         Command::Test { deep } => test::run(if deep { test::Depth::Deep } else { test::Depth::Normal }).await,
         Command::Check => check::run().await,
         Command::Analyse { only } => analysis::run(only).await,
+        Command::Coverage => coverage::run().await,
         Command::Setup => setup::all(&mut Stages::default()).await.map(drop),
         Command::Abi { check } => {
             setup::packages(&mut Stages::default()).await?;

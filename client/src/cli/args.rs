@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use alloy::primitives::Address;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use super::duration::seconds;
@@ -46,6 +47,7 @@ Follow:
   expire       Move on an agreement whose deadline has passed
 Around it:
   deliver      Hand a verified result to the contract that the terms name
+  place        As a pool: say which worker may take an agreement
   workers      Classes of workers and who is in them
   completions  Print the completion script of a shell
   man          Print the manual page, or write all pages into a folder
@@ -162,6 +164,8 @@ pub enum Command {
     Dispute(DisputeArgs),
     /// Hand a verified result to the contract that the terms name (anybody may who can read it)
     Deliver(DeliverArgs),
+    /// As the pool that the terms name: sign which worker may take the agreement (sends nothing)
+    Place(PlaceArgs),
     /// Withdraw an offer that nobody has accepted; everything is refunded
     Cancel(IdArgs),
     /// Move on an agreement whose deadline has passed (anybody may)
@@ -393,6 +397,18 @@ pub struct LogsArgs {
 pub struct IdArgs {
     /// Agreement, an unambiguous beginning of its id, or "last"
     pub id: String,
+}
+
+/// Options of `sunwork place`.
+#[derive(Debug, ClapArgs)]
+pub struct PlaceArgs {
+    /// Agreement, an unambiguous beginning of its id, or "last"
+    pub id: String,
+    /// The worker's owner account
+    pub worker: Address,
+    /// How long the placement holds
+    #[arg(long, value_parser = seconds, default_value = "10m", value_name = "TIME")]
+    pub expiry: u32,
 }
 
 /// Options of `sunwork workers`.

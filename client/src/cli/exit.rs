@@ -16,6 +16,7 @@ use crate::job::JobError;
 use crate::jobfile::JobFileError;
 use crate::keying::KeyingError;
 use crate::offer::OfferError;
+use crate::placement::PlaceError;
 use crate::plan::PlanError;
 use crate::preflight::{PreflightError, Problem};
 use crate::results::ResultsError;
@@ -200,6 +201,14 @@ failures! {
         OfferError::Tx(TxError::InsufficientFunds { .. }) => Exit::Funds,
         OfferError::Tx(_) if e.class() == ErrorClass::Retry => Exit::Chain,
         OfferError::NotSealed(_) | OfferError::Signing(_) | OfferError::Tx(_) => Exit::Failed,
+    };
+    PlaceError => |e| match e {
+        PlaceError::NoSigner(none) => none.exit(),
+        PlaceError::Find(find) => find.exit(),
+        PlaceError::Read(read) => read.exit(),
+        PlaceError::NotThePool { .. } => Exit::Config,
+        PlaceError::NoPool { .. } | PlaceError::NoWorker { .. } | PlaceError::Placement(_) => Exit::Usage,
+        PlaceError::NotOpen { .. } | PlaceError::Signing(_) => Exit::Failed,
     };
     DeliverError => |e| match e {
         DeliverError::Find(find) => find.exit(),

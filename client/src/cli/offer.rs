@@ -131,7 +131,7 @@ fn told(offer: &Offer, path: &Path, stayed: &Stayed, confidential: bool, now: u6
         text.push_str(&format!("accepted: follow it with:  sunwork status {} --follow\n", short_id(*agreement)));
     }
     if stayed.agreements.is_empty() {
-        text.push_str("Hand that file to workers: the first that accepts it buys for you.\n");
+        text.push_str("Hand that file to workers: the first that takes it (sunwork-worker take FILE) buys for you.\n");
         if confidential {
             text.push_str(
                 "The work is confidential: whoever accepts waits for its session key from this wallet. See who did with\n  \

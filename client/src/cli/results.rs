@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use alloy::primitives::Address;
 use serde::Serialize;
-use sunwork_protocol::status::Ending;
+use sunwork_protocol::status::{Ending, Status};
+use sunwork_protocol::terms::ComputeTerms;
 
 use super::args::ResultsArgs;
 use super::duration::show_bytes;
@@ -13,7 +14,9 @@ use super::exit::{Exit, Failure};
 use super::follow::{short_id, step};
 use super::output::{Tone, count};
 use super::session::Session;
-use crate::results::{ProvenFile, Results, Selection};
+use crate::client::Client;
+use crate::results::{ProvenFile, Results, ResultsError, Selection};
+use crate::verify::VerifyError;
 
 #[derive(Serialize)]
 struct Report {
@@ -38,12 +41,12 @@ pub async fn run(session: &Session, args: ResultsArgs) -> Result<Exit, Failure> 
     if args.stdout {
         let found = client.result_file(agreement, &dir, selection).await;
         bar.finish_and_clear();
-        return pour(session, &found?);
+        return pour(session, &told(session, &client, agreement, found).await?);
     }
     let part = selection != Selection::default();
     let results = client.results_of(agreement, &dir, selection).await;
     bar.finish_and_clear();
-    let results = results?;
+    let results = told(session, &client, agreement, results).await?;
     warn(session, results.ending);
     // Who asked for a part is told about that part: a leaf that failed elsewhere is no failure of it.
     let failed = !part && results.failed().next().is_some();
@@ -51,6 +54,44 @@ pub async fn run(session: &Session, args: ResultsArgs) -> Result<Exit, Failure> 
     let text = show_results(&results, &dir);
     session.output.document("results", &Report { out: dir, results }, || text);
     Ok(exit)
+}
+
+/// Where a result cannot be read, says what can be done about it while there is time.
+async fn told<T>(
+    session: &Session,
+    client: &Client,
+    agreement: Address,
+    found: Result<T, ResultsError>,
+) -> Result<T, ResultsError> {
+    if let Err(ResultsError::Verify(error)) = &found
+        && let Ok(details) = client.details(agreement).await
+        && let Some(words) = remedy(error, &details.purchase.terms, details.standing.status, agreement)
+    {
+        session.output.note(&session.output.paint(Tone::Bad, &words));
+    }
+    found
+}
+
+/// What whoever finds a leaf unreadable can do; `None` when it is not the time for it, or nobody is at fault.
+fn remedy(error: &VerifyError, terms: &ComputeTerms, status: Status, agreement: Address) -> Option<String> {
+    if status != Status::Disputable || !error.is_the_workers_fault() {
+        return None;
+    }
+    let id = short_id(agreement);
+    if terms.trust_level == 0 {
+        return Some(format!(
+            "have it verified while it can be rejected; the verifiers look at the same blob:  sunwork reject {id}"
+        ));
+    }
+    // A blob that is no blob holds no leaf at all; where some leaf is false, which one cannot be told.
+    let leaf = match error {
+        VerifyError::Root { .. } => "N".to_owned(),
+        error => error.leaf().unwrap_or(0).to_string(),
+    };
+    Some(format!(
+        "dispute it while that can be done; more verifiers look at the same blob, and who finds the leaf unreadable votes against \
+         it:  sunwork dispute {id} --leaf {leaf}"
+    ))
 }
 
 /// One proven file to standard output, byte for byte.
@@ -117,4 +158,29 @@ pub fn show_results(results: &Results, dir: &Path) -> String {
         text.push_str(&format!("what it printed:  sunwork logs {}\n", short_id(results.agreement)));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::B256;
+    use sunwork_protocol::bundle::BundleError;
+
+    use super::*;
+
+    #[test]
+    fn who_cannot_read_a_leaf_is_told_how_to_dispute_it_while_that_can_be_done() {
+        let agreement = Address::repeat_byte(0xab);
+        let terms = |trust_level| ComputeTerms { trust_level, ..crate::fixture::purchase().terms };
+        let unreadable = VerifyError::Malformed { agreement, source: BundleError::Decrypt { leaf: 3 } };
+        let words = remedy(&unreadable, &terms(1), Status::Disputable, agreement).unwrap();
+        assert!(words.ends_with(&format!("sunwork dispute {} --leaf 3", short_id(agreement))), "{words}");
+        let words = remedy(&unreadable, &terms(0), Status::Disputable, agreement).unwrap();
+        assert!(words.ends_with(&format!("sunwork reject {}", short_id(agreement))), "{words}");
+        assert_eq!(remedy(&unreadable, &terms(1), Status::Settled, agreement), None);
+        let root = VerifyError::Root { found: B256::ZERO, expected: B256::ZERO };
+        let words = remedy(&root, &terms(1), Status::Disputable, agreement).unwrap();
+        assert!(words.ends_with("--leaf N"), "{words}");
+        let disk = VerifyError::Read(std::io::ErrorKind::UnexpectedEof.into());
+        assert_eq!(remedy(&disk, &terms(1), Status::Disputable, agreement), None);
+    }
 }

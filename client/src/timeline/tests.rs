@@ -1,8 +1,13 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::agreements::SlotStanding;
+use crate::agreements::Standing;
+use crate::amount::Unit;
+use crate::events::{Progress, Seen};
 use crate::fixture::{CLIENT, purchase};
-use alloy::primitives::B256;
+use crate::settlement::TxCost;
+use alloy::primitives::{Address, B256};
+use sunwork_protocol::status::{Ending, RoundKind, Status};
 
 const WORKER: Address = Address::repeat_byte(0x77);
 const AGENT: Address = Address::repeat_byte(0xa9);

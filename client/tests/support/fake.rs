@@ -83,45 +83,11 @@ pub fn lying_oracle() -> Server {
 }
 
 pub fn terms() -> ComputeTerms {
-    ComputeTerms {
-        reward_min: 500_000_000,
-        reward_max: 1_000_000_000,
-        verifier_fee: 100_000_000,
-        class_id: 0,
-        flags: 0,
-        trust_level: 1,
-        trust: 2,
-        leaf_count: 4,
-        samples: 2,
-        verifiers: 2,
-        accept_secs: 600,
-        work_secs: 600,
-        verify_secs: 600,
-        dispute_secs: 0,
-        named: Address::ZERO,
-        callback: Address::ZERO,
-        callback_gas: 0,
-    }
+    ComputeTerms { leaf_count: 4, ..sunwork_protocol::testing::terms() }
 }
 
 pub fn spec() -> ComputeSpec {
-    ComputeSpec {
-        image_digest: B256::repeat_byte(7),
-        image_name: String::new(),
-        platform: "linux/amd64".into(),
-        args: vec!["--width".into()],
-        inputs: Vec::new(),
-        first_index: 0,
-        milli_cpu: 1000,
-        memory_mib: 64,
-        disk_mib: 16,
-        max_pids: 32,
-        leaf_secs: 60,
-        output_mib: 8,
-        key_commitment: B256::ZERO,
-        key_nonce: B256::ZERO,
-        client_key: B256::ZERO,
-    }
+    ComputeSpec { args: vec!["--width".into()], ..sunwork_protocol::testing::spec() }
 }
 
 /// A node of chain 31337 with one agreement in this status, its deadline three minutes ahead.

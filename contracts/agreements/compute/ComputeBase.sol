@@ -23,6 +23,8 @@ abstract contract ComputeBase is WorkAgreement {
     uint8 internal constant SLOT_OPENED = 1;
     uint8 internal constant SLOT_DISSENTS = 2;
     uint8 internal constant SLOT_DEVICE = 4;
+    /// @dev Opened in a later round without the worker's digests, which nobody has proven yet.
+    uint8 internal constant SLOT_UNPROVEN = 8;
     uint256 internal constant FULL_PRICE = type(uint16).max;
 
     IBeacon public immutable beacon;

@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {
-    IComputeAgreement,
-    Result,
-    RevealedRoot,
-    VerifierOpening
-} from "../../interfaces/IComputeAgreement.sol";
+import {IComputeAgreement, Result, RevealedRoot} from "../../interfaces/IComputeAgreement.sol";
 import {IWorkAgreement, Quote} from "../../interfaces/IWorkAgreement.sol";
 import {ComputeQuoteLib} from "../../libraries/ComputeQuoteLib.sol";
 import {DeliverLib} from "../../libraries/DeliverLib.sol";
-import {MerkleLib} from "../../libraries/MerkleLib.sol";
 import {PoolLib} from "../../libraries/PoolLib.sol";
-import {Draw, StoredSlot} from "../../types/ComputeState.sol";
+import {Draw} from "../../types/ComputeState.sol";
 import {ComputeTerms, ComputeTermsLib} from "../../types/ComputeTerms.sol";
 import {Ending, Status} from "../../types/Status.sol";
-import {ComputeEndings} from "./ComputeEndings.sol";
 import {ComputeFunding} from "./ComputeFunding.sol";
+import {ComputeLate} from "./ComputeLate.sol";
 import {ComputeSteps} from "./ComputeSteps.sol";
 import {ComputeViews} from "./ComputeViews.sol";
 
@@ -30,13 +24,13 @@ contract ComputeExtension is ComputeViews, ComputeFunding {
     uint256 internal constant MAX_KEY_BYTES = 256;
 
     /// @notice Where calls go that this contract does not know.
-    ComputeEndings public immutable endings;
+    ComputeLate public immutable late;
 
-    /// @dev Takes the parameters from the endings, so that all parts have the same.
-    constructor(ComputeEndings endings_)
-        ComputeSteps(endings_.dispatcher(), endings_.beacon(), endings_.params())
+    /// @dev Takes the parameters from the next in line, so that all parts have the same.
+    constructor(ComputeLate late_)
+        ComputeSteps(late_.dispatcher(), late_.beacon(), IComputeAgreement(address(late_)).params())
     {
-        endings = endings_;
+        late = late_;
     }
 
     /// @notice See IWorkAgreement.
@@ -93,34 +87,6 @@ contract ComputeExtension is ComputeViews, ComputeFunding {
         dispatcher.pay(_actsFor(_s.worker) ? _s.worker : msg.sender, SEED_TIP);
     }
 
-    /// @notice See IComputeAgreement.
-    function openLate(
-        VerifierOpening calldata opening,
-        RevealedRoot calldata revealed,
-        uint32[] calldata leaves,
-        bytes32[] calldata digests,
-        bytes32[] calldata proof
-    ) external {
-        _closeWindow();
-        _requireStatus(Status.Opening);
-        Draw memory d = _c.draw;
-        require(d.voteRound != 0, IComputeAgreement.WrongRound(0, 1));
-        _requireRevealed(revealed);
-        (, StoredSlot memory slot) = _slotOf(opening.verifier);
-        ComputeTerms memory t = _terms();
-        uint32[] memory wanted = _leavesOf(slot, t);
-        require(
-            leaves.length == wanted.length, IComputeAgreement.LengthMismatch(leaves.length, wanted.length)
-        );
-        for (uint256 i = 0; i < wanted.length; ++i) {
-            require(leaves[i] == wanted[i], IComputeAgreement.LeafMissing(wanted[i]));
-        }
-        bytes32 root = MerkleLib.multiproofRoot(leaves, digests, proof, t.leafCount);
-        require(root == revealed.root, IComputeAgreement.ProofInvalid(root, revealed.root));
-        _recordOpening(opening, wanted, digests);
-        if (_canDecide()) _run(address(endings), abi.encodeCall(IComputeAgreement.decide, ()));
-    }
-
     // ------------------------------------------------------------------------------------------------ after the end
 
     /// @notice See IComputeAgreement.
@@ -162,6 +128,6 @@ contract ComputeExtension is ComputeViews, ComputeFunding {
     // ------------------------------------------------------------------------------------------------ the rest
 
     fallback() external {
-        _delegate(address(endings));
+        _delegate(address(late));
     }
 }

@@ -71,13 +71,16 @@ abstract contract ComputeRounds is ComputeSteps {
         uint256 count = _s.slotCount;
         tally.votes = new Vote[](count);
         tally.ending = Ending.Verified;
+        uint8 all = 0;
         for (uint256 i = 0; i < count; ++i) {
             uint8 flags = _c.slots[i].flags;
-            if (flags & SLOT_DISSENTS != 0) {
-                return VoteLib.decide(_ballots(t), _oddsOf(_s.worker), t.trust);
-            }
+            all |= flags;
             if (flags & SLOT_OPENED == 0) tally.votes[i] = Vote.Silent;
         }
+        if (all & SLOT_DISSENTS != 0) tally = VoteLib.decide(_ballots(t), _oddsOf(_s.worker), t.trust);
+        if (all & SLOT_UNPROVEN == 0) return tally;
+        // A worker that does not prove its digests when a verifier asks for them has none.
+        (tally.ending, tally.doubted, tally.open) = (Ending.Refuted, false, new uint32[](0));
     }
 
     function _ballots(ComputeTerms memory t) private view returns (Ballot[] memory ballots) {
@@ -86,7 +89,8 @@ abstract contract ComputeRounds is ComputeSteps {
             StoredSlot memory slot = _c.slots[i];
             bool opened = slot.flags & SLOT_OPENED != 0;
             ballots[i].opened = opened;
-            if (!opened) continue;
+            // An unproven opening is compared with nothing.
+            if (!opened || slot.flags & SLOT_UNPROVEN != 0) continue;
             ballots[i].odds = _oddsOf(slot.verifier);
             ballots[i].leaves = _leavesOf(slot, t);
             if (slot.flags & SLOT_DISSENTS == 0) continue;

@@ -50,7 +50,8 @@ abstract contract ComputeViews is ComputeSteps {
             StoredSlot memory slot = _c.slots[i];
             uint32 mask = slot.flags & SLOT_DISSENTS != 0 ? _c.dissents[slot.verifier].mask : 0;
             bool opened = slot.flags & SLOT_OPENED != 0;
-            v.slots[i] = Slot(slot.verifier, slot.ticket, opened, slot.seal, mask, slot.voteRound);
+            bool unproven = slot.flags & SLOT_UNPROVEN != 0;
+            v.slots[i] = Slot(slot.verifier, slot.ticket, opened, slot.seal, mask, slot.voteRound, unproven);
         }
     }
 

@@ -13,6 +13,7 @@ use tower_service::Service;
 use url::Url;
 
 use super::{RpcOptions, shape};
+use crate::answer::{self, BodyError};
 use crate::causes::with_causes;
 
 /// How long a node of another chain is left alone before it is asked again.
@@ -224,14 +225,12 @@ async fn post(
     let failed = |error: reqwest::Error| TransportErrorKind::custom(error.without_url());
     let mut response = client.post(url.clone()).json(packet).send().await.map_err(failed)?;
     let status = response.status();
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
-        if body.len() + chunk.len() > max_bytes {
-            let reason = format!("its answer is larger than {max_bytes} bytes");
-            return Err(TransportErrorKind::custom_str(&reason));
+    let body = answer::body(&mut response, max_bytes as u64).await.map_err(|error| match error {
+        BodyError::Broken(error) => failed(error),
+        BodyError::TooLong(_) => {
+            TransportErrorKind::custom_str(&format!("its answer is larger than {max_bytes} bytes"))
         }
-        body.extend_from_slice(&chunk);
-    }
+    })?;
     match serde_json::from_slice::<ResponsePacket>(&body) {
         Ok(answer) if status.is_success() || answer.is_error() => Ok(answer),
         Ok(_) => Err(TransportErrorKind::http_error(status.as_u16(), String::new())),

@@ -205,6 +205,7 @@ impl AgreementRow {
                     ticket: *ticket,
                     sealed: false,
                     opened: false,
+                    unproven: false,
                     dissent: 0,
                 });
             }
@@ -218,7 +219,12 @@ impl AgreementRow {
             }
             Event::Opened { verifier, dissent, .. } => self.slot(*verifier, |slot| {
                 slot.opened = true;
+                slot.unproven = false;
                 slot.dissent = *dissent;
+            }),
+            Event::OpenedUnproven { verifier, .. } => self.slot(*verifier, |slot| {
+                slot.opened = true;
+                slot.unproven = true;
             }),
             Event::VerifierLeft { verifier, .. } => {
                 self.drop_slot(*verifier);

@@ -118,6 +118,9 @@ pub struct Verifier {
     pub sealed: bool,
     /// Whether its seal was opened.
     pub opened: bool,
+    /// Whether it was opened without the worker's digests, which nobody has proven yet.
+    #[serde(default)]
+    pub unproven: bool,
     /// Bit i: it disagrees on its i-th leaf.
     pub dissent: u32,
 }

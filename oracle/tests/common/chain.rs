@@ -6,10 +6,7 @@ use alloy::{
     sol_types::SolEvent,
 };
 use sunwork_oracle::chain::{ChainLog, ChainSource, Header, SourceError};
-use sunwork_protocol::{
-    abi::{IComputeAgreement, IWorkerDispatcher},
-    terms::ComputeTerms,
-};
+use sunwork_protocol::abi::{IComputeAgreement, IWorkerDispatcher};
 
 pub const DISPATCHER: Address = Address::repeat_byte(0xd1);
 pub const DEPLOYED: u64 = 3;
@@ -192,25 +189,7 @@ fn status(status: u8, deadline: u64) -> alloy::primitives::LogData {
 }
 
 pub fn bought(agreement: Address, fork: u64) -> IWorkerDispatcher::AgreementBought {
-    let terms = ComputeTerms {
-        reward_min: 1,
-        reward_max: 2,
-        verifier_fee: 1,
-        class_id: 0,
-        flags: 0,
-        trust_level: 1,
-        trust: 2,
-        leaf_count: 16,
-        samples: 2,
-        verifiers: 2,
-        accept_secs: 60,
-        work_secs: 60,
-        verify_secs: 60,
-        dispute_secs: 0,
-        named: Address::ZERO,
-        callback: Address::ZERO,
-        callback_gas: 0,
-    };
+    let terms = sunwork_protocol::testing::terms();
     IWorkerDispatcher::AgreementBought {
         agreement,
         client: Address::with_last_byte(0xc0 + (fork % 3) as u8),

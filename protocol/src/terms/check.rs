@@ -112,25 +112,7 @@ mod tests {
     use super::*;
 
     fn terms() -> ComputeTerms {
-        ComputeTerms {
-            reward_min: 1,
-            reward_max: 2,
-            verifier_fee: 0,
-            class_id: 0,
-            flags: 0,
-            trust_level: 1,
-            trust: 8,
-            leaf_count: 16,
-            samples: 4,
-            verifiers: 2,
-            accept_secs: 1,
-            work_secs: 1,
-            verify_secs: 1,
-            dispute_secs: 0,
-            named: Address::ZERO,
-            callback: Address::ZERO,
-            callback_gas: 0,
-        }
+        ComputeTerms { reward_min: 1, verifier_fee: 0, trust: 8, samples: 4, ..crate::testing::terms() }
     }
 
     #[test]

@@ -234,21 +234,9 @@ mod tests {
 
     fn spec() -> ComputeSpec {
         ComputeSpec {
-            image_digest: B256::repeat_byte(7),
-            image_name: String::new(),
-            platform: "linux/amd64".into(),
             args: vec!["--width".into(), "64".into()],
             inputs: vec![Input { name: "a.txt".into(), sha256: B256::repeat_byte(9), size_bytes: 3 }],
-            first_index: 0,
-            milli_cpu: 1000,
-            memory_mib: 64,
-            disk_mib: 16,
-            max_pids: 32,
-            leaf_secs: 60,
-            output_mib: 8,
-            key_commitment: B256::ZERO,
-            key_nonce: B256::ZERO,
-            client_key: B256::ZERO,
+            ..crate::testing::spec()
         }
     }
 

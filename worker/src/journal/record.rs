@@ -169,6 +169,13 @@ pub enum Record {
         /// Their multiproof.
         proof: Vec<B256>,
     },
+    /// In a later round of voting: nothing proves the worker's digests of our leaves; our verdict stands all the same.
+    Unproven {
+        /// The agreement.
+        agreement: Address,
+        /// The draw that named the leaves.
+        draw_seed: B256,
+    },
     /// It cannot be done here.
     Impossible {
         /// The agreement.
@@ -242,6 +249,7 @@ impl Record {
             Self::Verdict { .. } => ["journal.verdict.before", "journal.verdict.after"],
             Self::Checked { .. } => ["journal.checked.before", "journal.checked.after"],
             Self::Proven { .. } => ["journal.proven.before", "journal.proven.after"],
+            Self::Unproven { .. } => ["journal.unproven.before", "journal.unproven.after"],
             Self::Impossible { .. } => ["journal.impossible.before", "journal.impossible.after"],
             Self::Barred { .. } => ["journal.barred.before", "journal.barred.after"],
             Self::Finished { .. } => ["journal.finished.before", "journal.finished.after"],

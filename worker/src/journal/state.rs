@@ -58,6 +58,8 @@ pub struct Agreement {
     pub checked: Option<B256>,
     /// What the opening of a later round brings along.
     pub proven: Option<Proven>,
+    /// The draw in which the opening has to do without it.
+    pub unproven: Option<B256>,
     /// It cannot be done here.
     pub impossible: Option<DeclineReason>,
     /// The chain does not let us accept.
@@ -165,12 +167,18 @@ impl State {
             }
             Record::Claiming { agreement, salt } => self.at(agreement).verdict_salt = Some(salt),
             Record::Verdict { agreement, draw_seed, digests } => {
-                self.at(agreement).verdict = Some((draw_seed, digests));
+                let known = self.at(agreement);
+                if known.verdict.as_ref().is_some_and(|(before, _)| *before != draw_seed) {
+                    // Of another attempt or round: its bundle was checked, not this one.
+                    known.checked = None;
+                }
+                known.verdict = Some((draw_seed, digests));
             }
             Record::Checked { agreement, blob } => self.at(agreement).checked = Some(blob),
             Record::Proven { agreement, draw_seed, digests, proof } => {
                 self.at(agreement).proven = Some(Proven { draw_seed, digests, proof });
             }
+            Record::Unproven { agreement, draw_seed } => self.at(agreement).unproven = Some(draw_seed),
             Record::Impossible { agreement, reason } => self.at(agreement).impossible = Some(reason),
             Record::Barred { agreement, from } => match from {
                 BarredFrom::Accepting => self.at(agreement).barred_from_accepting = true,
@@ -242,6 +250,7 @@ impl Agreement {
         if let Some(Proven { draw_seed, digests, proof }) = self.proven.clone() {
             records.push(Record::Proven { agreement, draw_seed, digests, proof });
         }
+        records.extend(self.unproven.map(|draw_seed| Record::Unproven { agreement, draw_seed }));
         records.extend(self.impossible.map(|reason| Record::Impossible { agreement, reason }));
         if self.barred_from_accepting {
             records.push(Record::Barred { agreement, from: BarredFrom::Accepting });

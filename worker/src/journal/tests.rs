@@ -66,6 +66,7 @@ fn records() -> Vec<Record> {
             digests: vec![B256::repeat_byte(3); 2],
             proof: vec![B256::repeat_byte(4)],
         },
+        Record::Unproven { agreement, draw_seed: B256::repeat_byte(9) },
         Record::Impossible { agreement, reason: DeclineReason::OwnFailure },
         Record::Barred { agreement, from: BarredFrom::Claiming },
         Record::Barred { agreement, from: BarredFrom::Accepting },
@@ -91,6 +92,16 @@ fn leaves_that_were_encrypted_for_another_attempt_are_forgotten() {
     assert_eq!(state.agreements[&agreement].leaves.len(), 1);
     state.apply(Record::Holding { agreement, attempt: 1 });
     assert!(state.agreements[&agreement].leaves.is_empty());
+}
+
+#[test]
+fn a_verdict_of_another_draw_forgets_that_a_bundle_was_checked() {
+    let agreement = Address::repeat_byte(1);
+    let verdict = |seed| Record::Verdict { agreement, draw_seed: B256::repeat_byte(seed), digests: vec![] };
+    let checked = Record::Checked { agreement, blob: B256::repeat_byte(2) };
+    let known = |records: Vec<Record>| fold(records).agreements[&agreement].checked;
+    assert!(known(vec![verdict(1), checked.clone(), verdict(1)]).is_some());
+    assert!(known(vec![verdict(1), checked, verdict(2)]).is_none());
 }
 
 #[test]

@@ -28,10 +28,11 @@ pub(super) fn sealed(view: &View, local: &Local, me: Address, role: Role, head: 
 /// The seed is there: the first claim opens the window at no extra cost. Where no ticket is low enough for the first step,
 /// the worker opens it after a while, and others if it does not.
 fn recorded(view: &View, local: &Local, me: Address, role: Role, head: Head) -> Action {
-    if role == Role::None
-        && let claim @ Action::Claim(_) = candidate(view, local, me, head)
-    {
-        return claim;
+    if role == Role::None {
+        match candidate(view, local, me, head) {
+            Action::Wait(_) | Action::Done | Action::Prepare => {}
+            claims => return claims,
+        }
     }
     let patience = if role == Role::Worker { local.courtesy_secs } else { 2 * local.courtesy_secs };
     let since = local.seed_seen.unwrap_or(head.timestamp);
@@ -76,28 +77,65 @@ fn candidate(view: &View, local: &Local, me: Address, head: Head) -> Action {
     let Some((index, ticket)) = local.ticket else { return Action::Wait("we hold no ticket in this draw") };
     if view.present().len() < view.wanted {
         if ticket < threshold(view, local, head.timestamp) {
-            return Action::Claim(index);
+            return claim(view, local, head.timestamp, index, ticket);
         }
         return Action::Wait("our ticket is above the threshold of this step");
     }
     // A full draw has no threshold: the lowest tickets hold the slots, sealed or not.
     let worst = view.present().iter().map(|slot| slot.rank).max();
     if worst.is_some_and(|worst| draw::rank(ticket) < worst) {
-        Action::Claim(index)
+        claim(view, local, head.timestamp, index, ticket)
     } else {
         Action::Wait("lower tickets hold the slots")
+    }
+}
+
+/// Claims now, or computes first so that claim and seal are one transaction.
+fn claim(view: &View, local: &Local, now: u64, index: u64, ticket: U256) -> Action {
+    match local.verification {
+        _ if !local.merge_claims || local.terms.is_confidential() => Action::Claim(index),
+        Verification::Checked => Action::ClaimAndSeal(index),
+        Verification::Computing | Verification::Computed if !pays_ahead(view, local, now, ticket) => {
+            Action::Claim(index)
+        }
+        Verification::Computing => Action::ComputeSamples,
+        Verification::Computed if view.vote_round == 0 => Action::CheckBundle,
+        Verification::Computed => Action::ProveLeaves,
+        Verification::Unproven | Verification::Impossible(_) => Action::Claim(index),
+    }
+}
+
+/// Whether computing before the claim pays: the claim must not come too late for it, and the slot must be ours with good odds,
+/// or the work is done for nobody.
+///
+/// - Of this step of the window, at whose end it may close, twice the expected time is left; once begun, a quarter of it. In
+///   that last quarter the claim goes first, and what was computed until then is of use after it.
+/// - Fewer than a quarter as many lower tickets as slots are to be expected, so that lower ones take the slot from us in at
+///   most one of five draws with one slot (1 - e^(-1/4)), one of eleven with two.
+fn pays_ahead(view: &View, local: &Local, now: u64, ticket: U256) -> bool {
+    let step_secs = local.params.draw_step_secs.max(1);
+    let left = step_secs - now.saturating_sub(window_start(view, local, now)) % step_secs;
+    let in_time = match local.sample_secs {
+        _ if local.is_ahead => left > step_secs / 4,
+        Some(secs) => secs.saturating_mul(2) <= left,
+        None => false,
+    };
+    in_time && ticket < draw::threshold(view.class_units, view.wanted as u64, 0) / U256::from(4)
+}
+
+/// When the claim window began, or would begin with a claim.
+fn window_start(view: &View, local: &Local, now: u64) -> u64 {
+    match view.status {
+        // The window begins with the claim that opens it.
+        Status::Sealed => now,
+        _ => view.deadline.saturating_sub(local.params.draw_steps * local.params.draw_step_secs),
     }
 }
 
 /// Tickets below this may claim a free slot at `now`; widens with time, so a value that is a block old is only too strict.
 pub fn threshold(view: &View, local: &Local, now: u64) -> U256 {
     let Params { draw_step_secs, draw_steps, draw_factor, .. } = local.params;
-    let start = match view.status {
-        // The window begins with the claim that opens it.
-        Status::Sealed => now,
-        _ => view.deadline.saturating_sub(draw_steps * draw_step_secs),
-    };
-    let step = now.saturating_sub(start) / draw_step_secs.max(1);
+    let step = now.saturating_sub(window_start(view, local, now)) / draw_step_secs.max(1);
     // A second window goes on widening where the first one ended.
     let step = if view.strikes == 0 { step } else { step + draw_steps };
     draw::threshold(view.class_units, view.wanted as u64 * draw_factor, step)

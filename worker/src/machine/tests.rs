@@ -15,20 +15,9 @@ fn local() -> Local {
             reward_min: 100,
             reward_max: 200,
             verifier_fee: 10,
-            class_id: 0,
-            flags: 0,
-            trust_level: 1,
-            trust: 2,
-            leaf_count: 16,
-            samples: 2,
-            verifiers: 2,
             accept_secs: 60,
-            work_secs: 600,
             verify_secs: 300,
-            dispute_secs: 0,
-            named: Address::ZERO,
-            callback: Address::ZERO,
-            callback_gas: 0,
+            ..sunwork_protocol::testing::terms()
         },
         params: Params {
             seed_secs: 60,
@@ -45,6 +34,11 @@ fn local() -> Local {
         min_reward: 0,
         may_accept: true,
         may_claim: true,
+        placed: false,
+        unanswered: BTreeSet::new(),
+        merge_claims: false,
+        sample_secs: None,
+        is_ahead: false,
         work: Work::Computing,
         verification: Verification::Computing,
         key: Key::Here,
@@ -348,4 +342,17 @@ fn every_party_expires_every_late_state_and_strangers_none() {
     }
 }
 
+mod ahead;
 mod rounds;
+mod unproven;
+
+#[test]
+fn work_that_was_taken_by_an_offer_is_prepared_before_anything_else() {
+    let taken = |status| View { worker: ME, ..view(status) };
+    let local = Local { preparation: Preparation::Open, ..local() };
+    for status in [Status::Keying, Status::Working] {
+        assert_eq!(next_action(&taken(status), &local, ME, at(10)), Action::Prepare);
+    }
+    let refused = Local { preparation: Preparation::Refused, work: Work::Impossible, ..local };
+    assert_eq!(next_action(&taken(Status::Working), &refused, ME, at(10)), Action::Abort, "its stake is in it");
+}

@@ -23,6 +23,8 @@ impl Supervisor {
         };
         let opening_sent = self.lock_mailed().is_sent(view.draw_seed);
         let lot = self.lot(view).await?;
+        let unanswered = self.unanswered(view, head).await?;
+        let placed = self.placement(view, head).await?.is_some();
         let seed_seen = self.seed_seen(view, head);
         let ticket = self.best_ticket(view).await?;
         Ok(Local {
@@ -33,6 +35,11 @@ impl Supervisor {
             min_reward: self.ctx.limits.min_reward,
             may_accept: !known.barred_from_accepting,
             may_claim: !known.barred_from_claiming,
+            placed,
+            unanswered,
+            merge_claims: self.ctx.limits.merge_claims,
+            sample_secs: self.sample_secs(),
+            is_ahead: self.ahead == Some(view.draw_seed),
             work: self.work_state(view, known),
             verification: verification_state(view, known),
             key: self.key_state(known),
@@ -61,6 +68,14 @@ impl Supervisor {
         } else {
             Work::Computing
         }
+    }
+
+    /// How long our sample is expected to take, seconds, rounded up; see [`Timings`](crate::timings::Timings).
+    fn sample_secs(&self) -> Option<u64> {
+        let limit_ms = u64::from(self.spec.leaf_secs) * 1000;
+        let leaf_ms = self.ctx.timings.expected_ms(self.spec.image_digest).map_or(limit_ms, |ms| ms.min(limit_ms));
+        let rounds = u32::from(self.terms.samples).min(self.terms.leaf_count).div_ceil(self.ctx.limits.parallel_leaves);
+        Some(u64::from(rounds).checked_mul(leaf_ms)?.div_ceil(1000))
     }
 
     pub(super) fn leaves_without_body(&self, known: &Agreement) -> Vec<u32> {
@@ -121,6 +136,9 @@ fn verification_state(view: &View, known: &Agreement) -> Verification {
                 0 => known.checked.is_some(),
                 _ => known.proven.as_ref().is_some_and(|proven| proven.draw_seed == view.draw_seed),
             };
+            if !checked && known.unproven == Some(view.draw_seed) {
+                return Verification::Unproven;
+            }
             if checked { Verification::Checked } else { Verification::Computed }
         }
         _ => Verification::Computing,

@@ -16,6 +16,12 @@ impl Supervisor {
     /// Ends with a `Prepared` or a `Refused` record, or fails for now.
     pub(super) async fn prepare(&self, view: &View) -> Result<(), StepError> {
         let agreement = self.address;
+        if view.worker == self.ctx.me {
+            // Taken by a signed offer: our stake is in it, so it is ours to the end, whatever is found now.
+            let known = self.known();
+            self.ensure_work_salt(&known)?;
+            self.hold(view, &known)?;
+        }
         let record = match self.preparation(view).await? {
             Ok(()) => {
                 tracing::info!(%agreement, inputs = self.spec.inputs.len(), "image and inputs are here");

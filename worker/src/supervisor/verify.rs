@@ -6,10 +6,8 @@ use sunwork_edge::blobs::BlobError;
 use sunwork_protocol::{
     abi::IComputeAgreement::{self, VerifierOpening},
     bundle::{self, BundleError},
-    draw,
-    leaf::MAX_FILES,
-    seal, segments,
-    status::RoundKind,
+    draw, seal,
+    status::{RoundKind, Status},
 };
 
 use super::{Supervisor, keys::fresh_b256, result_blob::ciphertext_root};
@@ -28,6 +26,21 @@ impl Supervisor {
         self.ctx.tx.simulate("claim", self.address, calldata).await?;
         self.ensure_verdict_salt(known)?;
         self.send("claim", call).await
+    }
+
+    /// Claim and seal in one: what is sealed was computed before. The salt is written down before it has any effect.
+    pub(super) async fn claim_and_seal(&self, view: &View, known: &Agreement, index: u64) -> Result<(), StepError> {
+        let salt = known.verdict_salt.unwrap_or_else(fresh_b256);
+        let digests = own_digests(view, known)?;
+        let chain_id = self.ctx.chain.deployment.chain_id;
+        let verdict = seal::verifier_seal(digests, salt, chain_id, self.address, view.attempt, self.ctx.me);
+        let call = IComputeAgreement::claimAndSealCall { index: alloy::primitives::U256::from(index), verdict };
+        let calldata = alloy::sol_types::SolCall::abi_encode(&call).into();
+        self.ctx.tx.simulate("claim-and-seal", self.address, calldata).await?;
+        if known.verdict_salt.is_none() {
+            self.ctx.journal.append(Record::Claiming { agreement: self.address, salt })?;
+        }
+        self.send("claim-and-seal", call).await
     }
 
     fn ensure_verdict_salt(&self, known: &Agreement) -> Result<B256, StepError> {
@@ -96,7 +109,7 @@ impl Supervisor {
     }
 
     /// The worker's bundle as a file; the caller deletes it. `None` when it cannot be had; the journal says so then.
-    pub(super) async fn fetch_bundle(&self, view: &View, blob: B256) -> Result<Option<PathBuf>, StepError> {
+    async fn fetch_bundle(&self, view: &View, blob: B256) -> Result<Option<PathBuf>, StepError> {
         let folder = self.ctx.folder.agreement(self.address);
         folder.create().map_err(StepError::io("making the agreement's folder"))?;
         let path = folder.theirs();
@@ -106,7 +119,8 @@ impl Supervisor {
             Err(error) => {
                 // A quarter of the window is left for others to be drawn and for us to say so.
                 let decline_at = view.deadline.saturating_sub(u64::from(self.terms.verify_secs) / 4);
-                if self.ctx.heads.borrow().timestamp < decline_at {
+                // Before the claim there is nothing to decline.
+                if view.status != Status::Verifying || self.ctx.heads.borrow().timestamp < decline_at {
                     return Err(StepError::retry(error));
                 }
                 (DeclineReason::BundleMissing, error)
@@ -119,12 +133,11 @@ impl Supervisor {
 
     /// Everything that the limits allow: outputs, archive headers and padding of each file, and the cipher's own bytes.
     pub(super) fn largest_leaf_bytes(&self) -> u64 {
-        segments::sealed_len((u64::from(self.spec.output_mib) << 20) + MAX_FILES as u64 * 2048 + 65_536)
+        bundle::max_body_bytes(self.spec.output_mib)
     }
 
-    fn largest_bundle_bytes(&self) -> u64 {
-        let count = self.terms.leaf_count;
-        bundle::head_bytes(count).saturating_add(self.largest_leaf_bytes().saturating_mul(count.into()))
+    pub(super) fn largest_bundle_bytes(&self) -> u64 {
+        bundle::max_blob_bytes(self.terms.leaf_count, self.spec.output_mib)
     }
 
     pub(super) async fn seal_verdict(&self, view: &View, known: &Agreement) -> Result<(), StepError> {
@@ -136,9 +149,7 @@ impl Supervisor {
 
     pub(super) fn own_verdict(&self, view: &View, known: &Agreement) -> Result<(Vec<B256>, B256), StepError> {
         let salt = self.ensure_verdict_salt(known)?;
-        let verdict = known.verdict.as_ref().filter(|(seed, _)| *seed == view.draw_seed);
-        let (_, digests) = verdict.ok_or_else(|| StepError::Stuck("the own digests are not in the journal".into()))?;
-        Ok((digests.clone(), salt))
+        Ok((own_digests(view, known)?.clone(), salt))
     }
 
     pub(super) async fn decline(&self, reason: DeclineReason) -> Result<(), StepError> {
@@ -162,4 +173,11 @@ impl Supervisor {
         let call = IComputeAgreement::openVerificationCall { opening, root, leaves, digests };
         self.send_opening_of("open-verification", call, view).await
     }
+}
+
+/// What our seal of this draw commits to.
+fn own_digests<'a>(view: &View, known: &'a Agreement) -> Result<&'a Vec<B256>, StepError> {
+    let verdict = known.verdict.as_ref().filter(|(seed, _)| *seed == view.draw_seed);
+    let (_, digests) = verdict.ok_or_else(|| StepError::Stuck("the own digests are not in the journal".into()))?;
+    Ok(digests)
 }

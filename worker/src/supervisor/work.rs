@@ -86,7 +86,7 @@ impl Supervisor {
         self.send("accept", call).await
     }
 
-    fn ensure_work_salt(&self, known: &Agreement) -> Result<B256, StepError> {
+    pub(super) fn ensure_work_salt(&self, known: &Agreement) -> Result<B256, StepError> {
         if let Some(salt) = known.work_salt {
             return Ok(salt);
         }
@@ -385,8 +385,13 @@ impl LeafTask {
     async fn run(mut self) -> Result<(), LeafError> {
         let (agreement, leaf) = (self.agreement, self.leaf);
         let permit = self.ctx.leaf_permits.acquire().await.map_err(StepError::retry)?;
+        let begun = std::time::Instant::now();
         let run = self.run_surely().await;
         drop(permit);
+        if run.is_ok() {
+            let took_ms = begun.elapsed().as_millis() as u64;
+            self.ctx.timings.measured(self.job.image.digest.into(), took_ms);
+        }
         let run = match (run, self.watch.take()) {
             (Err(LeafError::Never { reason, message }), Some(watch)) => {
                 watch.failed(&message);

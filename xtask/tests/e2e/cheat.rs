@@ -17,7 +17,7 @@ use xtask::{
 
 use crate::support::{Net, expect, hostile};
 
-mod cheat_worker;
+pub(crate) mod cheat_worker;
 
 use cheat_worker::{Cheat, FALSE_LEAF};
 

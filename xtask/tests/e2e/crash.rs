@@ -26,6 +26,7 @@ const NOT_ON_THE_HONEST_PATH: &[&str] = &[
     "expire",
     "proven",
     "open-late",
+    "accept-offer",
     "record-round",
     "decide",
     "submit",

@@ -27,20 +27,12 @@ fn bought() -> Event {
         reward_min: 5,
         reward_max: 9,
         verifier_fee: 2,
-        class_id: 0,
-        flags: 0,
-        trust_level: 1,
-        trust: 2,
-        leaf_count: 16,
         samples: 3,
-        verifiers: 2,
         accept_secs: 60,
         work_secs: 100,
         verify_secs: 50,
         dispute_secs: 40,
-        named: Address::ZERO,
-        callback: Address::ZERO,
-        callback_gas: 0,
+        ..sunwork_protocol::testing::terms()
     };
     Event::AgreementBought {
         agreement: who(1),
@@ -274,6 +266,16 @@ fn a_settlement_in_one_transaction_opens_all_slots() {
     };
     assert!(before(Status::Revealing) && before(Status::Drawing));
     assert!(!before(Status::Opening), "who did not open in time did not open");
+}
+
+#[test]
+fn an_opening_without_proof_is_marked_until_it_is_answered() {
+    let unproven = Event::OpenedUnproven { verifier: who(5), digests: vec![B256::repeat_byte(1)] };
+    let answered = Event::Opened { verifier: who(5), dissent: 1, digests: vec![] };
+    let events = placed(vec![bought(), accepted(4, 0), claimed(5, Account::default()), unproven, answered]);
+    let slot = |cut: usize| AgreementRow::fold(None, &events[..cut]).unwrap().verifiers[0].clone();
+    let marks = |cut| (slot(cut).opened, slot(cut).unproven, slot(cut).dissent);
+    assert_eq!((3..=5).map(marks).collect::<Vec<_>>(), [(false, false, 0), (true, true, 0), (true, false, 1)]);
 }
 
 #[test]

@@ -66,6 +66,20 @@ fn the_worker_sends_keys_to_the_verifiers_of_every_round() {
 }
 
 #[test]
+fn a_verifier_of_a_later_round_gets_the_key_of_confidential_work_like_one_of_the_first() {
+    let terms = ComputeTerms { flags: sunwork_protocol::terms::FLAG_CONFIDENTIAL, ..local().terms };
+    let without = |key| Local { terms: terms.clone(), key, ..local() };
+    let drawn = with_me(later(Status::Verifying), B256::ZERO);
+    assert_eq!(act(&drawn, &without(Key::Unknown), 700), Action::FetchKey);
+    assert_eq!(act(&drawn, &without(Key::Missing), 850), Action::Decline(DeclineReason::KeyMissing));
+    assert_eq!(act(&drawn, &without(Key::Here), 700), Action::ComputeSamples);
+    let computed = Local { verification: Verification::Computed, ..without(Key::Here) };
+    assert_eq!(act(&drawn, &computed, 700), Action::ProveLeaves);
+    let holding = with_me(later(Status::Drawing), B256::ZERO);
+    assert!(waits(&act(&holding, &without(Key::Unknown), 960)), "the slot may be lost, and with it the right to read");
+}
+
+#[test]
 fn a_recorded_round_is_opened_by_the_first_claim() {
     let sealed = View { draw_seed: B256::repeat_byte(5), class_units: 1_000, ..view(Status::Sealed) };
     let low = Local { ticket: Some((3, U256::from(4) << draw::TICKET_SHIFT)), seed_seen: Some(900), ..local() };
@@ -154,6 +168,27 @@ fn who_is_not_named_or_placed_does_not_accept_but_may_verify() {
         let low = Local { ticket: Some((3, U256::ZERO)), ..local };
         assert_eq!(act(&view(Status::Drawing), &low, 960), Action::Claim(3));
     }
+}
+
+#[test]
+fn work_that_a_pool_places_with_us_is_accepted_like_any_other() {
+    let terms = ComputeTerms { flags: FLAG_POOL, named: OTHER, ..local().terms };
+    let placed = Local { terms, placed: true, ..local() };
+    assert_eq!(act(&view(Status::Open), &placed, 10), Action::AcceptPlaced);
+    assert_eq!(
+        act(&view(Status::Open), &Local { preparation: Preparation::Open, ..placed.clone() }, 10),
+        Action::Prepare
+    );
+    for kept_back in [
+        Local { min_reward: 151, ..placed.clone() },
+        Local { may_accept: false, ..placed.clone() },
+        Local { client: ME, ..placed.clone() },
+    ] {
+        assert!(waits(&act(&view(Status::Open), &kept_back, 10)));
+    }
+    assert!(waits(&act(&view(Status::Open), &placed, 1_001)));
+    let public = Local { placed: true, ..local() };
+    assert_eq!(act(&view(Status::Open), &public, 10), Action::Accept, "a placement of work that names no pool");
 }
 
 #[test]

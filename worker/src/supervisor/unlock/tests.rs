@@ -28,23 +28,7 @@ impl Fetched {
             let name = if index == 0 { "job".to_owned() } else { index.to_string() };
             named.push(Input { name, sha256: B256::ZERO, size_bytes: sealed.len() as u64 });
         }
-        let spec = ComputeSpec {
-            image_digest: B256::ZERO,
-            image_name: String::new(),
-            platform: "linux/amd64".into(),
-            args: vec![],
-            inputs: named,
-            first_index: 0,
-            milli_cpu: 1,
-            memory_mib: 1,
-            disk_mib: 1,
-            max_pids: 1,
-            leaf_secs: 1,
-            output_mib: 1,
-            key_commitment: KEY.commitment(),
-            key_nonce: B256::ZERO,
-            client_key: B256::ZERO,
-        };
+        let spec = ComputeSpec { inputs: named, key_commitment: KEY.commitment(), ..sunwork_protocol::testing::spec() };
         Self { _root: root, folder, spec }
     }
 

@@ -26,15 +26,15 @@ use sunwork_worker::chain::Chain;
 use crate::{confidential::hostile_worker::HostileWorker, support::Net};
 
 /// The leaf that it invents.
-pub(super) const FALSE_LEAF: u32 = 2;
+pub(crate) const FALSE_LEAF: u32 = 2;
 /// An app that gives back what it was told.
-pub(super) const MOOD: &[&str] = &["echo", "fair"];
+pub(crate) const MOOD: &[&str] = &["echo", "fair"];
 
 /// A registered worker that the test plays.
-pub(super) struct Cheat(HostileWorker);
+pub(crate) struct Cheat(HostileWorker);
 
 /// What its seal stands for.
-pub(super) struct Sealed {
+pub(crate) struct Sealed {
     tree: Tree,
     digests: Vec<B256>,
     salt: B256,
@@ -43,20 +43,20 @@ pub(super) struct Sealed {
 }
 
 impl Cheat {
-    pub(super) async fn register(net: &Net) -> eyre::Result<Self> {
+    pub(crate) async fn register(net: &Net) -> eyre::Result<Self> {
         Ok(Self(HostileWorker::register(net).await?))
     }
 
-    pub(super) fn address(&self) -> Address {
+    pub(crate) fn address(&self) -> Address {
         self.0.address()
     }
 
-    pub(super) async fn send(&self, to: Address, call: impl SolCall) -> eyre::Result<()> {
+    pub(crate) async fn send(&self, to: Address, call: impl SolCall) -> eyre::Result<()> {
         self.0.send(to, call).await
     }
 
     /// Stores a result in which one leaf is made up, readable and of a piece, and seals it.
-    pub(super) async fn seal(
+    pub(crate) async fn seal(
         &self,
         net: &Net,
         agreement: Address,
@@ -91,7 +91,7 @@ impl Cheat {
     }
 
     /// Proves the beacon round as soon as its block is there.
-    pub(super) async fn open_draw(&self, net: &Net, agreement: Address) -> eyre::Result<()> {
+    pub(crate) async fn open_draw(&self, net: &Net, agreement: Address) -> eyre::Result<()> {
         let round = net.view(agreement).await?.round.to::<u64>();
         let chain = Chain::new(net.client.rpc().clone(), net.devnet.deployment.clone());
         let until = Instant::now() + Duration::from_secs(20);
@@ -107,7 +107,7 @@ impl Cheat {
     }
 
     /// Its own opening with those that all verifiers have mailed to it.
-    pub(super) async fn settle_all(
+    pub(crate) async fn settle_all(
         &self,
         net: &Net,
         agreement: Address,
@@ -140,7 +140,7 @@ impl Cheat {
 
 impl Sealed {
     /// The opening for the verifiers that were drawn.
-    pub(super) fn opening(&self, view: &AgreementView, leaf_count: u32, samples: u8) -> WorkerOpening {
+    pub(crate) fn opening(&self, view: &AgreementView, leaf_count: u32, samples: u8) -> WorkerOpening {
         let sampled: BTreeSet<u32> = view
             .slots
             .iter()

@@ -1,0 +1,131 @@
+//! The worker's side: looks into the folder, and takes what is there, one order after the other.
+use std::{sync::Arc, time::Duration};
+
+use alloy::{
+    primitives::{Address, B256},
+    providers::Provider,
+    sol_types::{SolCall, SolEvent},
+};
+use eyre::{WrapErr, bail, eyre};
+use sunwork_edge::tx::Receipt;
+use sunwork_protocol::{
+    abi::{ISignedOrders, IWorkerDispatcher},
+    order::SignedOrder,
+    terms::{ComputeSpec, ComputeTerms},
+};
+
+use super::{Answer, Inbox, OrderFacts, check};
+use crate::{
+    context::{Context, OracleBlobs},
+    refusal::Refusal,
+    runtime::ImageRef,
+};
+
+/// Serves the folder until the worker stops. What is under way then is left as it is: the next start says so.
+pub async fn serve(ctx: Arc<Context>, inbox: Inbox, poll: Duration) {
+    for hash in inbox.begun() {
+        let reason = "the worker was ended while it took this order, and it may have it: see `sunwork-worker status`; if not, take it \
+                      again"
+            .to_owned();
+        say(&inbox, hash, &Answer::Refused { reason });
+    }
+    let serving = async {
+        loop {
+            for hash in inbox.waiting() {
+                let answer = match take(&ctx, &inbox, hash).await {
+                    Ok((agreement, tx)) => {
+                        tracing::info!(order = %hash, %agreement, %tx, "took a signed offer");
+                        Answer::Taken { agreement, tx }
+                    }
+                    Err(error) => {
+                        let reason = format!("{error:#}");
+                        tracing::info!(order = %hash, reason, "did not take a signed offer");
+                        Answer::Refused { reason }
+                    }
+                };
+                say(&inbox, hash, &answer);
+            }
+            tokio::time::sleep(poll).await;
+        }
+    };
+    tokio::select! {
+        () = ctx.shutdown.cancelled() => {}
+        () = serving => {}
+    }
+}
+
+fn say(inbox: &Inbox, hash: B256, answer: &Answer) {
+    if let Err(error) = inbox.answer(hash, answer) {
+        tracing::warn!(order = %hash, %error, "cannot answer to an order");
+    }
+}
+
+/// One order, from the look at it to the mined transaction.
+async fn take(ctx: &Context, inbox: &Inbox, hash: B256) -> eyre::Result<(Address, B256)> {
+    let signed = inbox.read(hash)?;
+    let deployment = &ctx.chain.deployment;
+    let found = signed.order.hash(deployment.chain_id, deployment.dispatcher)?;
+    if found != hash {
+        bail!("the order is {found} on this chain, its file is named {hash}; hand it over with `sunwork-worker take`");
+    }
+    let facts = facts(ctx, &signed, hash).await?;
+    let (terms, spec) = check(&signed, |class| deployment.class_name(class), &facts, &ctx.limits)?;
+    ready(ctx, &terms, &spec).await?;
+    let SignedOrder { order, spec, signature } = signed;
+    let call = IWorkerDispatcher::acceptOfferCall { order: order.typed()?.into(), spec, signature };
+    let calldata = alloy::primitives::Bytes::from(call.abi_encode());
+    // What the client has and allows, and who was first, is said here before anything is paid.
+    ctx.tx.simulate("accept-offer", deployment.dispatcher, calldata.clone()).await?;
+    inbox.begin(hash)?;
+    let receipt = ctx.tx.send("accept-offer", deployment.dispatcher, calldata).await?;
+    let agreement = agreement_of(&receipt, hash)
+        .ok_or_else(|| eyre!("transaction {} took the order and names no agreement", receipt.transaction_hash))?;
+    Ok((agreement, receipt.transaction_hash))
+}
+
+async fn facts(ctx: &Context, signed: &SignedOrder, hash: B256) -> eyre::Result<OrderFacts> {
+    let (chain, client) = (&ctx.chain, signed.order.client);
+    let to = chain.deployment.dispatcher;
+    let orders = ISignedOrders::new(to, chain.rpc().provider());
+    let uses = orders.orderUses(client, hash).call().await.wrap_err("reading how often the order was used")?;
+    let nonce = orders.orderNonceOf(client).call().await.wrap_err("reading the client's order nonce")?;
+    let code = chain.rpc().provider().get_code_at(client).await.wrap_err("looking whether the client is a contract")?;
+    let (_, now) = chain.rpc().latest().await.wrap_err("reading the newest block")?;
+    let info = chain.worker_info(ctx.me).await?;
+    Ok(OrderFacts {
+        me: ctx.me,
+        now,
+        uses,
+        nonce,
+        classes: info.classes.to(),
+        free_stake: info.bonded.saturating_sub(info.locked).to(),
+        chain_id: chain.deployment.chain_id,
+        dispatcher: to,
+        client_has_code: !code.is_empty(),
+    })
+}
+
+/// Image and inputs can be had: stake is locked with the transaction, and the time to work begins.
+async fn ready(ctx: &Context, terms: &ComputeTerms, spec: &ComputeSpec) -> eyre::Result<()> {
+    if terms.is_confidential() {
+        let Some(secret) = &ctx.encryption else { bail!(Refusal::NoEncryptionKey) };
+        let (own, published) = (secret.public(), ctx.chain.encryption_key_of(ctx.me).await?);
+        if own != published {
+            bail!(Refusal::EncryptionKey { own, published });
+        }
+    }
+    ctx.runtime.prepare(&ImageRef::of_spec(spec), &OracleBlobs(&ctx.blobs)).await.wrap_err("fetching the image")?;
+    for input in &spec.inputs {
+        let there = ctx.blobs.has(input.sha256).await;
+        if !there.wrap_err_with(|| format!("looking for the input {:?}", input.name))? {
+            bail!("no oracle has the input {:?} ({}); the client must upload it", input.name, input.sha256);
+        }
+    }
+    Ok(())
+}
+
+fn agreement_of(receipt: &Receipt, hash: B256) -> Option<Address> {
+    let used = |log: &alloy::rpc::types::Log| ISignedOrders::OrderUsed::decode_log(&log.inner).ok();
+    let events = receipt.inner.logs().iter().filter_map(used);
+    events.filter(|event| event.orderHash == hash).map(|event| event.agreement).next()
+}
