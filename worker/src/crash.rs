@@ -42,6 +42,8 @@ pub const POINTS: &[&str] = &[
     "journal.checked.after",
     "journal.proven.before",
     "journal.proven.after",
+    "journal.unproven.before",
+    "journal.unproven.after",
     "journal.impossible.before",
     "journal.impossible.after",
     "journal.barred.before",
