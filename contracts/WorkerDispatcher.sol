@@ -523,6 +523,8 @@ contract WorkerDispatcher is
     function _fund(address from, address agreement, uint96 amount, bytes memory what) private {
         require(_escrows[agreement].known, UnknownAgreement(agreement));
         require(amount != 0, ZeroAmount());
+        uint96 room = type(uint96).max - _escrows[agreement].balance;
+        require(amount <= room, AmountTooLarge(amount, room));
         _escrows[agreement].balance += amount;
         emit Funded(agreement, from, amount);
         IWorkAgreement(agreement).funded(from, amount, what);

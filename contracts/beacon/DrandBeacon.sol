@@ -28,6 +28,8 @@ struct DrandParams {
 /// publishes both.
 contract DrandBeacon is IBeacon {
     /// @notice The proof has another length than a signature has: x and y, 48 bytes each.
+    /// @dev Rounds count from 1.
+    error NoSuchRound(uint48 round, uint48 first);
     error WrongProofLength(uint256 found, uint256 expected);
     /// @notice The public key has another length than four coordinates of 48 bytes.
     error WrongKeyLength(uint256 found, uint256 expected);
@@ -94,6 +96,7 @@ contract DrandBeacon is IBeacon {
 
     /// @notice Unix time at which drand publishes `round`, seconds. Rounds count from 1.
     function timeOf(uint48 round) external view returns (uint256) {
+        require(round != 0, NoSuchRound(round, 1));
         return genesis + (uint256(round) - 1) * periodSecs;
     }
 

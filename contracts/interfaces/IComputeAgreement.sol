@@ -357,6 +357,6 @@ interface IComputeAgreement is IWorkAgreement {
     /// @notice The leaves that `verifier` computes in the present round, ascending; empty before the draw.
     function sampledLeaves(address verifier) external view returns (uint32[] memory);
 
-    /// @notice Below this a ticket may claim now.
+    /// @notice Below this a ticket may claim now. Only while a claim window is open.
     function ticketThreshold() external view returns (uint256);
 }

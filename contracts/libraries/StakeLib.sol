@@ -114,12 +114,9 @@ library StakeLib {
         internal
     {
         Worker storage w = known(self, worker);
-        uint256 bonded = uint256(w.stake.bonded) + amount;
-        require(
-            bonded <= type(uint88).max,
-            IWorkerDispatcher.AmountTooLarge(amount, type(uint88).max - w.stake.bonded)
-        );
-        _setBonded(self, w, bonded, epoch, ticketUnit);
+        uint256 room = type(uint88).max - w.stake.bonded;
+        require(amount <= room, IWorkerDispatcher.AmountTooLarge(amount, room));
+        _setBonded(self, w, w.stake.bonded + amount, epoch, ticketUnit);
     }
 
     function unbond(

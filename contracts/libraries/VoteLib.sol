@@ -63,6 +63,9 @@ struct Note {
 /// of a transaction's gas (test/attack-findings/GasFindings.t.sol), which needs each leaf to be decided only once.
 library VoteLib {
     uint256 internal constant MAX_OPEN = 8;
+    /// @notice Voted in later rounds for a leaf that nobody can read in the worker's blob (docs/PROTOCOL.md). Where it wins, the
+    /// result falls, and nobody loses who voted on the digest: in the first round no blob can be read.
+    bytes32 internal constant UNREADABLE = keccak256("sunwork.leaf.unreadable.v1");
     /// @dev Places of the table of leaves that were decided: a power of two, twice as many as there can be.
     uint256 private constant SEEN = 256;
 
@@ -260,6 +263,7 @@ library VoteLib {
     }
 
     function _markLosers(Choice[] memory choices, Vote[] memory votes, bytes32 winner) private pure {
+        if (winner == UNREADABLE) return;
         for (uint256 i = 0; i < choices.length; ++i) {
             if (choices[i].voted && choices[i].digest != winner) votes[i] = Vote.Lost;
         }

@@ -41,6 +41,7 @@ contract SunToken is ERC20 {
     /// @notice Approves `spender` for `amount` and calls its `receiveApproval` in the same transaction.
     /// @param data What the spender shall do; its own format.
     function approveAndCall(address spender, uint256 amount, bytes calldata data) external returns (bool) {
+        require(spender.code.length != 0, ReceiverRefused(spender));
         _approve(msg.sender, spender, amount);
         require(
             IApproveAndCallReceiver(spender).receiveApproval(msg.sender, amount, address(this), data),

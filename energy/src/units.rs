@@ -57,6 +57,35 @@ quantity! {
     MilliCelsius
 }
 
+quantity! {
+    /// Microvolts.
+    MicroVolts
+}
+quantity! {
+    /// Microamperes; the sign as in [`MilliAmps`].
+    MicroAmps
+}
+quantity! {
+    /// Microwatts.
+    MicroWatts
+}
+quantity! {
+    /// Microwatt hours.
+    MicroWattHours
+}
+quantity! {
+    /// Thousandths of a pascal.
+    MilliPascal
+}
+quantity! {
+    /// Thousandths of a percent.
+    MilliPercent
+}
+quantity! {
+    /// Milliseconds of a clock that never jumps (since boot), whatever the wall clock does.
+    MonoMillis
+}
+
 impl MilliWatts {
     /// Energy of this power over `seconds`, rounded toward zero.
     #[must_use]

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use alloy::primitives::{B256, keccak256};
+use alloy::primitives::{B256, b256, keccak256};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
@@ -151,12 +151,10 @@ pub enum Body {
     Reads(B256),
 }
 
-/// What is voted in a later round for a leaf whose right digest is in the worker's tree while its blob does not hold the leaf:
-/// `keccak("sunwork.leaf.unreadable.v1" ‖ digest)`. No tree can hold it by chance, so it is a dissent, and all who computed the
-/// same and looked at the same blob vote the same.
-pub fn unreadable(digest: B256) -> B256 {
-    keccak256([b"sunwork.leaf.unreadable.v1".as_slice(), digest.as_slice()].concat())
-}
+/// What is voted in a later round for a leaf that the worker's blob does not hold, though its tree may hold the right digest:
+/// `keccak("sunwork.leaf.unreadable.v1")`. No tree can hold it by chance, so it is a dissent, and all who looked at the same blob
+/// vote the same. The contract knows it (`VoteLib.UNREADABLE`): where it wins, nobody loses who voted on the digest alone.
+pub const UNREADABLE: B256 = b256!("5864ea5c2a0d1ea44ecf06dd3a02ce7efc936a9ea92bbf716cb4bbaf150f7141");
 
 /// A verifier's vote on one leaf in a later round: from its own digest, the worker's where it is known (by the reveal, or by a
 /// blob that leads to the revealed root), and what the blob holds.
@@ -168,7 +166,7 @@ pub fn late_vote(own: B256, workers: Option<B256>, body: Body) -> B256 {
         (Some(theirs), _) if theirs != own => own,
         (_, Body::NotFetched) => own,
         (_, Body::Reads(found)) if found == own => own,
-        _ => unreadable(own),
+        _ => UNREADABLE,
     }
 }
 
@@ -255,7 +253,6 @@ pub fn tree_hash(entries: &[FileEntry]) -> Result<B256, PathError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy::primitives::b256;
 
     fn file(path: &[u8], content: &[u8]) -> FileEntry {
         FileEntry { path: path.to_vec(), size: content.len() as u64, sha256: Sha256::digest(content).into() }
@@ -307,8 +304,7 @@ mod tests {
     #[test]
     fn a_right_digest_with_an_unreadable_body_is_voted_against_and_an_absent_blob_is_not() {
         let (own, other) = (B256::repeat_byte(1), B256::repeat_byte(2));
-        let against = unreadable(own);
-        assert_ne!(against, own);
+        let against = UNREADABLE;
         let cases = [
             // worker's digest, what the blob holds, vote
             (Some(own), Body::Reads(own), own),
@@ -329,13 +325,9 @@ mod tests {
         }
     }
 
-    /// Computed with `cast keccak` from the formula in docs/PROTOCOL.md.
     #[test]
-    fn golden_value_of_a_vote_against_an_unreadable_leaf() {
-        assert_eq!(
-            unreadable(B256::repeat_byte(0x66)),
-            b256!("df09c3fec999b1afba4fde6d283c060b55c7a01b8b7cb9ba7d60e3fafc2d3743")
-        );
+    fn the_vote_against_an_unreadable_leaf_is_the_hash_of_its_name() {
+        assert_eq!(UNREADABLE, keccak256("sunwork.leaf.unreadable.v1"));
     }
 
     #[test]

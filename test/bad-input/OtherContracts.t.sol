@@ -8,6 +8,7 @@ import {SunworkReceiver} from "../../contracts/dapp/SunworkReceiver.sol";
 import {Phase, PrimeQuestion} from "../../contracts/dapp/examples/PrimeQuestion.sol";
 import {QuestionDapp} from "../../contracts/dapp/examples/QuestionDapp.sol";
 import {IBeacon} from "../../contracts/interfaces/IBeacon.sol";
+import {SunToken} from "../../contracts/token/SunToken.sol";
 import {ComputeSpec} from "../../contracts/types/ComputeTerms.sol";
 import {Delivering} from "../utils/Delivering.t.sol";
 import {DrandVectors} from "../utils/DrandVectors.sol";
@@ -60,9 +61,9 @@ contract OtherContractsTest is Delivering {
         assertGt(answer.length, 64, "with what was found and allowed");
     }
 
-    /// @notice FINDING: rounds count from 1, and a reader that asks for the time of round 0 gets a panic.
-    function test_finding_timeOfRoundZeroPanics() public {
-        vm.expectRevert(abi.encodeWithSignature("Panic(uint256)", 0x11));
+    /// @notice Rounds count from 1.
+    function test_RevertWhen_timeOfRoundZeroIsAskedFor() public {
+        vm.expectRevert(abi.encodeWithSelector(DrandBeacon.NoSuchRound.selector, 0, 1));
         _drand.timeOf(0);
         assertGt(_drand.timeOf(type(uint48).max), 0, "the largest has one");
     }
@@ -93,13 +94,12 @@ contract OtherContractsTest is Delivering {
         assertEq(answer, abi.encodeWithSelector(why), "with solady's error");
     }
 
-    /// @notice FINDING: an approve-and-call to an account without code is refused without a word.
-    function test_finding_approveAndCallOfAnAccountSaysNothing() public {
+    function test_RevertWhen_approveAndCallIsOfAnAccount() public {
         vm.prank(client);
         (bool ok, bytes memory answer) =
             address(token).call(abi.encodeCall(token.approveAndCall, (stranger, 1, "")));
         assertFalse(ok, "refused");
-        assertEq(answer.length, 0, "without a word");
+        assertEq(answer, abi.encodeWithSelector(SunToken.ReceiverRefused.selector, stranger), "and says so");
         assertEq(token.allowance(client, stranger), 0, "and without an allowance");
     }
 

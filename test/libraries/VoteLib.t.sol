@@ -110,6 +110,26 @@ contract VoteLibTest is Test {
         assertEq(uint8(_decide(c).ending), uint8(Ending.Undecided), "not above 4/5");
     }
 
+    /// @notice A leaf that nobody can read falls, and who voted on its digest - in the first round there was nothing to read - loses
+    /// nothing.
+    function test_unreadableFallsWithoutLosers() public pure {
+        Ballot[] memory ballots = new Ballot[](4);
+        for (uint256 i = 0; i < 4; ++i) {
+            (ballots[i].opened, ballots[i].odds, ballots[i].leaves) = (true, 2, new uint32[](1));
+            if (i == 0) continue;
+            (ballots[i].dissent, ballots[i].digests) = (1, new bytes32[](1));
+            ballots[i].digests[0] = VoteLib.UNREADABLE;
+        }
+        Tally memory t = VoteLib.decide(ballots, 2, 2);
+        assertEq(uint8(t.ending), uint8(Ending.Refuted), "8 of 12");
+        assertEq(uint8(t.votes[0]), uint8(Vote.Honest), "the digest was right");
+        for (uint256 i = 1; i < 4; ++i) {
+            ballots[i].digests[0] = "another";
+        }
+        t = VoteLib.decide(ballots, 2, 2);
+        assertEq(uint8(t.votes[0]), uint8(Vote.Lost), "any other digest says that it was not");
+    }
+
     /// @notice Doubt: two parties with more than half, but less than they need.
     function test_doubt() public pure {
         Case memory c = _two(1, 1);

@@ -3,7 +3,7 @@
 //! - [`setup`]: npm packages, Solidity compiler, Docker Engine: what is missing is installed, or said
 //! - [`devnet`]: a whole network (chain, contracts, oracle, workers) of real processes on free ports
 //! - [`demo`]: the main job on such a network, with a picture and a report
-//! - [`mod@bench`]: what a task costs
+//! - [`mod@bench`]: what a task costs; [`bench_energy`]: how well sun is forecast and used
 //! - [`economics`]: for which terms cheating does not pay
 //! - [`mod@coverage`]: which lines of the contracts no test reaches
 //! - [`mod@test`], [`check`], [`analysis`], [`abi`], [`gas`]: what CI runs
@@ -14,6 +14,7 @@ pub mod accounts;
 pub mod analysis;
 pub mod apps;
 pub mod bench;
+pub mod bench_energy;
 pub mod binaries;
 pub mod chain;
 pub mod check;

@@ -2,7 +2,9 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use xtask::{abi, analysis, bench, check, coverage, demo, devnet, economics, gas, setup, stage::Stages, test};
+use xtask::{
+    abi, analysis, bench, bench_energy, check, coverage, demo, devnet, economics, gas, setup, stage::Stages, test,
+};
 
 /// Developer commands of Sunwork. Each sets up what is missing on this machine first.
 #[derive(Parser)]
@@ -94,6 +96,8 @@ enum Bench {
         #[arg(long)]
         json: bool,
     },
+    /// Forecast, plan and plausibility on recorded sun (docs/ENERGY_PLAN.md)
+    Energy(bench_energy::Options),
 }
 
 #[tokio::main]
@@ -132,6 +136,7 @@ async fn run(command: Command) -> eyre::Result<()> {
         Command::Economics { update_docs: true, .. } => economics::update(),
         Command::Economics { setting, json, .. } => economics::run(&setting, json),
         Command::Bench { what: Bench::Gas { json } } => bench::gas(json).await,
+        Command::Bench { what: Bench::Energy(options) } => bench_energy::run(&options).await,
         Command::Snapshot { check } => {
             setup::packages(&mut Stages::default()).await?;
             gas::run(mode(check)).await

@@ -30,11 +30,12 @@ abstract contract ComputeFunding is ComputeSteps {
 
     function _contribute(address from, uint96 amount) private {
         _requireStatus(Status.Open);
-        uint96 total = _c.extra.total + amount;
+        uint256 sum = uint256(_c.extra.total) + amount;
         require(
-            total <= ComputeQuoteLib.MAX_AMOUNT,
-            IComputeAgreement.TermsInvalid("contributions", total, 1, ComputeQuoteLib.MAX_AMOUNT)
+            sum <= ComputeQuoteLib.MAX_AMOUNT,
+            IComputeAgreement.TermsInvalid("contributions", sum, 1, ComputeQuoteLib.MAX_AMOUNT)
         );
+        uint96 total = uint96(sum);
         _s.flags |= FLAG_EXTRA;
         _c.extra.total = total;
         _c.contributions[from] += amount;

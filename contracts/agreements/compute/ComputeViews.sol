@@ -2,6 +2,7 @@
 pragma solidity ^0.8.37;
 
 import {AgreementView, Slot} from "../../interfaces/IComputeAgreement.sol";
+import {IWorkAgreement} from "../../interfaces/IWorkAgreement.sol";
 import {DrawLib} from "../../libraries/DrawLib.sol";
 import {Draw, RoundKind, StoredSlot} from "../../types/ComputeState.sol";
 import {BoundTerms, ComputeTerms} from "../../types/ComputeTerms.sol";
@@ -104,6 +105,7 @@ abstract contract ComputeViews is ComputeSteps {
         Draw memory d = _c.draw;
         ComputeTerms memory t = _terms();
         Base memory s = _s;
+        require(s.status == Status.Drawing, IWorkAgreement.WrongStatus(s.status, Status.Drawing));
         if (s.slotCount - d.firstSlot != _wanted(d, t)) {
             return DrawLib.threshold(d.unitsOrLot, _wanted(d, t) * DRAW_FACTOR, _drawStep(d, s.deadline));
         }

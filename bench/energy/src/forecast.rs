@@ -1,0 +1,129 @@
+//! Our forecast, run through the series as a worker sees it: gaps and all, nothing known before its time.
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde::Serialize;
+use sunwork_energy::{
+    forecast::{Forecaster, SLOT_SECONDS, SLOTS},
+    units::UnixSeconds,
+};
+
+use crate::{
+    baselines::{self, WARM_UP},
+    score::{Score, Share},
+    series::{Day, Series},
+};
+
+/// Slots ahead that are scored.
+const AHEAD: [usize; 4] = [1, 2, 6, 12];
+
+#[derive(Serialize, Default)]
+pub struct Report {
+    pub scored_days: usize,
+    pub nmae_30: f64,
+    pub nmae_60: f64,
+    pub nmae_180: f64,
+    pub nmae_360: f64,
+    pub nmae_day: f64,
+    pub q10_coverage_pct: f64,
+    pub q10_coverage_by_horizon_pct: BTreeMap<String, f64>,
+    pub baselines: BTreeMap<String, BTreeMap<String, f64>>,
+}
+
+pub fn run(series: &Series) -> Report {
+    let complete = series.complete_days();
+    let scored: HashSet<i64> = complete.iter().skip(WARM_UP).map(|day| day.0).collect();
+    let mut scores: Vec<Score> = AHEAD.iter().map(|_| Score::default()).collect();
+    let mut cover = vec![Share::default(); AHEAD.len() + 1];
+    let mut waiting: HashMap<(i64, usize), (f64, f64, f64)> = HashMap::new();
+    let mut day_forecasts: BTreeMap<i64, (f64, f64)> = BTreeMap::new();
+    let mut forecaster = Forecaster::with_earliest(series.site, UnixSeconds(0));
+    let mut peak: f64 = 0.0;
+    let last_slot = series.first_slot() + series.slots();
+    let mut samples = series.samples.iter().peekable();
+    for slot in series.first_slot()..last_slot {
+        let end = (slot + 1) * SLOT_SECONDS;
+        let mut seen = false;
+        while let Some(sample) = samples.next_if(|sample| sample.end().0 <= end) {
+            seen |= forecaster.observe(sample).is_ok();
+        }
+        if let Some(actual) = series.power(slot) {
+            peak = peak.max(actual);
+            if scored.contains(&series.wall(slot).0) {
+                for (index, ahead) in AHEAD.iter().enumerate() {
+                    if let Some((expected, low, clear)) = waiting.remove(&(slot, *ahead)) {
+                        scores[index].add(expected, actual);
+                        if clear > 0.02 * peak {
+                            cover[index].add(actual >= low);
+                        }
+                    }
+                }
+            }
+        }
+        if !seen {
+            continue;
+        }
+        let now = UnixSeconds(end);
+        for ahead in AHEAD {
+            let target = slot + ahead as i64;
+            let at = UnixSeconds(target * SLOT_SECONDS);
+            if let Ok(band) = forecaster.at(now, at) {
+                let clear = forecaster.clear_sky_power(at).0 as f64 / 1000.0;
+                waiting.insert((target, ahead), (band.expected.0 as f64 / 1000.0, band.low.0 as f64 / 1000.0, clear));
+            }
+        }
+        // The last slot of the sun's day: the next one is forecast.
+        if forecaster.sun_hour(UnixSeconds(end)) == 0 && forecaster.sun_hour(UnixSeconds(end - 1)) == 23 {
+            let band = forecaster.next_day();
+            let noon = end.div_euclid(SLOT_SECONDS) + SLOTS as i64 / 2;
+            day_forecasts.insert(series.wall(noon).0, (band.expected.0 as f64 / 1000.0, band.low.0 as f64 / 1000.0));
+        }
+    }
+    let mut daily = Score::default();
+    let Some(day_cover) = cover.last_mut() else { return Report::default() };
+    for (day, powers) in complete.iter().skip(WARM_UP) {
+        let actual = powers.iter().sum::<f64>() / 2.0;
+        // A night without samples leaves a day without a forecast: counted as a forecast of nothing.
+        let (expected, low) = day_forecasts.get(day).copied().unwrap_or_default();
+        daily.add(expected, actual);
+        day_cover.add(actual >= low);
+    }
+    let names = ["30", "60", "180", "360", "day"];
+    let mut all = Share::default();
+    for share in &cover {
+        all.held += share.held;
+        all.of += share.of;
+    }
+    let days: Vec<Day> = complete.iter().map(|day| day.1).collect();
+    Report {
+        scored_days: scored.len(),
+        nmae_30: scores[0].percent(),
+        nmae_60: scores[1].percent(),
+        nmae_180: scores[2].percent(),
+        nmae_360: scores[3].percent(),
+        nmae_day: daily.percent(),
+        q10_coverage_pct: all.percent(),
+        q10_coverage_by_horizon_pct: names
+            .iter()
+            .map(ToString::to_string)
+            .zip(cover.iter().map(Share::percent))
+            .collect(),
+        baselines: baselines(&days),
+    }
+}
+
+fn baselines(days: &[Day]) -> BTreeMap<String, BTreeMap<String, f64>> {
+    if days.len() <= WARM_UP {
+        return BTreeMap::new();
+    }
+    let row = |of: &dyn Fn(usize) -> f64| {
+        ["30", "60", "180", "360"].iter().zip(AHEAD).map(|(n, a)| ((*n).to_owned(), of(a))).collect()
+    };
+    let mut out: BTreeMap<String, BTreeMap<String, f64>> = BTreeMap::new();
+    out.insert("persistence".into(), row(&|ahead| baselines::persistence(days, ahead)));
+    out.insert("ewma".into(), row(&|_| baselines::ewma(days)));
+    out.insert("envelope_persistence".into(), row(&|ahead| baselines::envelope_persistence(days, ahead)));
+    let (yesterday, mean) = baselines::daily(days);
+    out.entry("persistence".into()).or_default().insert("day".into(), yesterday);
+    out.insert("mean_of_15_days".into(), BTreeMap::from([("day".to_owned(), mean)]));
+    out
+}

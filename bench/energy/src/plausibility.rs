@@ -1,0 +1,158 @@
+//! What the oracle's checks find on an honest series, and on the same series with a lie in it.
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sunwork_energy::{
+    plausibility::{
+        Finding, Hour,
+        bound::check_day,
+        copies,
+        night::{check_clock, check_night},
+        ratio::{DayPair, Fit},
+    },
+    sun::Place,
+    trace::{DAY_SECONDS, Sample, mean_power},
+    units::{MilliWattHours, MilliWatts, UnixSeconds},
+};
+
+use crate::score::Share;
+
+const HOUR: i64 = 3600;
+const FACTORS: [f64; 5] = [1.1, 1.2, 1.3, 1.5, 2.0];
+const WINDOWS: [usize; 2] = [14, 30];
+
+#[derive(Serialize, Default)]
+pub struct Report {
+    pub days: usize,
+    /// Honest days with any finding of the checks that need no reference.
+    pub false_flags: usize,
+    pub false_flags_by_check: BTreeMap<String, usize>,
+    /// Share of the windows with a finding against the satellite, by factor of inflation; 1.0 is the honest device.
+    pub satellite_windows_pct: BTreeMap<String, BTreeMap<String, f64>>,
+    pub satellite_windows: BTreeMap<String, u64>,
+    /// Share of days with a finding of the bounds, by factor.
+    pub bound_days_pct: BTreeMap<String, f64>,
+    /// Share of days with a finding, by hours of shift; days with at least an hour of peak power in all.
+    pub clock_shift_days_pct: BTreeMap<String, f64>,
+    pub copy_found: bool,
+    pub copy_false: bool,
+}
+
+pub fn run(samples: &[Sample], satellite: &[Sample], place: &Place, peak: MilliWatts) -> Report {
+    let mut report = Report::default();
+    let east = (place.longitude_degrees / 15.0).round() as i64 * HOUR;
+    let day_of = |at: i64| (at + east).div_euclid(DAY_SECONDS);
+    let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return report };
+    let mut pairs = Vec::new();
+    let mut by_factor: BTreeMap<String, Share> = BTreeMap::new();
+    let mut by_shift: BTreeMap<String, Share> = BTreeMap::new();
+    for day in day_of(first.start.0)..=day_of(last.start.0) {
+        let start = day * DAY_SECONDS - east;
+        let own = of_day(samples, start);
+        if own.is_empty() {
+            continue;
+        }
+        let hours = hours(own, start, 0, 1.0);
+        report.days += 1;
+        let peak_wh = peak.over(HOUR);
+        let quarter = i64::from(own[0].seconds);
+        let mut found = check_day(place, peak, &hours);
+        found.extend(check_night(place, peak_wh, &hours));
+        found.extend(check_clock(place, peak_wh, quarter, &quarters(own, 0)));
+        report.false_flags += usize::from(!found.is_empty());
+        for finding in &found {
+            *report.false_flags_by_check.entry(name(finding).to_owned()).or_default() += 1;
+        }
+        for factor in FACTORS {
+            let inflated = self::hours(own, start, 0, factor);
+            by_factor.entry(factor.to_string()).or_default().add(!check_day(place, peak, &inflated).is_empty());
+        }
+        let total: i64 = hours.iter().map(|hour| hour.energy.0).sum();
+        if total >= peak_wh.0 {
+            for shift in [-6, -4, -3, -2, 2, 3, 4, 6] {
+                let seconds = shift * HOUR;
+                let moved = self::hours(own, start, seconds, 1.0);
+                let clock = check_clock(place, peak_wh, quarter, &quarters(own, seconds));
+                let flagged = clock.is_some() || check_night(place, peak_wh, &moved).is_some();
+                by_shift.entry(format!("{shift:+}")).or_default().add(flagged);
+            }
+        }
+        let above = of_day(satellite, start);
+        if own.len() >= 92 && above.len() >= 46 {
+            let wh =
+                |all: &[Sample]| all.iter().map(|s| s.power.over(i64::from(s.seconds)).0 as f64 / 1000.0).sum::<f64>();
+            let clear = place.mean_clear_sky(UnixSeconds(start), DAY_SECONDS, 96).global * 24.0;
+            pairs.push(DayPair { day, reported: wh(own), reference: wh(above), clear });
+        }
+    }
+    report.bound_days_pct = by_factor.into_iter().map(|(k, share)| (k, share.percent())).collect();
+    report.clock_shift_days_pct = by_shift.into_iter().map(|(k, share)| (k, share.percent())).collect();
+    against_satellite(&pairs, &mut report);
+    let week = of_days(samples, first.start.0 + 30 * DAY_SECONDS, 7);
+    let next = of_days(samples, first.start.0 + 37 * DAY_SECONDS, 7);
+    let one = quarters(week, 0);
+    let scaled: Vec<Hour> = one.iter().map(|h| Hour { energy: MilliWattHours(h.energy.0 * 13 / 10), ..*h }).collect();
+    report.copy_found = copies::check(&one, &scaled).is_some();
+    report.copy_false = copies::check(&one, &quarters(next, -7 * DAY_SECONDS)).is_some();
+    report
+}
+
+/// Fitted on the first year, tested on the rest.
+fn against_satellite(pairs: &[DayPair], report: &mut Report) {
+    let Some(first) = pairs.first().map(|pair| pair.day) else { return };
+    let split = pairs.partition_point(|pair| pair.day < first + 365);
+    let Some(fit) = Fit::learn(&pairs[..split]) else { return };
+    let tested = &pairs[split..];
+    let last = tested.last().map_or(0, |pair| pair.day);
+    for length in WINDOWS {
+        let mut row = BTreeMap::new();
+        for factor in [1.0].into_iter().chain(FACTORS) {
+            let inflated: Vec<DayPair> =
+                tested.iter().map(|pair| DayPair { reported: pair.reported * factor, ..*pair }).collect();
+            let mut share = Share::default();
+            for start in first + 365..=last + 1 - length as i64 {
+                share.add(fit.check(start, length, &inflated).is_some());
+            }
+            report.satellite_windows.insert(length.to_string(), share.of);
+            row.insert(format!("{factor:?}"), share.percent());
+        }
+        report.satellite_windows_pct.insert(length.to_string(), row);
+    }
+}
+
+fn of_day(samples: &[Sample], start: i64) -> &[Sample] {
+    of_days(samples, start, 1)
+}
+
+fn of_days(samples: &[Sample], start: i64, days: i64) -> &[Sample] {
+    let from = samples.partition_point(|sample| sample.start.0 < start);
+    let to = samples.partition_point(|sample| sample.start.0 < start + days * DAY_SECONDS);
+    &samples[from..to]
+}
+
+/// Hours of a day, as a clock that is `shift` seconds ahead reports them.
+fn hours(samples: &[Sample], start: i64, shift: i64, factor: f64) -> Vec<Hour> {
+    let hour = |index: i64| {
+        let at = UnixSeconds(start + index * HOUR);
+        let power = mean_power(samples, at, HOUR)?;
+        let energy = MilliWattHours((power.0 as f64 * factor) as i64);
+        Some(Hour { start: UnixSeconds(at.0 + shift), energy })
+    };
+    (0..24).filter_map(hour).collect()
+}
+
+fn quarters(samples: &[Sample], shift: i64) -> Vec<Hour> {
+    let one = |s: &Sample| Hour { start: UnixSeconds(s.start.0 + shift), energy: s.power.over(i64::from(s.seconds)) };
+    samples.iter().map(one).collect()
+}
+
+fn name(finding: &Finding) -> &'static str {
+    match finding {
+        Finding::AboveClearHour { .. } => "above_clear_hour",
+        Finding::AboveClearDay { .. } => "above_clear_day",
+        Finding::AboveReference { .. } => "above_reference",
+        Finding::AtNight { .. } => "at_night",
+        Finding::ClockShift { .. } => "clock_shift",
+        Finding::Copied { .. } => "copied",
+    }
+}

@@ -1,0 +1,92 @@
+//! A recorded series in slots of half an hour, and the days of its wall clock that are complete.
+use std::collections::BTreeMap;
+
+use jiff::{Timestamp, tz::TimeZone};
+use sunwork_energy::{
+    forecast::{SLOT_SECONDS, SLOTS, harvest::Site},
+    sun::Place,
+    trace::{DAY_SECONDS, Sample, mean_power},
+    units::UnixSeconds,
+};
+
+/// What is measured on.
+pub struct Series {
+    pub samples: Vec<Sample>,
+    pub site: Site,
+    /// Its days, for scoring: those of a wall clock (system_50, as in the published baselines) or of the sun.
+    pub zone: Option<TimeZone>,
+}
+
+/// A day of 48 half hours, watts.
+pub type Day = [f64; SLOTS];
+
+impl Series {
+    pub fn new(samples: Vec<Sample>, place: Option<Place>, zone: Option<TimeZone>) -> Self {
+        let site = place.map_or_else(|| Site::Longitude(longitude(&samples)), Site::At);
+        Self { samples, site, zone }
+    }
+
+    pub fn first_slot(&self) -> i64 {
+        self.samples.first().map_or(0, |sample| sample.start.0.div_euclid(SLOT_SECONDS))
+    }
+
+    pub fn slots(&self) -> i64 {
+        self.samples.last().map_or(0, |sample| (sample.end().0 + SLOT_SECONDS - 1).div_euclid(SLOT_SECONDS))
+            - self.first_slot()
+    }
+
+    /// Watts of a slot.
+    pub fn power(&self, slot: i64) -> Option<f64> {
+        mean_power(&self.samples, UnixSeconds(slot * SLOT_SECONDS), SLOT_SECONDS).map(|p| p.0 as f64 / 1000.0)
+    }
+
+    /// Seconds by which the wall clock (or the sun) is ahead of UTC.
+    fn ahead(&self, at: i64) -> i64 {
+        match (&self.zone, self.site) {
+            (Some(zone), _) => Timestamp::from_second(at).map_or(0, |at| zone.to_offset(at).seconds().into()),
+            (None, Site::At(place)) => (place.longitude_degrees / 15.0).round() as i64 * 3600,
+            (None, Site::Longitude(east)) => (east / 15.0).round() as i64 * 3600,
+        }
+    }
+
+    /// Day and slot of the day on the wall clock.
+    pub fn wall(&self, slot: i64) -> (i64, usize) {
+        let at = slot * SLOT_SECONDS;
+        let wall = at + self.ahead(at);
+        (wall.div_euclid(DAY_SECONDS), usize::try_from(wall.rem_euclid(DAY_SECONDS) / SLOT_SECONDS).unwrap_or(0))
+    }
+
+    /// Days without a gap, in order. Days of 23 hours count as incomplete, as in the published baselines.
+    pub fn complete_days(&self) -> Vec<(i64, Day)> {
+        let mut seconds: BTreeMap<i64, i64> = BTreeMap::new();
+        for sample in &self.samples {
+            let day = (sample.start.0 + self.ahead(sample.start.0)).div_euclid(DAY_SECONDS);
+            *seconds.entry(day).or_default() += i64::from(sample.seconds);
+        }
+        let mut days: BTreeMap<i64, Day> = BTreeMap::new();
+        for slot in self.first_slot()..self.first_slot() + self.slots() {
+            let (day, of_day) = self.wall(slot);
+            if seconds.get(&day).is_some_and(|found| *found >= DAY_SECONDS) {
+                let power = self.power(slot).unwrap_or(0.0);
+                let entry = &mut days.entry(day).or_insert([0.0; SLOTS])[of_day];
+                *entry = entry.max(power);
+            }
+        }
+        days.into_iter().collect()
+    }
+}
+
+/// Degrees east, from the centre of the power of the first fourteen days. For series without a place.
+fn longitude(samples: &[Sample]) -> f64 {
+    let Some(start) = samples.first() else { return 0.0 };
+    let (mut east, mut north) = (0.0, 0.0);
+    for sample in samples.iter().take_while(|sample| sample.start.0 < start.start.0 + 14 * DAY_SECONDS) {
+        let at = (sample.start.0 + i64::from(sample.seconds) / 2).rem_euclid(DAY_SECONDS) as f64;
+        let angle = at / DAY_SECONDS as f64 * std::f64::consts::TAU;
+        east += angle.sin() * sample.power.0 as f64;
+        north += angle.cos() * sample.power.0 as f64;
+    }
+    // Noon in Greenwich is at half a turn.
+    let noon = east.atan2(north).to_degrees().rem_euclid(360.0);
+    180.0 - noon
+}

@@ -1,0 +1,55 @@
+//! Energy at night, and the clock. Both compare the curve with the sun's own; no reference is needed.
+use super::{Finding, Hour};
+use crate::{
+    sun::Place,
+    units::{MilliWattHours, UnixSeconds},
+};
+
+/// Below this the sun gives a panel nothing (civil twilight).
+pub const NIGHT_DEGREES: f64 = -6.0;
+/// Share of a day's energy at night that is not remarked on (measured on an honest system: 0.0016 %).
+pub const NIGHT_LIMIT_PERMILLE: i64 = 5;
+/// Least energy at night that is remarked on, as hours at a hundredth of the peak.
+const LEAST_NIGHT_HOURS_AT_PERCENT: i64 = 1;
+/// Light this long before sunrise or after sunset is not remarked on (twilight, refraction, a sample's length).
+pub const SHIFT_LIMIT_SECONDS: i64 = 2700;
+/// A sample with more than this share of the peak has light, in thousandths.
+const LIGHT_PERMILLE: i64 = 3;
+
+/// A whole day of the sun, in hours, against the night.
+#[must_use]
+pub fn check_night(place: &Place, peak_wh: MilliWattHours, day: &[Hour]) -> Option<Finding> {
+    let dark = |hour: &&Hour| {
+        let at = |seconds: i64| place.elevation_degrees(UnixSeconds(hour.start.0 + seconds));
+        at(0) < NIGHT_DEGREES && at(1800) < NIGHT_DEGREES && at(3600) < NIGHT_DEGREES
+    };
+    let night: MilliWattHours = day.iter().filter(dark).map(|hour| hour.energy).sum();
+    let total: MilliWattHours = day.iter().map(|hour| hour.energy).sum();
+    let start = day.first()?.start;
+    let least = peak_wh.0 * LEAST_NIGHT_HOURS_AT_PERCENT / 100;
+    let found = night.0 > least && night.0 * 1000 > total.0 * NIGHT_LIMIT_PERMILLE;
+    found.then_some(Finding::AtNight { start, night, total, limit_permille: NIGHT_LIMIT_PERMILLE })
+}
+
+/// Light while the sun is down, and was or will be for three quarters of an hour: the clock is wrong. Needs samples finer than the
+/// shift: `samples` are (start, energy) of `seconds` each. The stated shift is the least that explains the light; a day that starts
+/// late or ends early (clouds, hills) hides the rest.
+#[must_use]
+pub fn check_clock(place: &Place, peak_wh: MilliWattHours, seconds: i64, samples: &[Hour]) -> Option<Finding> {
+    let light = |sample: &&Hour| sample.energy.0 * 3600 * 1000 > peak_wh.0 * seconds * LIGHT_PERMILLE;
+    let sine = |at: i64| place.sine_of_elevation(UnixSeconds(at));
+    let dark = |sample: &&Hour| {
+        let at = sample.start.0;
+        let around = [-SHIFT_LIMIT_SECONDS, 0, seconds / 2, seconds, seconds + SHIFT_LIMIT_SECONDS];
+        around.iter().all(|offset| sine(at + offset) <= 0.0)
+    };
+    let wrong: Vec<&Hour> = samples.iter().filter(light).filter(dark).collect();
+    let first = wrong.first()?;
+    let length = i64::try_from(wrong.len()).ok()? * seconds + SHIFT_LIMIT_SECONDS;
+    let rising = sine(first.start.0 + 60) > sine(first.start.0);
+    Some(Finding::ClockShift {
+        start: samples.first()?.start,
+        shift_seconds: if rising { -length } else { length },
+        limit_seconds: SHIFT_LIMIT_SECONDS,
+    })
+}

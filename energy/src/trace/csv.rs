@@ -1,0 +1,132 @@
+//! Series as text: a line per sample, RFC 3339 time and watts. The time is where the sample begins; it lasts until the next one,
+//! or as long as is usual in the file where a line is missing.
+use jiff::Timestamp;
+
+use super::Sample;
+use crate::units::{MilliWatts, UnixSeconds};
+
+/// Lines read at most: twenty years of quarter hours.
+pub const MAX_LINES: usize = 800_000;
+/// Shortest and longest usual step.
+const STEP_SECONDS: std::ops::RangeInclusive<i64> = 1..=7200;
+/// No panel of a worker gives more (a gigawatt, in milliwatts); it keeps every sum far from overflow.
+const MAX_MILLIWATTS: f64 = 1e12;
+
+/// What is wrong with a file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TraceError {
+    /// A line that is no sample.
+    #[error(
+        "line {line}: {found:?} is not a sample; expected an RFC 3339 time, a comma, and watts, like 2013-06-01T12:00:00Z,63.5"
+    )]
+    Line {
+        /// Counted from one.
+        line: usize,
+        /// Its beginning.
+        found: String,
+    },
+    /// Times have to increase.
+    #[error(
+        "line {line}: the time is not after that of the line before; sort the file, and write times with their offset"
+    )]
+    Order {
+        /// Counted from one.
+        line: usize,
+    },
+    /// Nothing to work with.
+    #[error("{found} samples, expected 2 to {MAX_LINES}")]
+    Length {
+        /// How many there are.
+        found: usize,
+    },
+    /// The usual distance of two samples.
+    #[error("samples are {found} s apart, expected 1 s to 7200 s")]
+    Step {
+        /// The median.
+        found: i64,
+    },
+}
+
+/// Reads a series. A heading line, empty lines and lines that start with `#` are left out; an empty or `NaN` power is a gap; small
+/// negative powers (an inverter's own use at night) count as zero.
+///
+/// # Errors
+/// Names the line and what was expected.
+pub fn parse(text: &str) -> Result<Vec<Sample>, TraceError> {
+    let mut rows: Vec<(i64, Option<i64>)> = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let trimmed = line.trim();
+        if trimmed.is_empty()
+            || trimmed.starts_with('#')
+            || (index == 0 && !trimmed.starts_with(|c: char| c.is_ascii_digit()))
+        {
+            continue;
+        }
+        if rows.len() >= MAX_LINES {
+            return Err(TraceError::Length { found: MAX_LINES + 1 });
+        }
+        let row = row(trimmed)
+            .ok_or_else(|| TraceError::Line { line: index + 1, found: trimmed.chars().take(60).collect() })?;
+        if rows.last().is_some_and(|last| last.0 >= row.0) {
+            return Err(TraceError::Order { line: index + 1 });
+        }
+        rows.push(row);
+    }
+    if rows.len() < 2 {
+        return Err(TraceError::Length { found: rows.len() });
+    }
+    let mut steps: Vec<i64> = rows.windows(2).map(|w| w[1].0 - w[0].0).collect();
+    steps.sort_unstable();
+    let usual = steps[steps.len() / 2];
+    if !STEP_SECONDS.contains(&usual) {
+        return Err(TraceError::Step { found: usual });
+    }
+    let ends = rows.iter().skip(1).map(|row| row.0).chain([i64::MAX]);
+    let samples = rows.iter().zip(ends).filter_map(|(&(start, power), next)| {
+        let seconds = u32::try_from(usual.min(next - start)).ok()?;
+        Some(Sample { start: UnixSeconds(start), seconds, power: MilliWatts(power?) })
+    });
+    Ok(samples.collect())
+}
+
+/// `None`: no sample. `Some((_, None))`: a gap.
+fn row(line: &str) -> Option<(i64, Option<i64>)> {
+    let (time, watts) = line.split_once(',')?;
+    let time = time.trim().trim_matches('"').parse::<Timestamp>().ok()?.as_second();
+    let watts = watts.split(',').next()?.trim();
+    if watts.is_empty() {
+        return Some((time, None));
+    }
+    let watts: f64 = watts.parse().ok()?;
+    if watts.is_nan() {
+        return Some((time, None));
+    }
+    let milliwatts = (watts * 1000.0).round().max(0.0);
+    #[allow(clippy::cast_possible_truncation, reason = "bounded above")]
+    (milliwatts <= MAX_MILLIWATTS).then_some((time, Some(milliwatts as i64)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_are_read_and_gaps_are_left_out() {
+        let text =
+            "time,watts\n2011-04-15T10:00:00-07:00,2.5\n# note\n2011-04-15T17:15:00Z,\n2011-04-15T17:30:00Z,-0.1,x\n";
+        let all = parse(text).expect("a series");
+        assert_eq!(all.len(), 2);
+        assert_eq!(all[0], Sample { start: UnixSeconds(1_302_886_800), seconds: 900, power: MilliWatts(2500) });
+        assert_eq!(all[1].power, MilliWatts(0));
+    }
+
+    #[test]
+    fn a_wall_clock_without_offset_is_refused_with_its_line() {
+        let error = parse("2011-04-15 10:00:00,2.5\n2011-04-15 10:15:00,2.5\n").expect_err("no offset");
+        assert!(error.to_string().contains("line 1") && error.to_string().contains("RFC 3339"), "{error}");
+        let error = parse("time,watts\n2011-04-15T10:00:00Z,1\n2011-04-15T10:00:00Z,1\n").expect_err("twice");
+        assert_eq!(error, TraceError::Order { line: 3 });
+        assert_eq!(parse("").expect_err("empty"), TraceError::Length { found: 0 });
+        assert!(parse("2011-04-15T10:00:00Z,inf\n2011-04-15T10:15:00Z,1\n").is_err());
+    }
+}

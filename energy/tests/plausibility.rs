@@ -1,0 +1,97 @@
+//! Honest and dishonest devices, on generated weather.
+#![allow(clippy::unwrap_used, clippy::cast_precision_loss)]
+use sunwork_energy::{
+    plausibility::{
+        Finding, Hour,
+        bound::check_day,
+        copies,
+        night::{check_clock, check_night},
+        ratio::{DayPair, Fit},
+    },
+    sun::Place,
+    trace::synthetic::{Weather, days},
+    units::{MilliWattHours, MilliWatts, UnixSeconds},
+};
+
+/// 2026-05-01T06:00:00Z, midnight of the sun at 90° W.
+const START: UnixSeconds = UnixSeconds(1_777_615_200);
+const PEAK: MilliWatts = MilliWatts(100_000);
+
+fn place() -> Place {
+    Place::new(45.0, -90.0, 300.0).unwrap()
+}
+
+fn hours(seed: u64, count: u32, percent: i64) -> Vec<Hour> {
+    let samples = days(&Weather { place: place(), panel_watts: 100.0, seed }, START, count);
+    let sum = |hour: &[sunwork_energy::trace::Sample]| hour.iter().map(|s| s.power.over(900).0).sum::<i64>();
+    samples.chunks(4).map(|h| Hour { start: h[0].start, energy: MilliWattHours(sum(h) * percent / 100) }).collect()
+}
+
+fn moved(all: &[Hour], seconds: i64) -> Vec<Hour> {
+    all.iter().map(|hour| Hour { start: UnixSeconds(hour.start.0 + seconds), ..*hour }).collect()
+}
+
+#[test]
+fn honest_days_have_no_finding() {
+    for day in hours(1, 30, 100).chunks(24) {
+        assert_eq!(check_day(&place(), PEAK, day), vec![]);
+        assert_eq!(check_night(&place(), PEAK.over(3600), day), None);
+        assert_eq!(check_clock(&place(), PEAK.over(3600), 3600, day), None);
+    }
+}
+
+#[test]
+fn threefold_production_is_above_the_sky() {
+    let days = hours(1, 30, 300);
+    let found = days.chunks(24).filter(|day| !check_day(&place(), PEAK, day).is_empty()).count();
+    assert!(found >= 10, "{found} of 30 days");
+}
+
+#[test]
+fn a_clock_that_is_hours_off_puts_light_into_the_night() {
+    for shift in [-3, 3, 6] {
+        let days = hours(1, 10, 100);
+        let found = days.chunks(24).filter(|day| {
+            let day = moved(day, shift * 3600);
+            matches!(check_clock(&place(), PEAK.over(3600), 3600, &day), Some(Finding::ClockShift { shift_seconds, .. })
+                if shift_seconds.signum() == shift.signum())
+        });
+        assert!(found.count() >= 9, "{shift} h");
+    }
+    let noon_at_midnight = moved(&hours(1, 1, 100), 12 * 3600);
+    assert!(matches!(check_night(&place(), PEAK.over(3600), &noon_at_midnight), Some(Finding::AtNight { .. })));
+}
+
+#[test]
+fn inflation_shows_against_a_reference_and_honesty_does_not() {
+    let pair = |day: i64, factor: f64| {
+        let clear = 6000.0 + 2000.0 * (day as f64 / 58.0).sin();
+        let reference = clear * [0.95, 0.5, 0.8, 0.2][usize::try_from(day % 4).unwrap()];
+        DayPair { day, reported: reference * 0.08 * factor, reference, clear }
+    };
+    let honest: Vec<DayPair> = (0..365).map(|day| pair(day, 1.0)).collect();
+    let fit = Fit::learn(&honest).unwrap();
+    let window = |factor| (400..430).map(|day| pair(day, factor)).collect::<Vec<_>>();
+    assert_eq!(fit.check(400, 30, &window(1.1)), None);
+    let found = fit.check(400, 30, &window(1.3)).unwrap();
+    assert!(matches!(found, Finding::AboveReference { ratio_permille: 1290..=1310, days: 30, .. }), "{found:?}");
+    assert_eq!(fit.check(400, 30, &window(1.3)[..6]), None, "too few days to say anything");
+    assert_eq!(Fit::learn(&honest[..59]), None);
+}
+
+#[test]
+fn a_copy_is_found_even_scaled_and_neighbours_are_not_copies() {
+    let own = hours(1, 14, 100);
+    assert!(matches!(copies::check(&own, &hours(1, 14, 130)), Some(Finding::Copied { .. })));
+    assert_eq!(copies::check(&own, &hours(2, 14, 100)), None);
+    assert_eq!(copies::check(&own[..24], &own[..24]), None, "a day is too short to tell");
+}
+
+#[test]
+fn findings_are_read_back_as_written() {
+    let finding =
+        Finding::AtNight { start: START, night: MilliWattHours(5), total: MilliWattHours(9), limit_permille: 5 };
+    let text = serde_json::to_string(&finding).unwrap();
+    assert!(text.contains("\"finding\":\"at_night\""), "{text}");
+    assert_eq!(serde_json::from_str::<Finding>(&text).unwrap(), finding);
+}
