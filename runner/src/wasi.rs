@@ -437,7 +437,7 @@ pub fn add(linker: &mut Linker<State>) -> Result<()> {
             Open::Print(_) => (TYPE_UNKNOWN, 0, RIGHT_WRITE as u64),
             Open::Folder { .. } => (TYPE_FOLDER, 0, ALL_RIGHTS & !RIGHTS_SEEK_TELL),
             Open::File { append, read, write, .. } => {
-                let not = u64::from(!read) * RIGHT_READ as u64 | u64::from(!write) * RIGHT_WRITE as u64;
+                let not = (u64::from(!read) * RIGHT_READ as u64) | (u64::from(!write) * RIGHT_WRITE as u64);
                 (TYPE_FILE, u8::from(*append), ALL_RIGHTS & !not)
             }
         };
