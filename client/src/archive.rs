@@ -3,6 +3,8 @@
 //!
 //! Workers take what `docker save` wrote with plain layers: a `manifest.json` with exactly one image. Engines with containerd's
 //! image store write compressed layers and several platforms; [`crate::image_push`] makes one plain archive of those.
+//!
+//! A WebAssembly module is taken as it is, too: an image of no layers for the platform wasi/wasm, named by its own hash.
 
 mod error;
 mod index;
@@ -14,6 +16,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use sunwork_protocol::image::{WASM_MAGIC, WASM_PLATFORM};
 
 pub use error::ArchiveError;
 use index::{Entries, Part};
@@ -119,7 +122,11 @@ impl Archive {
     pub fn read(path: &Path) -> Result<Self, ArchiveError> {
         let mut file = File::open(path).map_err(ArchiveError::NotATar)?;
         let mut start = Vec::new();
-        (&mut file).take(4).read_to_end(&mut start).map_err(ArchiveError::NotATar)?;
+        (&mut file).take(8).read_to_end(&mut start).map_err(ArchiveError::NotATar)?;
+        if start.starts_with(&WASM_MAGIC[..4]) {
+            let image = module(&start, file).map_err(ArchiveError::NotATar)?.ok_or(ArchiveError::NotAModule)?;
+            return Ok(Self { saved: vec![image], indexed: vec![] });
+        }
         let compression = Compression::of(&start);
         if compression != Compression::None {
             return Err(ArchiveError::Compressed { what: "the file".into(), by: compression.name() });
@@ -187,6 +194,24 @@ impl Archive {
     }
 }
 
+/// A WebAssembly module: the file is the image. None for what is a component, or of a version to come.
+fn module(start: &[u8], mut rest: File) -> std::io::Result<Option<ArchivedImage>> {
+    if start != WASM_MAGIC {
+        return Ok(None);
+    }
+    let mut hasher = Sha256::new();
+    hasher.update(start);
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        match rest.read(&mut piece)? {
+            0 => break,
+            read => hasher.update(&piece[..read]),
+        }
+    }
+    let id = format!("sha256:{}", hex::encode(hasher.finalize()));
+    Ok(Some(ArchivedImage { id, platform: WASM_PLATFORM.to_owned(), layers: vec![], config: vec![] }))
+}
+
 /// "linux/arm64/v8" as "linux/arm64".
 pub(crate) fn base_platform(platform: &str) -> String {
     platform.splitn(3, '/').take(2).collect::<Vec<_>>().join("/")
@@ -252,6 +277,18 @@ pub(crate) mod tests {
 
     const ARM: &[u8] = br#"{"os":"linux","architecture":"arm64","variant":"v8"}"#;
     const AMD: &[u8] = br#"{"os":"linux","architecture":"amd64"}"#;
+
+    #[test]
+    fn a_module_is_an_image_and_a_component_is_none() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"\0asm\x01\0\0\0").unwrap();
+        let archive = Archive::read(file.path()).unwrap();
+        let image = archive.as_workers_need_it().unwrap();
+        assert_eq!(image.platform, "wasi/wasm");
+        assert_eq!(image.id, format!("sha256:{}", hex::encode(Sha256::digest(b"\0asm\x01\0\0\0"))));
+        std::fs::write(file.path(), b"\0asm\x0d\0\x01\0").unwrap();
+        assert!(Archive::read(file.path()).unwrap_err().to_string().contains("component"));
+    }
 
     #[test]
     fn platform_is_read_from_the_config() {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use alloy::primitives::B256;
 use serde::Serialize;
+use sunwork_protocol::image::WASM_PLATFORM;
 use tempfile::TempDir;
 use thiserror::Error;
 
@@ -169,7 +170,15 @@ fn write(
     let archive = Archive::read(source).map_err(fail)?;
     let image = archive.choose(platform).map_err(fail)?;
     let path = scratch.path().join("image.tar");
-    let (sha256, size_bytes) = normalize::write(source, image, &path, scratch.path())?;
+    let (sha256, size_bytes) = match image.platform.as_str() {
+        // A module has one form only.
+        WASM_PLATFORM => {
+            let io = |source| ImagePushError::Io { path: path.clone(), source };
+            let size = std::fs::copy(source, &path).map_err(io)?;
+            (image.id.trim_start_matches("sha256:").parse::<B256>().map_err(|e| io(std::io::Error::other(e)))?, size)
+        }
+        _ => normalize::write(source, image, &path, scratch.path())?,
+    };
     let path = match save {
         Some(target) => {
             keep(&path, &target).map_err(|source| ImagePushError::Io { path: target.clone(), source })?;

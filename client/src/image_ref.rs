@@ -1,4 +1,4 @@
-//! How a client names an image: an archive file, a blob that an oracle already has, or a registry image by digest.
+//! How a client names an image: a file (an archive, or a WebAssembly module), a blob that an oracle already has, or a registry image by digest.
 //! Never by tag: a tag can mean another image tomorrow, and the worker must run what the client paid for.
 
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use thiserror::Error;
 /// An image as named by the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImageSource {
-    /// A saved archive (`docker save`), to be uploaded.
+    /// A saved archive (`docker save`) or a WebAssembly module, to be uploaded.
     Archive(PathBuf),
     /// A saved archive that is a blob already.
     Blob(B256),
@@ -81,7 +81,7 @@ impl ImageSource {
         if let Some(digest) = sha256(text) {
             return Ok(Self::Blob(digest));
         }
-        if text.ends_with(".tar") || text.starts_with(['.', '/']) || text.is_empty() {
+        if text.ends_with(".tar") || text.ends_with(".wasm") || text.starts_with(['.', '/']) || text.is_empty() {
             return Err(ImageRefError::NoSuchFile { path: text.to_owned() });
         }
         Err(ImageRefError::NoDigest { text: text.to_owned() })
@@ -91,7 +91,7 @@ impl ImageSource {
 /// True for what can only be a path: neither a digest nor a name of a registry.
 pub fn is_path(text: &str) -> bool {
     let named = text.contains('@') || text.starts_with("sha256:") || sha256(text).is_some();
-    !named && (text.ends_with(".tar") || text.starts_with(['.', '/']))
+    !named && (text.ends_with(".tar") || text.ends_with(".wasm") || text.starts_with(['.', '/']))
 }
 
 fn sha256(digits: &str) -> Option<B256> {
@@ -116,6 +116,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().to_str().unwrap();
         assert_eq!(ImageSource::parse(path), Ok(ImageSource::Archive(path.into())));
+        assert!(is_path("app.wasm"));
     }
 
     #[test]

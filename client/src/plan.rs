@@ -288,6 +288,20 @@ mod tests {
     }
 
     #[test]
+    fn a_module_is_bought_with_the_class_of_modules() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("app.wasm");
+        std::fs::write(&path, b"\0asm\x01\0\0\0").unwrap();
+        let job =
+            JobBuilder::new(path.display().to_string()).reward(5, 10).verifier_fee(1).public(true).build().unwrap();
+        let classes = [classes(), vec!["wasi/wasm+wasmtime".into()]].concat();
+        let plan = Plan::make(&job, &classes).unwrap();
+        assert_eq!((plan.terms.class_id, plan.spec.platform.as_str()), (2, "wasi/wasm"));
+        assert!(plan.spec.image_name.is_empty());
+        assert_eq!(plan.blobs[0].sha256, plan.spec.image_digest);
+    }
+
+    #[test]
     fn wrong_platforms_and_unknown_classes_are_said_before_paying() {
         let dir = tempfile::tempdir().unwrap();
         let image = archive(dir.path());

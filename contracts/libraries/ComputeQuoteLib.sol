@@ -18,7 +18,7 @@ library ComputeQuoteLib {
     /// @dev Keeps the worst reveal and settlement far below the 2^24 gas of a transaction (EIP-7825).
     uint256 internal constant MAX_TOTAL_SAMPLES = 64;
     uint256 internal constant MAX_LEAVES = 1 << 20;
-    /// @dev Twice a reward and ten fees must fit the 88 bits of a stake.
+    /// @dev The largest lock, a reward and 17 fees, must fit the 88 bits of a stake.
     uint256 internal constant MAX_AMOUNT = 1 << 80;
     uint256 internal constant MAX_SECS = type(uint24).max;
 

@@ -59,8 +59,9 @@ struct Note {
 /// @title VoteLib
 /// @notice Who is right on a disputed leaf: the digest whose voters' odds, multiplied, are a share above 1 - 1/T of all
 /// digests' odds, and that at least two parties found independently: no single voter, however old, decides over another.
-/// @dev Deployed apart and linked: only dissent pays for the call. Bounded by 36 ballots of at most 32 leaves, 64 of them with dissent in the first round: the worst case stays below half
-/// of a transaction's gas (test/attack-findings/GasFindings.t.sol), which needs each leaf to be decided only once.
+/// @dev Deployed apart and linked: only dissent pays for the call. Bounded by 36 ballots of at most 32 leaves, 64 of them with
+/// dissent in the first round: the worst case stays below half of a transaction's gas (test/attack-findings/GasFindings.t.sol),
+/// which needs each leaf to be decided only once.
 library VoteLib {
     uint256 internal constant MAX_OPEN = 8;
     /// @notice Voted in later rounds for a leaf that nobody can read in the worker's blob (docs/PROTOCOL.md). Where it wins, the

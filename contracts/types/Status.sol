@@ -16,8 +16,9 @@ pragma solidity ^0.8.37;
 ///    ▲                                      ▲                                     │
 ///    └──────────────────────────────────────┴── last opening, or its deadline ────┘
 ///
-/// A unanimous `settleAll` goes from Revealing to Settled at once. Public work skips Keying; a window for disputes of zero seconds skips Disputable. Only Drawing changes by time alone: its
-/// window closes, and the next call sees Verifying.
+/// A unanimous `settleAll` goes from Revealing to Settled at once. Public work skips Keying; a window for disputes of zero seconds
+/// skips Disputable. A further round that cannot be held (an audit or a dispute without verifiers) ends in Disputable too, where
+/// the window is still open. Only Drawing changes by time alone: its window closes, and the next call sees Verifying.
 /// Every state but Settled and Cancelled has a deadline after which anybody's `expire` moves it on.
 /// A new agreement is Open by having written nothing at all: buying costs no storage in the clone.
 enum Status {

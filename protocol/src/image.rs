@@ -1,8 +1,14 @@
-//! A container image made from one static binary, without any engine: what `docker load` takes, the same bytes each time.
+//! What an image is beside an archive of an engine: a WebAssembly module; and a container image made from one static binary,
+//! without any engine: what `docker load` takes, the same bytes each time.
 
 use sha2::{Digest, Sha256};
 
 use crate::tar;
+
+/// Platform of a WebAssembly module, in OCI's words. A module is an image of one file, named by its SHA-256.
+pub const WASM_PLATFORM: &str = "wasi/wasm";
+/// First bytes of a module: magic and version. A component has another version.
+pub const WASM_MAGIC: [u8; 8] = *b"\0asm\x01\0\0\0";
 
 /// Image with nothing in it but `binary` as `/NAME`, as a plain archive for `docker load`.
 ///

@@ -13,6 +13,7 @@ use crate::{
         price::Prices,
         schedule::Schedule,
     },
+    runtime::Kind,
 };
 
 mod sources;
@@ -118,6 +119,13 @@ pub struct Layer {
     /// Classes to join, by name; by default the one of this machine.
     #[arg(long, env = "SUNWORK_WORKER_CLASSES", value_delimiter = ',', global = true)]
     pub classes: Option<Vec<String>>,
+    /// What runs leaves: docker, wasm. By default what the classes that the worker has joined need; for `register`, docker where
+    /// an engine answers, else wasm.
+    #[arg(long, env = "SUNWORK_WORKER_RUNTIMES", value_delimiter = ',', value_enum, global = true)]
+    pub runtimes: Option<Vec<Kind>>,
+    /// Program that runs WebAssembly modules; by default `sunwork-wasm-runner` beside this one or on the search path.
+    #[arg(long, env = "SUNWORK_WORKER_WASM_RUNNER", global = true)]
+    pub wasm_runner: Option<PathBuf>,
     /// Container engine, such as unix:///var/run/docker.sock; by default as `docker` itself finds it.
     #[arg(long, env = "SUNWORK_WORKER_DOCKER_HOST", global = true)]
     pub docker_host: Option<String>,
@@ -155,9 +163,6 @@ pub struct Layer {
     /// Kinds of work that are taken. This version knows compute.
     #[arg(long, env = "SUNWORK_WORKER_KINDS", value_delimiter = ',', global = true)]
     pub kinds: Option<Vec<String>>,
-    /// Runtimes that may be used, such as docker or wasm; by default all that the classes name.
-    #[arg(long, env = "SUNWORK_WORKER_RUNTIMES", value_delimiter = ',', global = true)]
-    pub runtimes: Option<Vec<String>>,
     /// Least pay for each core-hour that a purchase reserves, in tokens.
     #[arg(long, env = "SUNWORK_WORKER_PRICE_PER_CORE_HOUR", global = true)]
     pub price_per_core_hour: Option<String>,
@@ -275,6 +280,8 @@ impl Layer {
             owner_password_file,
             encryption_keystore,
             classes,
+            runtimes,
+            wasm_runner,
             docker_host,
             cores,
             memory_mib,
@@ -287,7 +294,6 @@ impl Layer {
             schedule,
             finish_in_schedule,
             kinds,
-            runtimes,
             price_per_core_hour,
             price_per_gib_hour,
             tokens_per_ether,
@@ -468,9 +474,16 @@ fn milli_cpus(text: &str) -> Result<u32, ConfigError> {
     }
 }
 
-/// The class of this machine.
-pub fn own_class() -> &'static str {
-    if cfg!(target_arch = "aarch64") { "linux/arm64+docker" } else { "linux/amd64+docker" }
+/// Name of the class of WebAssembly modules: one for all machines.
+pub const WASM_CLASS: &str = "wasi/wasm+wasmtime";
+
+/// The class of this machine for a runtime.
+pub const fn own_class(runtime: Kind) -> &'static str {
+    match runtime {
+        Kind::Wasm => WASM_CLASS,
+        Kind::Docker if cfg!(target_arch = "aarch64") => "linux/arm64+docker",
+        Kind::Docker => "linux/amd64+docker",
+    }
 }
 
 #[cfg(test)]
@@ -530,5 +543,8 @@ mod tests {
         assert!(wrong(&|l| l.schedule = Some(vec!["always".into()])).contains("mon-fri 18:00-08:00"));
         assert!(wrong(&|l| l.idle_max_pressure_percent = Some(0)).contains("1 to 100"));
         assert!(wrong(&|l| l.metrics_listen = Some(([0, 0, 0, 0], 1).into())).contains("loopback"));
+        for kind in [Kind::Docker, Kind::Wasm] {
+            assert_eq!(Kind::of_class(own_class(kind)), Some(kind));
+        }
     }
 }

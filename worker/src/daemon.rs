@@ -27,7 +27,7 @@ use crate::{
     orders::{self, Inbox},
     policy::{Mode, hardware::Hardware},
     refusal::Refusal,
-    runtime::{Docker, DockerConfig, Runtime},
+    runtime::{Docker, DockerConfig, Kind, Runtime, Several, Wasm, WasmConfig},
     supervisor::{Supervisor, SupervisorError},
     timings::Timings,
     view::Head,
@@ -104,8 +104,12 @@ pub async fn run(
         // The device, not the worker: a fleet may share an engine.
         label: format!("{device:?}"),
     };
-    let engine = until_there(&shutdown, || async { retry(engine(&docker_config).await) }).await?;
-    let Some(docker) = engine else { return Ok(()) };
+    let wasm_config = WasmConfig { runner: settings.wasm_runner.clone(), work_dir: folder.root().to_owned() };
+    let Some(kinds) = until_there(&shutdown, || async { retry(kinds(&settings, &chain, me).await) }).await? else {
+        return Ok(());
+    };
+    let open = || async { retry(runtimes(&kinds, &docker_config, &wasm_config).await) };
+    let Some(runtimes) = until_there(&shutdown, open).await? else { return Ok(()) };
 
     let (heads_out, heads) = watch::channel(Head::default());
     let tx = TxManager::new(rpc, signer.clone(), journal.clone());
@@ -118,7 +122,7 @@ pub async fn run(
         mail: MailClient::new(oracles, deployment.chain_id),
         signer,
         encryption,
-        runtime: Arc::new(docker.clone()) as Arc<dyn Runtime>,
+        runtime: Arc::new(runtimes.clone()) as Arc<dyn Runtime>,
         folder,
         governor: governor.clone(),
         timings: Timings::default(),
@@ -128,7 +132,7 @@ pub async fn run(
         shutdown: shutdown.clone(),
         finality_blocks: settings.finality_blocks.unwrap_or(12),
     });
-    tracing::info!(worker = %me, %device, engine = docker.platform(), "ready");
+    tracing::info!(worker = %me, %device, runtimes = runtimes.describe(), "ready");
 
     let reload = reloader(loaded, read_again, governor, unit.clone(), hardware);
     let control = Arc::new(Control {
@@ -167,7 +171,9 @@ pub async fn run(
     let _ = std::fs::remove_file(&socket);
     recovery.await.wrap_err("settling the transactions from before the restart")?;
     offers.await.wrap_err("taking signed offers")?;
-    if let Err(error) = docker.sweep().await {
+    if let Some(docker) = &runtimes.docker
+        && let Err(error) = docker.sweep().await
+    {
         tracing::warn!(%error, "cannot remove the containers of unfinished leaves; the next start will");
     }
     tracing::info!("stopped");
@@ -255,6 +261,30 @@ async fn connect(settings: &Layer, deployment: &Deployment) -> Result<Rpc, Start
     rpc::connect(urls, deployment.chain_id)
         .await
         .map_err(|error| if error.is_temporary() { Start::NotYet(error.into()) } else { Start::Never(error.into()) })
+}
+
+/// What runs leaves: as set, or as the classes that we are in need it.
+async fn kinds(settings: &Layer, chain: &Chain, me: Address) -> eyre::Result<Vec<Kind>> {
+    let classes = chain.worker_info(me).await?.classes.to::<u64>();
+    let ids = (0..48_u16).filter(|id| classes >> id & 1 == 1);
+    let mut needed: Vec<Kind> = ids.filter_map(|id| Kind::of_class(&chain.deployment.class_name(id))).collect();
+    needed.sort_unstable();
+    needed.dedup();
+    let Some(set) = settings.runtimes.clone() else { return Ok(needed) };
+    for kind in needed.iter().filter(|kind| !set.contains(kind)) {
+        tracing::warn!(
+            ?kind,
+            "a class that this worker has joined needs a runtime that the setting `runtimes` leaves out"
+        );
+    }
+    Ok(set)
+}
+
+async fn runtimes(kinds: &[Kind], docker: &DockerConfig, wasm: &WasmConfig) -> eyre::Result<Several> {
+    Ok(Several {
+        docker: if kinds.contains(&Kind::Docker) { Some(engine(docker).await?) } else { None },
+        wasm: if kinds.contains(&Kind::Wasm) { Some(Wasm::open(wasm.clone())?) } else { None },
+    })
 }
 
 async fn engine(config: &DockerConfig) -> eyre::Result<Docker> {

@@ -5,7 +5,7 @@
 //! single leaves are [`crate::refusal::check`].
 use serde::{Deserialize, Serialize};
 
-use crate::refusal::Refusal;
+use crate::{refusal::Refusal, runtime::Kind};
 
 pub mod hardware;
 pub mod idle;
@@ -30,8 +30,8 @@ pub struct Policy {
     pub daily_transfer_mib: Option<u64>,
     /// Prices and gas.
     pub prices: Prices,
-    /// Runtimes that may be used, by name; empty for all.
-    pub runtimes: Vec<String>,
+    /// Runtimes that may be used; empty for all.
+    pub runtimes: Vec<Kind>,
     /// Kinds of work that are taken, by id.
     pub kinds: Vec<u8>,
     /// Leaves that run at the same time.
@@ -169,11 +169,13 @@ pub fn kind_and_runtime(policy: &Policy, kind_id: u8, class_name: &str) -> Resul
     if !policy.kinds.contains(&kind_id) {
         return Err(Refusal::Kind { asked: kind_id });
     }
-    let runtime = class_name.split_once('+').map_or("docker", |(_, runtime)| runtime);
-    if policy.runtimes.is_empty() || policy.runtimes.iter().any(|allowed| allowed == runtime) {
+    let runtime = Kind::of_class(class_name);
+    if policy.runtimes.is_empty() || runtime.is_some_and(|kind| policy.runtimes.contains(&kind)) {
         return Ok(());
     }
-    Err(Refusal::Runtime { asked: runtime.to_owned(), allowed: policy.runtimes.join(", ") })
+    let asked = runtime.map_or_else(|| class_name.to_owned(), |kind| kind.to_string());
+    let allowed = policy.runtimes.iter().map(Kind::to_string).collect::<Vec<_>>().join(", ");
+    Err(Refusal::Runtime { asked, allowed })
 }
 
 #[cfg(test)]
@@ -234,12 +236,12 @@ mod tests {
         let all = Policy { kinds: vec![0], ..Policy::default() };
         assert_eq!(kind_and_runtime(&all, 0, "linux/amd64+docker"), Ok(()));
         assert_eq!(kind_and_runtime(&all, 3, "linux/amd64+docker"), Err(Refusal::Kind { asked: 3 }));
-        let wasm = Policy { runtimes: vec!["wasm".into()], ..all };
+        let wasm = Policy { runtimes: vec![Kind::Wasm], ..all };
         let refusal = kind_and_runtime(&wasm, 0, "linux/amd64+docker").unwrap_err();
         assert_eq!(
             (refusal.reason(), refusal.to_string()),
             (Reason::Runtime, "the runtime is docker, the settings allow wasm".into())
         );
-        assert_eq!(kind_and_runtime(&wasm, 0, "any+wasm"), Ok(()));
+        assert_eq!(kind_and_runtime(&wasm, 0, "wasi/wasm+wasmtime"), Ok(()));
     }
 }

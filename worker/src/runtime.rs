@@ -19,12 +19,17 @@ pub mod archive;
 pub mod cage;
 pub mod classify;
 pub mod docker;
+mod folders;
 pub mod output;
 pub mod printed;
+pub mod several;
+pub mod wasm;
 
 pub use docker::{Docker, DockerConfig};
 pub use output::leaf_plaintext;
 pub use printed::{Printed, Printing};
+pub use several::{Kind, Several};
+pub use wasm::{Wasm, WasmConfig};
 
 /// Folder of the inputs inside the cage, read-only.
 pub const INPUT_DIR: &str = "/iexec_in";
@@ -143,6 +148,14 @@ pub enum RuntimeError {
         /// The engine's words.
         reason: String,
     },
+    /// The WebAssembly runner is not there, or ended without a word on the app; try again later.
+    #[error("{doing}: the WebAssembly runner failed: {reason}")]
+    Runner {
+        /// What was being done.
+        doing: String,
+        /// What is known of it.
+        reason: String,
+    },
     /// The engine cannot keep the cage's promises; the host must be set up first.
     #[error("the container engine cannot limit {missing}; {remedy}")]
     EngineUnfit {
@@ -216,9 +229,11 @@ impl RuntimeError {
     /// What to do about it.
     pub const fn class(&self) -> ErrorClass {
         match self {
-            Self::Unavailable { .. } | Self::NotPrepared { .. } | Self::Fetch { .. } | Self::Io { .. } => {
-                ErrorClass::Retry
-            }
+            Self::Unavailable { .. }
+            | Self::Runner { .. }
+            | Self::NotPrepared { .. }
+            | Self::Fetch { .. }
+            | Self::Io { .. } => ErrorClass::Retry,
             Self::EngineUnfit { .. }
             | Self::ImageUnknown { .. }
             | Self::PlatformMismatch { .. }

@@ -1,25 +1,34 @@
-//! The example apps: static binaries, built apart from the workspace, that become images without any container engine.
+//! The example apps, built apart from the workspace: static binaries that become images without any container engine, and
+//! WebAssembly modules, which are images as they are.
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use eyre::{WrapErr, bail};
+use sha2::{Digest, Sha256};
 use sunwork_client::image::archive_from_binary;
 
 use crate::{
-    command::{cargo, show},
+    command::{capture, cargo, program, show},
+    devnet::Runtime,
     paths,
 };
+
+/// cargo's name for WASI preview 1.
+const WASM_TARGET: &str = "wasm32-wasip1";
+/// The standard library for it has some 25 MB.
+const TARGET_LIMIT: Duration = Duration::from_secs(300);
 
 /// OCI platform of this machine.
 pub fn platform() -> &'static str {
     if env::consts::ARCH == "aarch64" { "linux/arm64" } else { "linux/amd64" }
 }
 
-/// Name of this machine's class.
-pub fn class() -> &'static str {
-    if env::consts::ARCH == "aarch64" { "linux/arm64+docker" } else { "linux/amd64+docker" }
+/// Name of this machine's class for a runtime.
+pub fn class(runtime: Runtime) -> &'static str {
+    sunwork_worker::config::own_class(runtime)
 }
 
 /// An image as a client hands it over.
@@ -29,7 +38,7 @@ pub struct Image {
     pub archive: PathBuf,
     /// Its SHA-256, which names it.
     pub sha256: [u8; 32],
-    /// The id that the engine gives it.
+    /// The id that the engine gives it; of a module its hash.
     pub id: String,
 }
 
@@ -65,4 +74,46 @@ pub fn image(binary: &Path, dir: &Path) -> eyre::Result<Image> {
     let archive = dir.join(format!("{name}.tar"));
     fs::write(&archive, tar).wrap_err_with(|| format!("writing {}", archive.display()))?;
     Ok(Image { archive, sha256, id })
+}
+
+/// Builds `apps/<name>` as a WebAssembly module and puts it into `dir`.
+///
+/// # Errors
+/// When the standard library for it cannot be had, or it does not compile.
+pub async fn module(name: &str, dir: &Path) -> eyre::Result<Image> {
+    let source = paths::root().join("apps").join(name);
+    ensure_wasm_target().await?;
+    let target_dir = source.join("target");
+    let mut command = cargo();
+    command
+        .current_dir(&source)
+        .args(["build", "--quiet", "--release", "--locked", "--target", WASM_TARGET])
+        .env("CARGO_TARGET_DIR", &target_dir)
+        .env_remove("RUSTFLAGS");
+    show(command).await.wrap_err_with(|| format!("building apps/{name} for {WASM_TARGET}"))?;
+    let built = target_dir.join(WASM_TARGET).join("release").join(format!("{name}.wasm"));
+    let bytes = fs::read(&built).wrap_err_with(|| format!("reading {}", built.display()))?;
+    let archive = dir.join(format!("{name}.wasm"));
+    fs::write(&archive, &bytes).wrap_err_with(|| format!("writing {}", archive.display()))?;
+    let sha256: [u8; 32] = Sha256::digest(&bytes).into();
+    Ok(Image { archive, sha256, id: format!("sha256:{}", hex::encode(sha256)) })
+}
+
+/// Installs Rust's standard library for WASI by rustup, for this user only, where it is missing.
+async fn ensure_wasm_target() -> eyre::Result<()> {
+    let mut ask = program(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    ask.args(["--print", "target-libdir", "--target", WASM_TARGET]);
+    let folder = capture(ask, TARGET_LIMIT).await.wrap_err("asking rustc for its libraries")?;
+    if Path::new(folder.trim()).is_dir() {
+        return Ok(());
+    }
+    eprintln!("installing Rust's standard library for {WASM_TARGET} (rustup target add) …");
+    let mut add = program("rustup");
+    add.args(["target", "add", WASM_TARGET]).current_dir(paths::root());
+    capture(add, TARGET_LIMIT).await.map(drop).wrap_err_with(|| {
+        format!(
+            "there is no standard library for {WASM_TARGET}, and rustup cannot fetch it; a Rust of Debian has it in the package \
+             libstd-rust-dev-wasm32"
+        )
+    })
 }

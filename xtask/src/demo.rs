@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     accounts, apps, binaries,
-    devnet::{Devnet, Options, Place, SUN, supervise::stop_signal},
+    devnet::{Devnet, Options, Place, Runtime, SUN, supervise::stop_signal},
     setup,
     stage::Stages,
 };
@@ -45,11 +45,11 @@ const WATCH: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// The reason of any failure; a demo that was stopped has failed, too.
-pub async fn run(out: &Path) -> eyre::Result<()> {
+pub async fn run(out: &Path, runtime: Runtime) -> eyre::Result<()> {
     fs::create_dir_all(out).wrap_err_with(|| format!("making {}", out.display()))?;
     let mut stages = Stages::default();
     let played = tokio::select! {
-        played = play(&mut stages, out) => played,
+        played = play(&mut stages, out, runtime) => played,
         why = stop_signal() => why.and_then(|why| bail!("stopped by {why}")),
     };
     let mut report = match &played {
@@ -65,30 +65,46 @@ pub async fn run(out: &Path) -> eyre::Result<()> {
     played.map(drop)
 }
 
-async fn play(stages: &mut Stages, out: &Path) -> eyre::Result<Report> {
-    let _engine = setup::all(stages).await?;
+async fn play(stages: &mut Stages, out: &Path, runtime: Runtime) -> eyre::Result<Report> {
+    setup::packages(stages).await?;
+    // Modules need no engine, and nothing of it is asked for.
+    let _engine = match runtime {
+        Runtime::Docker => Some(setup::engine(stages).await?),
+        Runtime::Wasm => None,
+    };
     stages.run("build", binaries::build()).await?;
-    let image = stages.run("image", make_image(out)).await?;
-    let options = Options { place: Place::Named("demo".to_owned()), ..Options::for_tests()? };
+    let image = stages.run("image", make_image(out, runtime)).await?;
+    let options = Options { place: Place::Named("demo".to_owned()), runtime, ..Options::for_tests()? };
     let mut devnet = stages.run("network", Devnet::start(options)).await?;
-    let result = on_network(stages, &mut devnet, &image, out).await;
+    let result = on_network(stages, &mut devnet, &image, out, runtime).await;
     let stopped = stages.run("stop", devnet.stop()).await;
     let report = result?;
     stopped?;
     Ok(report)
 }
 
-async fn make_image(out: &Path) -> eyre::Result<PathBuf> {
+async fn make_image(out: &Path, runtime: Runtime) -> eyre::Result<PathBuf> {
+    if runtime == Runtime::Wasm {
+        let module = apps::module("raytrace", out).await?;
+        eprintln!("  module {}, sha256 {}", module.archive.display(), hex::encode(module.sha256));
+        return Ok(module.archive);
+    }
     let binary = apps::build("raytrace").await?;
     let image = apps::image(&binary, out)?;
     eprintln!("  image {} ({}), archive sha256 {}", image.id, apps::platform(), hex::encode(image.sha256));
     Ok(image.archive)
 }
 
-async fn on_network(stages: &mut Stages, devnet: &mut Devnet, image: &Path, out: &Path) -> eyre::Result<Report> {
+async fn on_network(
+    stages: &mut Stages,
+    devnet: &mut Devnet,
+    image: &Path,
+    out: &Path,
+    runtime: Runtime,
+) -> eyre::Result<Report> {
     let client = devnet.client(accounts::CLIENT).await?;
     let before = Money::count(devnet, None).await?;
-    let agreement = stages.run("purchase", buy(&client, image)).await?;
+    let agreement = stages.run("purchase", buy(&client, image, runtime)).await?;
     eprintln!("  agreement {} bought in transaction {}", agreement.address, agreement.tx);
     // Inputs and results are encrypted: whoever accepts gets the session key, sealed to it.
     let _keyed = client.keep_keyed(agreement.address);
@@ -107,11 +123,13 @@ async fn on_network(stages: &mut Stages, devnet: &mut Devnet, image: &Path, out:
     Report::succeeded(devnet, &settlement, &phases, (&before, &after), LEAVES, VERIFIERS)
 }
 
-async fn buy(client: &Client, image: &Path) -> eyre::Result<Agreement> {
+async fn buy(client: &Client, image: &Path, runtime: Runtime) -> eyre::Result<Agreement> {
     let resources =
         Resources { milli_cpu: 1000, memory_mib: 128, disk_mib: 32, max_pids: 32, leaf_secs: 60, output_mib: 16 };
+    // A module has a fixed number of instructions for each second of its terms, fewer than a processor has.
+    let rays = if runtime == Runtime::Wasm { "2" } else { "12" };
     let job = JobBuilder::new(image.display().to_string())
-        .args(["--width", "1280", "--height", "720", "--samples", "12"])
+        .args(["--width", "1280", "--height", "720", "--samples", rays])
         .leaves(LEAVES)
         .verifiers(VERIFIERS)
         .samples(SAMPLES)

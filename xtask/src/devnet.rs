@@ -39,6 +39,7 @@ pub use drand::DrandNode;
 pub use folder::Place;
 pub use options::{Beacon, Options};
 pub use oracle::OracleNode;
+pub use sunwork_worker::runtime::Kind as Runtime;
 pub use worker::WorkerNode;
 
 use folder::NetFolder;
@@ -68,6 +69,7 @@ pub struct Devnet {
     pub chain: Chain,
     /// The contracts.
     pub deployment: Deployment,
+    runtime: Runtime,
     // Dropped last: the processes write into it.
     folder: NetFolder,
 }
@@ -101,9 +103,10 @@ impl Devnet {
             OracleNode::start(&options, &chain, &file, folder.path()),
             register(&options, &chain, &deployment, workers),
         )?;
-        let mut devnet = Self { workers, oracle, drand, chain, deployment, folder };
+        let runtime = options.runtime;
+        let mut devnet = Self { workers, oracle, drand, chain, deployment, runtime, folder };
         devnet.workers_run(&options)?;
-        devnet.wait_until_active().await?;
+        devnet.wait_until_active(options.runtime).await?;
         if let Some(seconds) = options.block_secs {
             devnet.chain.mine_every(seconds).await?;
         }
@@ -184,6 +187,10 @@ impl Devnet {
     /// When the container engine does not let go.
     pub async fn stop(mut self) -> eyre::Result<()> {
         self.stop_processes();
+        if self.runtime == Runtime::Wasm {
+            // There may be no engine, and nothing is in it.
+            return Ok(());
+        }
         let owners: Vec<String> = self.workers.iter().flat_map(WorkerNode::labels).collect();
         docker::remove_labelled(&owners).await
     }
@@ -210,14 +217,16 @@ impl Devnet {
         Ok(())
     }
 
-    async fn wait_until_active(&mut self) -> eyre::Result<()> {
+    async fn wait_until_active(&mut self, runtime: Runtime) -> eyre::Result<()> {
         let wanted = self.workers.len();
         if wanted == 0 {
             return Ok(());
         }
-        let class = self.deployment.class_id(apps::class()).ok_or_else(|| {
-            eyre!("the deployment has no class {}; it has {:?}", apps::class(), self.deployment.classes)
-        })?;
+        let name = apps::class(runtime);
+        let class = self
+            .deployment
+            .class_id(name)
+            .ok_or_else(|| eyre!("the deployment has no class {name}; it has {:?}", self.deployment.classes))?;
         let dispatcher = IWorkerDispatcher::new(self.deployment.dispatcher, self.chain.provider().clone());
         // Stake becomes active by chain time, which stands still without blocks.
         self.chain.mine_every(1).await?;
@@ -308,5 +317,5 @@ async fn register(
         let call = SunToken::transferCall { to: worker.owner, amount };
         chain.send(accounts::DEPLOYER.address, deployment.token, call).await.wrap_err("giving the workers tokens")?;
     }
-    try_join_all(workers.into_iter().map(|worker| worker.register(chain.url(), options.stake_sun))).await
+    try_join_all(workers.into_iter().map(|worker| worker.register(chain.url(), options))).await
 }

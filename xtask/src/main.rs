@@ -21,6 +21,9 @@ enum Command {
         /// Folder for the picture, the report and the results
         #[arg(long, value_name = "DIR", default_value = "demo-out")]
         out: PathBuf,
+        /// What the workers run: images in Docker Engine, or WebAssembly modules, which needs neither Docker nor root
+        #[arg(long, value_enum, default_value = "docker")]
+        runtime: devnet::Runtime,
     },
     /// A network with funded accounts, an oracle and workers, until Ctrl-C
     Devnet {
@@ -33,6 +36,9 @@ enum Command {
         /// Where draws get their randomness: block headers, or a drand chain of the network's own
         #[arg(long, value_enum, default_value_t)]
         beacon: devnet::Beacon,
+        /// What the workers run
+        #[arg(long, value_enum, default_value = "docker")]
+        runtime: devnet::Runtime,
     },
     /// All tests: forge, cargo, and end to end on real anvil and real Docker
     Test {
@@ -110,11 +116,12 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> eyre::Result<()> {
     let mode = |check| if check { abi::Mode::Check } else { abi::Mode::Write };
     match command {
-        Command::Demo { out } => demo::run(&std::path::absolute(out)?).await,
-        Command::Devnet { port, workers, beacon } => {
+        Command::Demo { out, runtime } => demo::run(&std::path::absolute(out)?, runtime).await,
+        Command::Devnet { port, workers, beacon, runtime } => {
             let mut options = devnet::Options::for_people()?.workers(workers.into());
             options.port = port.or(options.port);
             options.beacon = beacon;
+            options.runtime = runtime;
             devnet::supervise::run(options).await
         }
         Command::Test { deep } => test::run(if deep { test::Depth::Deep } else { test::Depth::Normal }).await,

@@ -83,7 +83,7 @@ impl Market {
 
     async fn register_workers(&self) {
         let (dispatcher, token) = (self.deployment.dispatcher, self.deployment.token);
-        let class = self.deployment.class_id(apps::class()).unwrap();
+        let class = self.deployment.class_id(apps::class(xtask::devnet::Runtime::Docker)).unwrap();
         let code = self.chain.provider().get_code_at(self.deployment.compute_implementation).await.unwrap();
         let kind = alloy::primitives::keccak256(&code);
         for worker in WORKERS {
@@ -147,7 +147,7 @@ fn config(deployment: &Deployment, rpc: &str, tx_dir: &Path) -> ClientConfig {
 }
 
 async fn plan(client: &Client, argument: &str) -> Plan {
-    let platform = apps::class().split('+').next().unwrap();
+    let platform = apps::class(xtask::devnet::Runtime::Docker).split('+').next().unwrap();
     let job = JobBuilder::new(format!("sha256:{}", "ab".repeat(32)))
         .platform(platform)
         .args([argument])

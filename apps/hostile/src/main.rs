@@ -128,11 +128,13 @@ fn main() -> io::Result<()> {
             io::stdout().write_all(&[b'x'; 4096])?;
         },
         "count" => {
-            for i in 0_u64.. {
-                println!("line {i}");
-                if i % 1000 == 0 {
-                    eprintln!("error {i}");
+            // Many lines with one call, so that a slow machine prints too much as well.
+            for first in (0_u64..).step_by(100) {
+                if first % 1000 == 0 {
+                    eprintln!("error {first}");
                 }
+                let lines: String = (first..first + 100).map(|i| format!("line {i}\n")).collect();
+                io::stdout().write_all(lines.as_bytes())?;
             }
             Ok(())
         }

@@ -8,6 +8,12 @@ pub enum ArchiveError {
     /// Not a tar, or cut off.
     #[error("image archive: not a readable tar file ({0}); expected what `docker save` writes")]
     NotATar(#[source] std::io::Error),
+    /// WebAssembly, but not what workers run.
+    #[error(
+        "the file is WebAssembly, but no core module of version 1 (a component?); build the app for WASI preview 1, such as \
+         `cargo build --target wasm32-wasip1`"
+    )]
+    NotAModule,
     /// A tar without an image.
     #[error("image archive: holds no manifest.json; expected what `docker save` writes")]
     NoManifest,

@@ -24,7 +24,8 @@ pub enum ImageCommand {
 Examples:
   sunwork image push my-app:latest            an image of the local engine
   sunwork image push ./my-app                 a folder with a Dockerfile: is built first
-  sunwork image push app.tar --platform linux/arm64")]
+  sunwork image push app.tar --platform linux/arm64
+  sunwork image push app.wasm                 a WebAssembly module, as it is")]
     Push {
         /// Image of the local engine, folder with a Dockerfile, or archive file
         #[arg(value_name = "IMAGE|FOLDER|FILE")]

@@ -21,6 +21,7 @@ use crate::{
     config::{Layer, own_class},
     folder::Folder,
     identity,
+    runtime::{Docker, Kind, wasm::find_runner},
 };
 
 /// What a worker should be after `register`.
@@ -64,7 +65,8 @@ pub async fn register(settings: &Layer, wanted: &Registration) -> eyre::Result<R
     let task = Task { chain: &chain, tx: &tx, owner, unit: &unit };
 
     let payout = wanted.payout.unwrap_or(owner);
-    let classes = task.classes(settings)?;
+    let joined = class_names(&chain, chain.worker_info(owner).await?.classes.to());
+    let classes = task.classes(&wanted_classes(settings, joined).await)?;
     let encryption_key = match wanted.encryption_key {
         Some(key) => Some(key),
         None => identity::encryption_key(settings, &folder)?.map(|key| key.public()),
@@ -88,10 +90,7 @@ pub async fn register(settings: &Layer, wanted: &Registration) -> eyre::Result<R
     let mut report = Report::new("register");
     report.add("worker", "Worker", owner, owner.to_string());
     report.add("payout", "Payout", info.payout, info.payout.to_string());
-    let names: Vec<String> = (0..48_u16)
-        .filter(|class| info.classes.to::<u64>() >> class & 1 == 1)
-        .map(|class| chain.deployment.class_name(class))
-        .collect();
+    let names = class_names(&chain, info.classes.to());
     report.add("classes", "Classes", names.join(", "), names);
     report.add("stake", "Stake", unit.format(info.bonded.to()), info.bonded.to::<u128>().to_string());
     report.add("device", "Device", device, device.to_string());
@@ -105,6 +104,28 @@ pub async fn register(settings: &Layer, wanted: &Registration) -> eyre::Result<R
     report.add("encryptionKey", "Encryption key", text, key.to_string());
     report.add("activeFromEpoch", "Active from epoch", active_from, active_from);
     Ok(report)
+}
+
+fn class_names(chain: &Chain, bits: u64) -> Vec<String> {
+    (0..48_u16).filter(|class| bits >> class & 1 == 1).map(|class| chain.deployment.class_name(class)).collect()
+}
+
+/// Classes as set, or those of the runtimes that are set, or those that it is in, or that of the runtime that is here: Docker
+/// where an engine answers.
+async fn wanted_classes(settings: &Layer, joined: Vec<String>) -> Vec<String> {
+    if let Some(classes) = &settings.classes {
+        return classes.clone();
+    }
+    let kinds = match &settings.runtimes {
+        Some(kinds) => kinds.clone(),
+        // An engine that does not answer today is no reason to leave its class.
+        None if !joined.is_empty() => return joined,
+        None if Docker::answers(settings.docker_host.as_deref()).await => vec![Kind::Docker],
+        // Without either, Docker is what to install: the daemon waits for it and says so.
+        None if find_runner(settings.wasm_runner.as_deref()).is_none() => vec![Kind::Docker],
+        None => vec![Kind::Wasm],
+    };
+    kinds.into_iter().map(|kind| own_class(kind).to_owned()).collect()
 }
 
 struct Task<'a> {
@@ -122,11 +143,10 @@ impl Task<'_> {
     }
 
     /// Bits of the wanted classes.
-    fn classes(&self, settings: &Layer) -> eyre::Result<u64> {
-        let names = settings.classes.clone().unwrap_or_else(|| vec![own_class().to_owned()]);
+    fn classes(&self, names: &[String]) -> eyre::Result<u64> {
         let mut bits = 0;
         for name in names {
-            let class_id = self.chain.deployment.class_id(&name).ok_or_else(|| {
+            let class_id = self.chain.deployment.class_id(name).ok_or_else(|| {
                 eyre!(
                     "there is no class {name:?} in this deployment; there are: {}",
                     self.chain.deployment.classes.join(", ")

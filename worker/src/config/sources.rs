@@ -32,6 +32,7 @@ const SHAPES: &[(&str, Kind, Option<&str>, &str)] = &[
     ("owner_password_file", Kind::Text, None, "\"/media/stick/password\""),
     ("encryption_keystore", Kind::Text, None, "\"/var/lib/sunwork-worker/keys/encryption/0x….json\""),
     ("classes", Kind::List, None, "[\"linux/amd64+docker\"]"),
+    ("wasm_runner", Kind::Text, None, "\"/usr/bin/sunwork-wasm-runner\""),
     ("docker_host", Kind::Text, None, "\"unix:///var/run/docker.sock\""),
     ("cores", Kind::Number, None, "1.5"),
     ("memory_mib", Kind::Number, None, "2048"),

@@ -26,6 +26,8 @@ use super::{BlobSource, ImageRef, LeafJob, LeafRun, Runtime, RuntimeError};
 
 /// Longest time that the engine may take for one small request; a Pi with a slow card needs a while for a start.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+/// Longest wait for an engine of which it is not known whether it is there.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest silence while an image is loaded or pulled.
 const IMAGE_TIMEOUT: Duration = Duration::from_secs(1800);
 
@@ -74,12 +76,7 @@ impl Docker {
     /// When it does not answer, or cannot limit memory or processes.
     pub async fn connect(config: DockerConfig) -> Result<Self, RuntimeError> {
         let doing = "connecting to the container engine";
-        let host = config.host.clone().or_else(|| std::env::var("DOCKER_HOST").ok().filter(|h| !h.is_empty()));
-        let engine = match &host {
-            Some(host) => bollard::Docker::connect_with_host(host),
-            None => bollard::Docker::connect_with_unix_defaults(),
-        };
-        let engine = engine
+        let engine = reach(config.host.as_deref())
             .map_err(unavailable(doing))?
             .with_timeout(REQUEST_TIMEOUT)
             .negotiate_version()
@@ -119,6 +116,12 @@ impl Docker {
                 holder_image: OnceCell::new(),
             }),
         })
+    }
+
+    /// True when there is an engine that answers.
+    pub async fn answers(host: Option<&str>) -> bool {
+        let Ok(engine) = reach(host) else { return false };
+        matches!(tokio::time::timeout(ANSWER_TIMEOUT, engine.ping()).await, Ok(Ok(_)))
     }
 
     /// Platform of the engine, "linux/arm64".
@@ -184,6 +187,14 @@ impl Runtime for Docker {
 
     fn run<'a>(&'a self, job: &'a LeafJob) -> BoxFuture<'a, Result<LeafRun, RuntimeError>> {
         Box::pin(leaf::run(&self.inner, job))
+    }
+}
+
+fn reach(host: Option<&str>) -> Result<bollard::Docker, EngineError> {
+    let host = host.map(str::to_owned).or_else(|| std::env::var("DOCKER_HOST").ok().filter(|h| !h.is_empty()));
+    match &host {
+        Some(host) => bollard::Docker::connect_with_host(host),
+        None => bollard::Docker::connect_with_unix_defaults(),
     }
 }
 

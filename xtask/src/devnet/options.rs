@@ -4,7 +4,7 @@ use std::fs;
 use eyre::WrapErr;
 use serde_json::Value;
 
-use super::Place;
+use super::{Place, Runtime};
 use crate::paths;
 
 /// Which beacon a network has.
@@ -34,6 +34,8 @@ pub struct Options {
     pub params: Value,
     /// The beacon; a drand one replaces the parameters' group `beacon`.
     pub beacon: Beacon,
+    /// What the workers run leaves with.
+    pub runtime: Runtime,
     /// Environment of every worker.
     pub worker_env: Vec<(String, String)>,
     /// Environment of the oracle.
@@ -60,6 +62,7 @@ impl Options {
             oracle_port: None,
             params: serde_json::from_str(&text).wrap_err_with(|| format!("reading {}", path.display()))?,
             beacon: Beacon::default(),
+            runtime: Runtime::Docker,
             worker_env: Vec::new(),
             oracle_env: Vec::new(),
             place: Place::Temporary,

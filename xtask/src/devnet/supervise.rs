@@ -7,7 +7,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Devnet, Options, SUN};
+use super::{Devnet, Options, Runtime, SUN};
 use crate::{accounts, binaries, setup, stage::Stages};
 
 /// How often the processes are looked at.
@@ -34,7 +34,11 @@ pub async fn stop_signal() -> eyre::Result<&'static str> {
 /// When it does not come up, or a process of it dies.
 pub async fn run(options: Options) -> eyre::Result<()> {
     let mut stages = Stages::default();
-    let _engine = setup::all(&mut stages).await?;
+    setup::packages(&mut stages).await?;
+    let _engine = match options.runtime {
+        Runtime::Docker => Some(setup::engine(&mut stages).await?),
+        Runtime::Wasm => None,
+    };
     stages.run("build", binaries::build()).await?;
     let starting = stages.run("network", Devnet::start(options));
     let mut devnet = tokio::select! {

@@ -10,6 +10,7 @@ use alloy::primitives::Address;
 use eyre::{WrapErr, bail, eyre};
 use url::Url;
 
+use super::{Options, Runtime};
 use crate::{
     binaries,
     command::{capture, program},
@@ -68,11 +69,12 @@ impl WorkerNode {
     }
 
     /// Registers and stakes.
-    pub(super) async fn register(mut self, rpc: &Url, stake_sun: u32) -> eyre::Result<Self> {
+    pub(super) async fn register(mut self, rpc: &Url, options: &Options) -> eyre::Result<Self> {
         let deployment = self.dir.with_file_name("deployment.json");
         self.set_env("SUNWORK_WORKER_RPC", rpc.as_str());
         self.set_env("SUNWORK_WORKER_DEPLOYMENT", &deployment.display().to_string());
-        let stake = stake_sun.to_string();
+        self.set_env("SUNWORK_WORKER_RUNTIMES", if options.runtime == Runtime::Wasm { "wasm" } else { "docker" });
+        let stake = options.stake_sun.to_string();
         let args = ["register", "--stake", &stake, "--device-limit", &stake];
         self.once(&args).await.wrap_err_with(|| format!("registering {}", self.name))?;
         Ok(self)

@@ -66,7 +66,7 @@ async fn work_that_nobody_can_run_is_refused_with_a_reason_and_refunded() -> eyr
     let plan = net.client.prepare(&job).await?;
     let preflight = net.client.preflight(&plan, accounts::CLIENT.address).await?;
     let said: Vec<String> = preflight.problems.iter().map(|problem| problem.sentence(net.client.unit())).collect();
-    let class_of_other = xtask::apps::class().replace(xtask::apps::platform(), other);
+    let class_of_other = xtask::apps::class(xtask::devnet::Runtime::Docker).replace(xtask::apps::platform(), other);
     assert!(said.iter().any(|said| said.contains(&class_of_other) && said.contains("has 0 active")), "{said:?}");
 
     // An image that no oracle has: the SDK says so, by its digest.

@@ -1,12 +1,22 @@
 //! `cargo xtask demo` as people run it, and what it leaves behind.
 
 use serde_json::Value;
+use xtask::devnet::Runtime;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_leaves_a_picture_and_a_report_that_adds_up() -> eyre::Result<()> {
+    the_demo(Runtime::Docker).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_on_webassembly_leaves_the_same() -> eyre::Result<()> {
+    the_demo(Runtime::Wasm).await
+}
+
+async fn the_demo(runtime: Runtime) -> eyre::Result<()> {
     let _turn = crate::support::turn().await;
     let out = tempfile::tempdir()?;
-    xtask::demo::run(out.path()).await?;
+    xtask::demo::run(out.path(), runtime).await?;
 
     let report: Value = serde_json::from_slice(&std::fs::read(out.path().join("report.json"))?)?;
     assert_eq!(report["ok"], true, "{report:#}");

@@ -27,7 +27,7 @@ const FEE: u128 = 5 * SUN;
 /// The tip for recording the first beacon round is paid whatever comes out.
 const TIP: u128 = 10_000_000;
 const LEAVES: u32 = 8;
-const SAMPLES: u8 = 2;
+const SAMPLES: u8 = 1;
 /// One verifier at first, two more for each dispute.
 const VERIFIERS: u8 = 1;
 const DISPUTE_SECS: u32 = 12;
@@ -107,7 +107,7 @@ async fn cheat_unseen(net: &mut Net, cheat: &Cheat) -> eyre::Result<(Address, Ad
     cheat.open_draw(net, agreement).await?;
     let seed = net.view(agreement).await?.drawSeed;
     let sees = |worker: &WorkerNode| draw::sampled_leaves(seed, worker.owner, LEAVES, SAMPLES).contains(&FALSE_LEAF);
-    // Each of four sees it with a chance of a quarter: all of them once in 256 draws.
+    // Each of four sees it with a chance of an eighth: all of them once in 4,096 draws.
     let one = net.devnet.workers.iter_mut().find(|worker| !sees(worker));
     let one = one.ok_or_else(|| eyre::eyre!("all workers sample the false leaf"))?;
     one.start(&[])?;

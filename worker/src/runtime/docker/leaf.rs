@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::super::cage::{self, ImageFacts};
 use super::super::classify::{self, COMPUTED_JSON, Declared, Ended, MAX_COMPUTED_JSON_BYTES, Next};
+use super::super::folders::fresh_folders;
 use super::super::output::{OutputError, TreeReader, UseReader, kind_name};
 use super::super::{LeafJob, LeafRun, OUTPUT_DIR, Printed, RuntimeError};
 use super::listen::Listener;
@@ -110,29 +111,6 @@ async fn still_held(inner: &Inner, job: &LeafJob) -> Result<(), RuntimeError> {
         doing: format!("reading the output of leaf {}", job.name),
         reason: "the container that holds its output folder has ended".into(),
     })
-}
-
-/// An empty folder for the output, and inputs that the app's user can read.
-async fn fresh_folders(job: &LeafJob) -> Result<(), RuntimeError> {
-    let (input, output) = (job.input_dir.clone(), job.out_dir.clone());
-    let done = tokio::task::spawn_blocking(move || {
-        use std::os::unix::fs::PermissionsExt;
-        match std::fs::remove_dir_all(&output) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => std::fs::create_dir_all(&output)?,
-        }
-        std::fs::create_dir_all(&input)?;
-        std::fs::set_permissions(&input, std::fs::Permissions::from_mode(0o755))?;
-        for entry in std::fs::read_dir(&input)? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                std::fs::set_permissions(entry.path(), std::fs::Permissions::from_mode(0o644))?;
-            }
-        }
-        Ok(())
-    });
-    let doing = || format!("making the folders of leaf {}", job.name);
-    done.await.map_err(|e| RuntimeError::Io { doing: doing(), source: e.into() })?.map_err(RuntimeError::io(doing()))
 }
 
 /// Volume, holder, app, in this order: the holder must have the volume before the app can lose it.

@@ -32,7 +32,9 @@ impl HostileWorker {
 
         let client = net.devnet.client(accounts::CLIENT_2).await?;
         let deployment = &net.devnet.deployment;
-        let class = deployment.class_id(xtask::apps::class()).ok_or_else(|| eyre!("no class for this machine"))?;
+        let class = deployment
+            .class_id(xtask::apps::class(xtask::devnet::Runtime::Docker))
+            .ok_or_else(|| eyre!("no class for this machine"))?;
         let kind = client.dispatcher().kind(0).call().await?;
         let stake = alloy::primitives::U256::from(2500 * xtask::devnet::SUN);
         let register = IWorkerDispatcher::registerWorkerCall {
