@@ -19,6 +19,16 @@ pub struct AmountError {
 }
 
 impl Unit {
+    /// Ether, of which amounts are in wei.
+    pub fn ether() -> Self {
+        Self { symbol: "ETH".into(), decimals: 18 }
+    }
+
+    /// What gas prices are quoted in, of wei too.
+    pub fn gwei() -> Self {
+        Self { symbol: "gwei".into(), decimals: 9 }
+    }
+
     /// Reads an amount.
     ///
     /// # Errors

@@ -403,7 +403,7 @@ impl Layer {
         in_range("idle_max_pressure_percent", u64::from(max_percent), 1..=100, "1 to 100")?;
         let dwell_secs = self.idle_dwell_secs.unwrap_or(60);
         in_range("idle_dwell_secs", dwell_secs, 0..=86_400, "0 to 86400")?;
-        let gwei = Unit { symbol: "gwei".into(), decimals: 9 };
+        let gwei = Unit::gwei();
         let gas_price_limit_wei = match &self.gas_price_limit_gwei {
             None => None,
             Some(text) => {

@@ -9,6 +9,7 @@ use sunwork_edge::{Deployment, rpc};
 use super::Output;
 use crate::{
     account::Account,
+    amount::Unit,
     chain::Chain,
     config::{Layer, Loaded},
     control::{Status, client, no_stake},
@@ -19,7 +20,7 @@ use crate::{
     identity,
     policy::hardware::{Hardware, free_disk_mib},
     refusal::{BusySignal, Reason, Refusal},
-    runtime::{Docker, DockerConfig},
+    runtime::{Docker, DockerConfig, Kind, wasm::find_runner},
 };
 
 /// Clocks may differ by so much before deadlines are judged wrongly, seconds.
@@ -119,7 +120,7 @@ async fn examine(loaded: &Loaded) -> Vec<Check> {
     checks.extend(local(layer, &folder));
     checks.extend(keys(layer, &folder));
     checks.extend(network(layer, &folder).await);
-    checks.push(engine(layer, &folder).await);
+    checks.extend(runtimes(layer, &folder).await);
     checks.extend(oracles(layer).await);
     checks.push(running(layer, &folder).await);
     checks.push(systemd());
@@ -294,10 +295,35 @@ async fn registration(layer: &Layer, folder: &Folder, chain: Chain) -> Vec<Check
     checks.push(match wei {
         0 => fail("gas money", "the device's key holds no ether", format!("send some to {device}")),
         wei if wei < LEAST_DEVICE_WEI => {
-            warn("gas money", format!("{wei} wei"), format!("send some ether to {device}"))
+            warn("gas money", Unit::ether().format(wei), format!("send some ether to {device}"))
         }
-        wei => pass("gas money", format!("{wei} wei")),
+        wei => pass("gas money", Unit::ether().format(wei)),
     });
+    checks
+}
+
+/// What runs leaves. Where the settings do not say which, one of the two is enough.
+async fn runtimes(layer: &Layer, folder: &Folder) -> Vec<Check> {
+    let wanted = |kind| layer.runtimes.as_ref().is_none_or(|set| set.contains(&kind));
+    let mut checks = Vec::new();
+    if wanted(Kind::Wasm) {
+        checks.push(match find_runner(layer.wasm_runner.as_deref()) {
+            Some(path) => pass("modules", format!("run by {}", path.display())),
+            None => fail(
+                "modules",
+                "there is no sunwork-wasm-runner",
+                "install it beside sunwork-worker, or set `wasm_runner`",
+            ),
+        });
+    }
+    if wanted(Kind::Docker) {
+        checks.push(engine(layer, folder).await);
+    }
+    if layer.runtimes.is_none() && checks.iter().any(|check| check.verdict == Verdict::Pass) {
+        for check in checks.iter_mut().filter(|check| check.verdict == Verdict::Fail) {
+            check.verdict = Verdict::Warn;
+        }
+    }
     checks
 }
 

@@ -6,6 +6,7 @@ use sunwork_edge::tx::TxEntry;
 use super::{Report, chain, orders::show_mode};
 use crate::{
     account::Account,
+    amount::Unit,
     board::{Part, Standing},
     config::Layer,
     control::{
@@ -110,7 +111,9 @@ pub(super) fn standing(row: &Standing, now: u64) -> String {
 
 fn account(report: &mut Report, account: &Account) {
     report.add("device", "Device", account.device, account.device.to_string());
-    report.add("deviceWei", "  for gas (wei)", &account.device_wei, account.device_wei.clone());
+    let gas_money =
+        account.device_wei.parse().map_or_else(|_| account.device_wei.clone(), |wei| Unit::ether().format(wei));
+    report.add("deviceWei", "  for gas", gas_money, account.device_wei.clone());
     if account.worker.is_zero() {
         report.add("worker", "Worker", "not registered; run `sunwork-worker register`", Value::Null);
         return;

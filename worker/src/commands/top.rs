@@ -13,6 +13,7 @@ use ratatui::{
 
 use super::{orders::show_mode, status::standing};
 use crate::{
+    amount::Unit,
     board::Part,
     config::Layer,
     control::{Status, client},
@@ -136,11 +137,11 @@ fn head_lines(status: &Status) -> Vec<Line<'static>> {
     lines.push(Line::from(format!("new work  {takes}")));
     let age = status.now.saturating_sub(status.block_time);
     lines.push(Line::from(format!(
-        "chain     block {}, {} old; {} transactions under way; gas {} wei",
+        "chain     block {}, {} old; {} transactions under way; gas {}",
         status.block,
         duration::show(age),
         status.transactions.len(),
-        status.gas_price_wei.map_or_else(|| "?".to_owned(), |wei| wei.to_string())
+        status.gas_price_wei.map_or_else(|| "?".to_owned(), |wei| Unit::gwei().format(u128::from(wei)))
     )));
     lines.push(Line::from(format!(
         "leaves    {} running, {} of {} m CPU, caps {} MiB memory, {} MiB disk",
