@@ -198,7 +198,7 @@ contract DeployScriptTest is Test {
     }
 
     /// @dev External, so that a revert of the library can be expected.
-    function parse(string calldata json) external pure returns (Parameters memory) {
+    function parse(string calldata json) external view returns (Parameters memory) {
         return ParametersLib.parse(json, "");
     }
 
