@@ -16,16 +16,17 @@ import {Meter, MeterView, RecordHead} from "../types/EnergyRecord.sol";
 /// one transfer; an ERC-721 would need a token for each part. The ledger makes this contract and takes what is issued out of
 /// its window, so nothing is issued twice; retiring burns, so nothing is retired twice.
 contract EnergyCertificates is ERC1155, IEnergyCertificates {
-    /// @dev What is fixed when the first watt hour of an id is issued.
+    /// @dev Of one day of a worker. What the device is, is fixed when the first watt hour of the day is issued.
     struct Issue {
+        bytes32 deviceId;
         uint40 issuedAt;
         uint40 operationalAt;
         uint32 capacityWatts;
         bytes2 country;
         int16 latitudeDecidegrees;
         int16 longitudeDecidegrees;
-        uint64 issuedWh;
-        bytes32 deviceId;
+        /// By hour.
+        uint32[24] issuedWh;
     }
 
     uint256 internal constant HOURS = 24;
@@ -34,7 +35,8 @@ contract EnergyCertificates is ERC1155, IEnergyCertificates {
     IEnergyLedger internal immutable LEDGER;
     IWorkerDispatcher internal immutable DISPATCHER;
 
-    mapping(uint256 id => Issue) internal _issues;
+    /// @dev By worker and day: an id without its hour.
+    mapping(uint256 dayId => Issue) internal _issues;
     /// @inheritdoc IEnergyCertificates
     mapping(address agreement => uint256) public retiredFor;
     /// @inheritdoc IEnergyCertificates
@@ -108,12 +110,12 @@ contract EnergyCertificates is ERC1155, IEnergyCertificates {
         for (uint256 i = 0; i < SLOTS_PER_HOUR; ++i) {
             produced += CountsLib.countAt(offset, hour * SLOTS_PER_HOUR + i);
         }
-        Issue storage stored = _issues[id];
-        uint256 issued = stored.issuedWh;
+        Issue storage stored = _issues[id >> 8];
+        uint256 issued = stored.issuedWh[hour];
         uint256 left = produced - issued;
         require(amount <= left, HourExhausted(hour, amount, left));
-        stored.issuedWh = uint64(issued + amount);
-        if (issued == 0) _describe(stored, LEDGER.meterOf(h.worker));
+        stored.issuedWh[hour] = uint32(issued + amount);
+        if (stored.issuedAt == 0) _describe(stored, LEDGER.meterOf(h.worker));
     }
 
     function _describe(Issue storage stored, MeterView memory v) private {
@@ -135,8 +137,9 @@ contract EnergyCertificates is ERC1155, IEnergyCertificates {
 
     /// @inheritdoc IEnergyCertificates
     function attributesOf(uint256 id) external view returns (CertificateAttributes memory c) {
-        Issue storage stored = _issues[id];
-        require(stored.issuedWh != 0, NoCertificate(id));
+        c.issuedWh = issuedOf(id);
+        require(c.issuedWh != 0, NoCertificate(id));
+        Issue storage stored = _issues[id >> 8];
         c.energyCarrier = "electricity";
         c.uniqueId = id;
         c.operationalAt = stored.operationalAt;
@@ -152,15 +155,15 @@ contract EnergyCertificates is ERC1155, IEnergyCertificates {
         c.latitudeDecidegrees = stored.latitudeDecidegrees;
         c.longitudeDecidegrees = stored.longitudeDecidegrees;
         c.baseUnit = "Wh";
-        c.issuedWh = stored.issuedWh;
         c.issuer = address(LEDGER);
         c.disclosure = true;
         c.configuration = 3;
     }
 
     /// @inheritdoc IEnergyCertificates
-    function issuedOf(uint256 id) external view returns (uint256) {
-        return _issues[id].issuedWh;
+    function issuedOf(uint256 id) public view returns (uint256) {
+        uint256 hour = uint8(id);
+        return hour < HOURS ? _issues[id >> 8].issuedWh[hour] : 0;
     }
 
     /// @inheritdoc IEnergyCertificates

@@ -6,6 +6,7 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {IEnergyLedger, SignedRecord} from "../interfaces/IEnergyLedger.sol";
 import {IWorkerDispatcher} from "../interfaces/IWorkerDispatcher.sol";
 import {CountsLib} from "../libraries/CountsLib.sol";
+import {EnergyWordsLib} from "../libraries/EnergyWordsLib.sol";
 import {P256Lib} from "../libraries/P256Lib.sol";
 import {RecordLib} from "../libraries/RecordLib.sol";
 import {WindowLib} from "../libraries/WindowLib.sol";
@@ -29,6 +30,8 @@ import {EnergyCertificates} from "./EnergyCertificates.sol";
 /// sum(bonds) + sum(rewards, the burn account's among them) = token balance.
 contract EnergyLedger is IEnergyLedger {
     using SafeERC20 for IERC20;
+    using EnergyWordsLib for MeterState;
+    using EnergyWordsLib for DayEntry;
     using WindowLib for DayEntry[MAX_WINDOW_DAYS];
 
     /// @dev Everything of a worker. The first three words and the ring are what a record touches.
@@ -103,7 +106,7 @@ contract EnergyLedger is IEnergyLedger {
     function submit(bytes calldata signedRecord) external {
         RecordHead memory h = RecordLib.head(signedRecord, RecordLib.SIGNATURE_BYTES);
         Account storage a = _accounts[h.worker];
-        MeterState memory s = a.state;
+        MeterState memory s = a.state.load();
         require(s.status == MeterStatus.Active, NoActiveMeter(h.worker, s.status));
         _requireNext(h, s);
 
@@ -118,7 +121,7 @@ contract EnergyLedger is IEnergyLedger {
         if (h.kind == RecordKind.Gap) {
             uint16 first = s.day + 1;
             a.ring.pushGap(s, entry, WINDOW_DAYS);
-            a.state = s;
+            a.state.store(s);
             emit GapRecorded(h.worker, h.day, first, s.netWh);
             return;
         }
@@ -126,7 +129,7 @@ contract EnergyLedger is IEnergyLedger {
         require(production <= grown, CountsAboveCounter(production, grown));
         entry.netWh = int40(int256(production) - int256(consumption));
         a.ring.pushDay(s, entry, WINDOW_DAYS);
-        a.state = s;
+        a.state.store(s);
         emit DayRecorded(h.worker, h.day, uint32(production), uint32(consumption), s.netWh);
     }
 
@@ -192,7 +195,7 @@ contract EnergyLedger is IEnergyLedger {
 
     /// @dev What the next record is chained to; zero after a registration without a record of the day before.
     function _link(Account storage a, uint256 lastDay) private view returns (bytes24) {
-        DayEntry storage last = a.ring[lastDay % WINDOW_DAYS];
+        DayEntry memory last = a.ring[lastDay % WINDOW_DAYS].load();
         return last.day == lastDay ? last.link : bytes24(0);
     }
 
@@ -228,7 +231,7 @@ contract EnergyLedger is IEnergyLedger {
     /// @dev Half to the reporter, half burned: a worker that reports itself loses half.
     function _strike(address worker) private returns (uint256 burned) {
         Account storage a = _accounts[worker];
-        MeterState memory s = a.state;
+        MeterState memory s = a.state.load();
         uint256 bond = a.bond;
         uint256 reward = bond / 2;
         burned = bond - reward;
@@ -236,7 +239,7 @@ contract EnergyLedger is IEnergyLedger {
         rewardOf[BURN_ACCOUNT] += burned;
         a.bond = 0;
         (s.status, s.netWh, s.attestedDays, s.fromDay) = (MeterStatus.Struck, 0, 0, s.day + 1);
-        a.state = s;
+        a.state.store(s);
     }
 
     // ------------------------------------------------------------------------------------------------ meters
@@ -245,7 +248,7 @@ contract EnergyLedger is IEnergyLedger {
     function register(Meter calldata meter, bytes calldata signature) external {
         require(DISPATCHER.workerOf(msg.sender) == msg.sender, NotAWorker(msg.sender));
         Account storage a = _accounts[msg.sender];
-        MeterState memory s = a.state;
+        MeterState memory s = a.state.load();
         require(
             s.status == MeterStatus.None || s.status == MeterStatus.Struck, MeterBusy(msg.sender, s.status)
         );
@@ -258,7 +261,7 @@ contract EnergyLedger is IEnergyLedger {
         ++a.generation;
         (a.operationalDay, a.exitAt, a.bond) = (today, 0, BOND);
         bytes32 keyHash = _setMeter(a, s, meter, signature);
-        a.state = s;
+        a.state.store(s);
         emit MeterRegistered(
             msg.sender,
             keyHash,
@@ -276,13 +279,13 @@ contract EnergyLedger is IEnergyLedger {
     /// @inheritdoc IEnergyLedger
     function replaceKey(Meter calldata meter, bytes calldata signature) external {
         Account storage a = _accounts[msg.sender];
-        MeterState memory s = a.state;
+        MeterState memory s = a.state.load();
         require(s.status == MeterStatus.Active, NoActiveMeter(msg.sender, s.status));
         bytes32 oldHash = keyHashOf(a.keyX, a.keyY);
         uint40 until = uint40(block.timestamp + UNBOND_SECS);
         _keys[oldHash].liableUntil = until;
         bytes32 keyHash = _setMeter(a, s, meter, signature);
-        a.state = s;
+        a.state.store(s);
         emit KeyReplaced(msg.sender, oldHash, keyHash, until);
         emit MeterRegistered(
             msg.sender,
@@ -372,7 +375,7 @@ contract EnergyLedger is IEnergyLedger {
         require(msg.sender == address(CERTIFICATES), NotTheCertificates(msg.sender));
         h = RecordLib.head(body, 0);
         Account storage a = _accounts[h.worker];
-        MeterState memory s = a.state;
+        MeterState memory s = a.state.load();
         require(s.status == MeterStatus.Active, NoActiveMeter(h.worker, s.status));
         DayEntry memory e = a.ring.entryOf(h.day, WINDOW_DAYS);
         bytes24 link = bytes24(RecordLib.digest(address(this), previous, body));
@@ -386,8 +389,8 @@ contract EnergyLedger is IEnergyLedger {
         );
         e.netWh -= int40(int256(wattHours));
         s.netWh -= int48(int256(wattHours));
-        a.ring[uint256(h.day) % WINDOW_DAYS] = e;
-        a.state = s;
+        a.ring[uint256(h.day) % WINDOW_DAYS].store(e);
+        a.state.store(s);
         emit SurplusTaken(h.worker, h.day, uint32(wattHours), s.netWh);
     }
 
@@ -395,7 +398,7 @@ contract EnergyLedger is IEnergyLedger {
 
     /// @inheritdoc IEnergyLedger
     function isPositive(address worker) external view returns (bool) {
-        MeterState memory s = _accounts[worker].state;
+        MeterState memory s = _accounts[worker].state.load();
         return s.status == MeterStatus.Active && s.netWh >= 0 && s.attestedDays >= MIN_DAYS
             && block.timestamp / DAY_SECS <= uint256(s.day) + FRESH_DAYS;
     }

@@ -13,7 +13,7 @@ struct CertificateAttributes {
     /// Production interval, Unix seconds; one hour.
     uint40 startAt;
     uint40 endAt;
-    /// When the first of it was issued, Unix seconds.
+    /// When the first of its day was issued, Unix seconds.
     uint40 issuedAt;
     /// Always "solar".
     string energySource;

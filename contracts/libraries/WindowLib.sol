@@ -2,6 +2,7 @@
 pragma solidity ^0.8.37;
 
 import {DayEntry, MAX_WINDOW_DAYS, MeterState, RecordKind} from "../types/EnergyRecord.sol";
+import {EnergyWordsLib} from "./EnergyWordsLib.sol";
 
 /// @title WindowLib
 /// @notice Net energy of the last days, kept up to date: what enters is added, what leaves is taken off.
@@ -9,13 +10,15 @@ import {DayEntry, MAX_WINDOW_DAYS, MeterState, RecordKind} from "../types/Energy
 /// in their place is older and does not count. After each step
 /// `netWh = sum of netWh over counting entries of days in (day - window, day]`, and `attestedDays` is their number.
 library WindowLib {
+    using EnergyWordsLib for DayEntry;
+
     /// @notice What the ring holds of `day`; empty if it is of another day.
     function entryOf(DayEntry[MAX_WINDOW_DAYS] storage ring, uint256 day, uint256 window)
         internal
         view
         returns (DayEntry memory e)
     {
-        e = ring[day % window];
+        e = ring[day % window].load();
         if (e.day != day) delete e;
     }
 
@@ -36,7 +39,7 @@ library WindowLib {
         s.netWh += entry.netWh;
         ++s.attestedDays;
         s.day = entry.day;
-        ring[uint256(entry.day) % window] = entry;
+        place.store(entry);
     }
 
     /// @notice Moves the window to `entry.day`, with nothing for the days in between. Reads at most `window` words.
@@ -55,13 +58,13 @@ library WindowLib {
             }
         }
         s.day = entry.day;
-        ring[uint256(entry.day) % window] = entry;
+        ring[uint256(entry.day) % window].store(entry);
     }
 
     /// @dev What stands in the place of `day` leaves the window if it is exactly one window older.
     function _drop(DayEntry storage place, MeterState memory s, uint256 day, uint256 window) private view {
         if (day < window) return;
-        DayEntry memory old = place;
+        DayEntry memory old = place.load();
         if (!counts(old, day - window, s.fromDay)) return;
         s.netWh -= old.netWh;
         --s.attestedDays;
