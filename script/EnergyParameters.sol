@@ -31,7 +31,11 @@ library EnergyParametersLib {
     error EnergyParameterTooLarge(string key, uint256 found, uint256 max);
 
     /// @param group Path of the object, ".energy" say.
-    function parse(string memory json, string memory group) internal pure returns (EnergyParameters memory e) {
+    function parse(string memory json, string memory group)
+        internal
+        pure
+        returns (EnergyParameters memory e)
+    {
         uint256 found = VM.parseJsonKeys(json, group).length;
         require(found == KEYS, UnknownEnergyParameter(found, KEYS));
         e.present = true;

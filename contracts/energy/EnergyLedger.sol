@@ -111,8 +111,7 @@ contract EnergyLedger is IEnergyLedger {
         _requireNext(h, s);
 
         uint256 bodyBytes = signedRecord.length - RecordLib.SIGNATURE_BYTES;
-        bytes32 digest =
-            RecordLib.digest(address(this), _link(a, s.day), signedRecord[:bodyBytes]);
+        bytes32 digest = RecordLib.digest(address(this), _link(a, s.day), signedRecord[:bodyBytes]);
         P256Lib.requireSigned(VERIFIER, h.worker, digest, signedRecord[bodyBytes:], a.keyX, a.keyY);
 
         uint256 grown = _advanceCounter(h, s);
@@ -380,8 +379,8 @@ contract EnergyLedger is IEnergyLedger {
         DayEntry memory e = a.ring.entryOf(h.day, WINDOW_DAYS);
         bytes24 link = bytes24(RecordLib.digest(address(this), previous, body));
         // The ring keeps days of the window only; a gap counts nothing.
-        bool known = WindowLib.counts(e, h.day, s.fromDay) && e.link == link
-            && uint256(h.day) + WINDOW_DAYS > s.day;
+        bool known =
+            WindowLib.counts(e, h.day, s.fromDay) && e.link == link && uint256(h.day) + WINDOW_DAYS > s.day;
         require(known, NotTheRecord(h.worker, h.day, link));
         require(
             int256(wattHours) <= e.netWh && int256(wattHours) <= s.netWh,

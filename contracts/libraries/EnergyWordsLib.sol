@@ -30,7 +30,7 @@ library EnergyWordsLib {
         uint256 word = uint256(uint8(s.status)) | uint256(s.sequence) << 8 | uint256(s.day) << 40
             | uint256(s.fromDay) << 56 | uint256(s.counterEpoch) << 72;
         word |= uint256(s.counterWh) << 88 | uint256(s.capWh) << 136 | uint256(s.attestedDays) << 152
-            | uint256(uint48(s.netWh)) << 160;
+        | uint256(uint48(s.netWh)) << 160;
         assembly ("memory-safe") {
             sstore(place.slot, word)
         }

@@ -26,9 +26,7 @@ library RecordLib {
     /// @notice Reads a head and checks the length.
     /// @param tail Bytes that must follow the body: those of a signature, or none.
     function head(bytes calldata data, uint256 tail) internal pure returns (RecordHead memory h) {
-        require(
-            data.length >= HEAD_BYTES + tail, IEnergyLedger.RecordLength(data.length, HEAD_BYTES + tail)
-        );
+        require(data.length >= HEAD_BYTES + tail, IEnergyLedger.RecordLength(data.length, HEAD_BYTES + tail));
         uint256 first;
         uint256 second;
         assembly ("memory-safe") {

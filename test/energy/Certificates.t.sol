@@ -145,7 +145,8 @@ contract CertificatesTest is EnergyBase {
     }
 
     function test_RevertWhen_hoursAreNotInOrder() public {
-        uint8[3][4] memory wrong = [[uint8(10), 10, 1], [uint8(11), 10, 1], [uint8(10), 24, 1], [uint8(10), 11, 0]];
+        uint8[3][4] memory wrong =
+            [[uint8(10), 10, 1], [uint8(11), 10, 1], [uint8(10), 24, 1], [uint8(10), 11, 0]];
         for (uint256 i = 0; i < 4; ++i) {
             uint8[] memory hours_ = new uint8[](2);
             uint32[] memory wattHours = new uint32[](2);
@@ -153,9 +154,7 @@ contract CertificatesTest is EnergyBase {
             (wattHours[0], wattHours[1]) = (1, wrong[i][2]);
             bytes memory body = _d.pack();
             vm.prank(_worker(0));
-            vm.expectRevert(
-                abi.encodeWithSelector(IEnergyCertificates.HourInvalid.selector, 1, wrong[i][1])
-            );
+            vm.expectRevert(abi.encodeWithSelector(IEnergyCertificates.HourInvalid.selector, 1, wrong[i][1]));
             certificates.issue(client, _previous, body, hours_, wattHours);
         }
         bytes memory body_ = _d.pack();
@@ -187,9 +186,7 @@ contract CertificatesTest is EnergyBase {
         vm.startPrank(client);
         certificates.retire(_agreement, _id(10), 80);
         vm.expectRevert(
-            abi.encodeWithSelector(
-                IERC1155Errors.ERC1155InsufficientBalance.selector, client, 0, 1, _id(10)
-            )
+            abi.encodeWithSelector(IERC1155Errors.ERC1155InsufficientBalance.selector, client, 0, 1, _id(10))
         );
         certificates.retire(_agreement, _id(10), 1);
         vm.stopPrank();
@@ -290,13 +287,10 @@ contract Greedy {
         (_previous, _body) = (previous, body);
     }
 
-    function onERC1155BatchReceived(
-        address,
-        address,
-        uint256[] calldata,
-        uint256[] calldata,
-        bytes calldata
-    ) external returns (bytes4) {
+    function onERC1155BatchReceived(address, address, uint256[] calldata, uint256[] calldata, bytes calldata)
+        external
+        returns (bytes4)
+    {
         return _again();
     }
 

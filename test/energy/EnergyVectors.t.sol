@@ -45,9 +45,7 @@ contract EnergyVectorsTest is Test {
             bytes24 previous = bytes24(vm.parseJsonBytes(json, string.concat(row, ".previous")));
             bytes32 digest = this.digest(_address(row, "ledger"), previous, body);
             assertEq(digest, _word(row, "digest"), "digest");
-            assertEq(
-                bytes24(digest), bytes24(vm.parseJsonBytes(json, string.concat(row, ".link"))), "link"
-            );
+            assertEq(bytes24(digest), bytes24(vm.parseJsonBytes(json, string.concat(row, ".link"))), "link");
             (uint256 production, uint256 consumption) = this.sums(body, h.kind);
             assertEq(production, _uint(row, "productionWh"), "production");
             assertEq(consumption, _uint(row, "consumptionWh"), "consumption");
@@ -123,9 +121,7 @@ contract EnergyVectorsTest is Test {
 
     /// @dev By the last 64 bytes.
     function requireSigned(bytes32 digest_, bytes calldata signed, bytes32 x, bytes32 y) external view {
-        P256Lib.requireSigned(
-            P256Lib.PRECOMPILE, address(0), digest_, signed[signed.length - 64:], x, y
-        );
+        P256Lib.requireSigned(P256Lib.PRECOMPILE, address(0), digest_, signed[signed.length - 64:], x, y);
     }
 
     function _uint(string memory row, string memory name) private view returns (uint256) {

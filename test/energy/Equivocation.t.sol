@@ -66,8 +66,7 @@ contract EquivocationTest is EnergyBase {
         Draft memory d = _draft(0, RecordKind.Metered);
         d.flat(10, 4);
         SignedRecord memory a = RecordMaker.evidence(ledger, _keyOf(0), _link, d);
-        SignedRecord memory b =
-            RecordMaker.evidence(ledger, _keyOf(0), _link, _draft(0, RecordKind.Gap));
+        SignedRecord memory b = RecordMaker.evidence(ledger, _keyOf(0), _link, _draft(0, RecordKind.Gap));
         bytes memory reason = abi.encodeWithSelector(IEnergyLedger.GapIsNoEvidence.selector);
         _reportRefused(a, b, _keyOf(0), reason);
         _reportRefused(b, a, _keyOf(0), reason);

@@ -3,7 +3,13 @@ pragma solidity ^0.8.37;
 
 import {EnergyLedger} from "../../contracts/energy/EnergyLedger.sol";
 import {IEnergyLedger} from "../../contracts/interfaces/IEnergyLedger.sol";
-import {EnergyParams, Meter, MeterStatus, MeterView, RecordKind} from "../../contracts/types/EnergyRecord.sol";
+import {
+    EnergyParams,
+    Meter,
+    MeterStatus,
+    MeterView,
+    RecordKind
+} from "../../contracts/types/EnergyRecord.sol";
 import {EnergyBase} from "../utils/EnergyBase.t.sol";
 import {Draft, RecordMaker} from "../utils/RecordMaker.sol";
 
@@ -251,9 +257,13 @@ contract MetersTest is EnergyBase {
         assertEq(abi.encode(new EnergyLedger(dispatcher, p).params()), abi.encode(p), "as asked for");
     }
 
-    function _refusedParams(EnergyParams memory p, string memory field, uint256 found, uint256 min, uint256 max)
-        private
-    {
+    function _refusedParams(
+        EnergyParams memory p,
+        string memory field,
+        uint256 found,
+        uint256 min,
+        uint256 max
+    ) private {
         vm.expectRevert(
             abi.encodeWithSelector(IEnergyLedger.EnergyParamOutOfRange.selector, field, found, min, max)
         );

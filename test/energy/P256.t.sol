@@ -40,9 +40,10 @@ abstract contract P256Vectors is Test {
         bool[] memory valid = vm.parseJsonBoolArray(json, string.concat(group, ".valid"));
         for (uint256 i = 0; i < digests.length; ++i) {
             bool low = uint256(s[i]) <= P256Lib.MAX_S;
-            (bool ok,) = address(this).staticcall(
-                abi.encodeCall(this.requireSigned, (digests[i], abi.encodePacked(r[i], s[i]), x[i], y[i]))
-            );
+            (bool ok,) = address(this)
+                .staticcall(
+                    abi.encodeCall(this.requireSigned, (digests[i], abi.encodePacked(r[i], s[i]), x[i], y[i]))
+                );
             assertEq(ok, valid[i] && low, string.concat(group, vm.toString(i)));
             if (valid[i] && low) ++taken;
             if (valid[i] && !low) ++high;

@@ -38,9 +38,7 @@ contract RecordAttacksTest is EnergyBase {
         (d.sequence, d.day) = (d.sequence - 1, d.day - 1);
         _rejected(_sign(d), abi.encodeWithSelector(IEnergyLedger.RecordReplayed.selector, 1, 2));
         d.sequence += 1;
-        _rejected(
-            _sign(d), abi.encodeWithSelector(IEnergyLedger.DayOutOfOrder.selector, d.day, d.day + 1)
-        );
+        _rejected(_sign(d), abi.encodeWithSelector(IEnergyLedger.DayOutOfOrder.selector, d.day, d.day + 1));
     }
 
     function test_RevertWhen_recordsAreReordered() public {
@@ -72,9 +70,7 @@ contract RecordAttacksTest is EnergyBase {
         (d.day, d.sequence) = (d.day + 2, d.sequence + 1);
         _rejected(_sign(d), abi.encodeWithSelector(IEnergyLedger.GapSequence.selector, 3, 4));
         (d.day, d.sequence) = (d.day - 3, 2);
-        _rejected(
-            _sign(d), abi.encodeWithSelector(IEnergyLedger.DayOutOfOrder.selector, d.day, d.day + 1)
-        );
+        _rejected(_sign(d), abi.encodeWithSelector(IEnergyLedger.DayOutOfOrder.selector, d.day, d.day + 1));
     }
 
     function test_RevertWhen_aRecordIsChainedToAnotherPast() public {
@@ -109,9 +105,7 @@ contract RecordAttacksTest is EnergyBase {
         Draft memory d = _good();
         bytes memory body = d.pack();
         bytes32 digest = RecordMaker.digest(address(ledger), block.chainid + 1, _state(0).link, body);
-        _rejected(
-            bytes.concat(body, RecordMaker.signatureOf(_keyOf(0), digest)), _wrongSignature(0, body)
-        );
+        _rejected(bytes.concat(body, RecordMaker.signatureOf(_keyOf(0), digest)), _wrongSignature(0, body));
         // And one of this chain is worth nothing after a fork to another id.
         bytes memory signed = _sign(d);
         uint256 here = block.chainid;
@@ -126,9 +120,7 @@ contract RecordAttacksTest is EnergyBase {
         Draft memory d = _good();
         bytes memory body = d.pack();
         bytes32 digest = RecordMaker.digest(address(other), block.chainid, _state(0).link, body);
-        _rejected(
-            bytes.concat(body, RecordMaker.signatureOf(_keyOf(0), digest)), _wrongSignature(0, body)
-        );
+        _rejected(bytes.concat(body, RecordMaker.signatureOf(_keyOf(0), digest)), _wrongSignature(0, body));
     }
 
     function test_RevertWhen_theSignatureIsTheHighTwin() public {
@@ -146,7 +138,8 @@ contract RecordAttacksTest is EnergyBase {
         bytes32 digest = _digest(_state(0).link, body);
         bytes memory high = RecordMaker.twin(RecordMaker.signatureOf(_keyOf(0), digest));
         (uint256 x, uint256 y) = vm.publicKeyP256(_keyOf(0));
-        (, bytes memory answer) = address(0x100).staticcall(bytes.concat(digest, high, bytes32(x), bytes32(y)));
+        (, bytes memory answer) =
+            address(0x100).staticcall(bytes.concat(digest, high, bytes32(x), bytes32(y)));
         assertEq(answer, abi.encode(uint256(1)), "0x100");
     }
 

@@ -52,9 +52,7 @@ library RecordMaker {
     }
 
     function pack(Draft memory d) internal pure returns (bytes memory body) {
-        body = abi.encodePacked(
-            uint8(d.kind), d.worker, d.sequence, d.day, d.counterEpoch, d.counterWh
-        );
+        body = abi.encodePacked(uint8(d.kind), d.worker, d.sequence, d.day, d.counterEpoch, d.counterWh);
         if (d.kind == RecordKind.Gap) return body;
         body = bytes.concat(body, _counts(d.production));
         if (d.kind == RecordKind.Metered) body = bytes.concat(body, _counts(d.consumption));
@@ -88,7 +86,10 @@ library RecordMaker {
         uint256 length = out.length;
         assembly ("memory-safe") {
             let place := add(out, length)
-            mstore(place, sub(0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551, mload(place)))
+            mstore(
+                place,
+                sub(0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551, mload(place))
+            )
         }
     }
 
@@ -98,9 +99,7 @@ library RecordMaker {
         returns (bytes memory)
     {
         bytes memory body = pack(d);
-        return bytes.concat(
-            body, signatureOf(key, digest(address(ledger), block.chainid, previous, body))
-        );
+        return bytes.concat(body, signatureOf(key, digest(address(ledger), block.chainid, previous, body)));
     }
 
     /// @notice Signed after the last record on chain.
