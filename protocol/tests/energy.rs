@@ -245,13 +245,8 @@ fn an_account_counts_as_the_ledger_does() {
     assert_eq!(a.take(&metered, TODAY), Ok(Some(Day { production_wh: 960, consumption_wh: 384 })));
     let gap = Record { sequence: 8, day: TODAY - 6, counter_wh: 2000, ..next(Body::Gap) };
     assert_eq!(a.take(&gap, TODAY), Ok(None));
-    let plain = Record {
-        sequence: 9,
-        day: TODAY - 5,
-        counter_epoch: 2,
-        counter_wh: 96,
-        ..next(Body::Production(flat(1)))
-    };
+    let plain =
+        Record { sequence: 9, day: TODAY - 5, counter_epoch: 2, counter_wh: 96, ..next(Body::Production(flat(1))) };
     assert_eq!(a.take(&plain, TODAY), Ok(Some(Day { production_wh: 96, consumption_wh: 192 })));
     assert_eq!((a.window.net_wh(), a.window.attested_days()), (576 - 96, 2));
 }

@@ -19,7 +19,9 @@ pub enum SignatureError {
     #[error("the device's signature has r or s out of range")]
     Range,
     /// The malleable twin of a signature.
-    #[error("the device's signature has the higher one of two possible s; sign with a library that makes low s, or subtract it from the order")]
+    #[error(
+        "the device's signature has the higher one of two possible s; sign with a library that makes low s, or subtract it from the order"
+    )]
     HighS,
     /// Another key, or another digest.
     #[error("the device's signature does not fit its key and the digest {digest}")]
