@@ -8,8 +8,13 @@ import {ComputeEndings} from "../contracts/agreements/compute/ComputeEndings.sol
 import {ComputeExtension} from "../contracts/agreements/compute/ComputeExtension.sol";
 import {ComputeLate} from "../contracts/agreements/compute/ComputeLate.sol";
 import {IBeacon} from "../contracts/interfaces/IBeacon.sol";
+import {EnergyCertificates} from "../contracts/energy/EnergyCertificates.sol";
+import {EnergyLedger} from "../contracts/energy/EnergyLedger.sol";
+import {P256Verifier} from "../contracts/energy/P256Verifier.sol";
 import {IComputeAgreement} from "../contracts/interfaces/IComputeAgreement.sol";
+import {IEnergyLedger} from "../contracts/interfaces/IEnergyLedger.sol";
 import {SunToken} from "../contracts/token/SunToken.sol";
+import {EnergyParams} from "../contracts/types/EnergyRecord.sol";
 import {BeaconParametersLib} from "./BeaconParameters.sol";
 import {Deployment, DeploymentFileLib} from "./DeploymentFile.sol";
 
@@ -41,6 +46,12 @@ contract CheckDeployment is Script {
         _code("computeImplementation", d.computeImplementation);
         _checkDispatcher(d);
         _checkCompute(d);
+        if (d.parameters.energy.present) _checkEnergy(d);
+        _same(
+            "compute.energyLedger",
+            address(IComputeAgreement(d.computeImplementation).energyLedger()),
+            d.energyLedger
+        );
     }
 
     /// @notice The code behind the addresses. Reverts with the first difference.
@@ -50,6 +61,7 @@ contract CheckDeployment is Script {
         address beacon = address(BeaconParametersLib.make(d.parameters.beacon));
         _same("code of the beacon", beacon, d.beacon, beacon);
         _checkComputeCode(d);
+        if (d.parameters.energy.present) _checkEnergyCode(d);
         if (d.parameters.token == address(0)) {
             address token = address(new SunToken(d.owner));
             _same("code of the token", token, d.token, token);
@@ -72,7 +84,12 @@ contract CheckDeployment is Script {
         ComputeLate late = extension.late();
         ComputeEndings endings = late.endings();
         address made = address(
-            new ComputeEndings(WorkerDispatcher(d.dispatcher), IBeacon(d.beacon), d.parameters.compute)
+            new ComputeEndings(
+                WorkerDispatcher(d.dispatcher),
+                IBeacon(d.beacon),
+                IEnergyLedger(d.energyLedger),
+                d.parameters.compute
+            )
         );
         _same("code of the compute endings", made, address(endings), made);
         made = address(new ComputeLate(endings));
@@ -81,6 +98,41 @@ contract CheckDeployment is Script {
         _same("code of the compute extension", made, address(extension), made);
         made = address(new ComputeAgreement(extension));
         _same("code of the compute agreement", made, d.computeImplementation, made);
+    }
+
+    /// @dev The ledger names in its code the certificates that it made: those of the copy give way to those on the chain.
+    function _checkEnergyCode(Deployment memory d) private {
+        EnergyLedger onChain = EnergyLedger(d.energyLedger);
+        WorkerDispatcher dispatcher = WorkerDispatcher(d.dispatcher);
+        EnergyLedger copy = new EnergyLedger(dispatcher, onChain.params());
+        bytes memory expected = _replaced(address(copy).code, copy.certificates(), d.energyCertificates);
+        require(
+            keccak256(expected) == d.energyLedger.codehash,
+            Differs("code of the energy ledger", d.energyLedger.codehash, keccak256(expected))
+        );
+        address made = address(new EnergyCertificates(onChain, dispatcher));
+        _same("code of the energy certificates", made, d.energyCertificates, made);
+        if (!d.parameters.energy.solidityVerifier) return;
+        made = address(new P256Verifier());
+        _same("code of the P-256 verifier", made, onChain.params().verifier, made);
+    }
+
+    function _checkEnergy(Deployment memory d) private view {
+        _code("energyLedger", d.energyLedger);
+        _code("energyCertificates", d.energyCertificates);
+        IEnergyLedger ledger = IEnergyLedger(d.energyLedger);
+        _same("energyLedger.dispatcher", ledger.dispatcher(), d.dispatcher);
+        _same("energyLedger.token", ledger.token(), d.token);
+        _same("energyLedger.certificates", ledger.certificates(), d.energyCertificates);
+        EnergyParams memory expected = d.parameters.energy.ledger;
+        // A verifier that was deployed along has no address in the parameters; its code is compared.
+        if (d.parameters.energy.solidityVerifier) expected.verifier = ledger.params().verifier;
+        bytes memory found = abi.encode(ledger.params());
+        string[7] memory names =
+            ["verifier", "bond", "unbondSecs", "windowDays", "minDays", "freshDays", "assumedWatts"];
+        for (uint256 i = 0; i < names.length; ++i) {
+            _same(string.concat("energyLedger.", names[i]), _word(found, i), _word(abi.encode(expected), i));
+        }
     }
 
     function _checkDispatcher(Deployment memory d) private view {
@@ -137,6 +189,21 @@ contract CheckDeployment is Script {
                 })
             )
         );
+    }
+
+    /// @dev `code` with every `from` in it made a `to`.
+    function _replaced(bytes memory code, address from, address to) private pure returns (bytes memory) {
+        for (uint256 i = 0; i + 20 <= code.length; ++i) {
+            bytes32 word;
+            assembly ("memory-safe") {
+                word := mload(add(add(code, 32), i))
+            }
+            if (address(bytes20(word)) != from) continue;
+            for (uint256 j = 0; j < 20; ++j) {
+                code[i + j] = bytes20(to)[j];
+            }
+        }
+        return code;
     }
 
     /// @dev The code at `found` equals that at `expected`, but for the bytes in which `sibling` differs from it.

@@ -5,10 +5,12 @@ import {Script, console} from "forge-std/Script.sol";
 import {VmSafe} from "forge-std/Vm.sol";
 import {WorkerDispatcher, DispatcherParams} from "../contracts/WorkerDispatcher.sol";
 import {IBeacon} from "../contracts/interfaces/IBeacon.sol";
+import {IEnergyLedger} from "../contracts/interfaces/IEnergyLedger.sol";
 import {SunToken} from "../contracts/token/SunToken.sol";
 import {BeaconParametersLib} from "./BeaconParameters.sol";
 import {ComputeDeployer} from "./ComputeDeployer.sol";
 import {Deployment, DeploymentFileLib} from "./DeploymentFile.sol";
+import {EnergyParametersLib} from "./EnergyParameters.sol";
 import {Parameters, ParametersLib} from "./Parameters.sol";
 
 /// @title Deploy
@@ -71,7 +73,12 @@ contract Deploy is Script {
             })
         );
         d.dispatcher = address(dispatcher);
-        d.computeImplementation = ComputeDeployer.deploy(dispatcher, IBeacon(d.beacon), p.compute);
+        if (p.energy.present) {
+            IEnergyLedger ledger = EnergyParametersLib.make(p.energy, dispatcher);
+            (d.energyLedger, d.energyCertificates) = (address(ledger), ledger.certificates());
+        }
+        d.computeImplementation =
+            ComputeDeployer.deploy(dispatcher, IBeacon(d.beacon), IEnergyLedger(d.energyLedger), p.compute);
 
         if (d.owner == deployer) {
             dispatcher.addKind(d.computeImplementation);

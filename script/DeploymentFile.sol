@@ -13,6 +13,9 @@ struct Deployment {
     address dispatcher;
     address beacon;
     address computeImplementation;
+    /// Zero, like the certificates, where the deployment has none.
+    address energyLedger;
+    address energyCertificates;
     address owner;
     string[] classes;
     /// What it was deployed with; owner and token may be zero there (see Parameters).
@@ -43,6 +46,10 @@ library DeploymentFileLib {
         json = string.concat(json, _field("token", d.token), _field("dispatcher", d.dispatcher));
         json = string.concat(json, _field("beacon", d.beacon));
         json = string.concat(json, _field("computeImplementation", d.computeImplementation));
+        if (d.energyLedger != address(0)) {
+            json = string.concat(json, _field("energyLedger", d.energyLedger));
+            json = string.concat(json, _field("energyCertificates", d.energyCertificates));
+        }
         json = string.concat(json, _field("owner", d.owner), ',\n  "classes": [');
         for (uint256 i = 0; i < d.classes.length; ++i) {
             json = string.concat(json, i == 0 ? "" : ", ", '"', d.classes[i], '"');
@@ -50,13 +57,17 @@ library DeploymentFileLib {
         json = string.concat(json, '],\n  "parameters": ', parametersJson, "\n}\n");
     }
 
-    function parse(string memory json) internal pure returns (Deployment memory d) {
+    function parse(string memory json) internal view returns (Deployment memory d) {
         d.chainId = VM.parseJsonUint(json, ".chainId");
         d.deployedBlock = VM.parseJsonUint(json, ".deployedBlock");
         d.token = VM.parseJsonAddress(json, ".token");
         d.dispatcher = VM.parseJsonAddress(json, ".dispatcher");
         d.beacon = VM.parseJsonAddress(json, ".beacon");
         d.computeImplementation = VM.parseJsonAddress(json, ".computeImplementation");
+        if (VM.keyExistsJson(json, ".energyLedger")) {
+            d.energyLedger = VM.parseJsonAddress(json, ".energyLedger");
+            d.energyCertificates = VM.parseJsonAddress(json, ".energyCertificates");
+        }
         d.owner = VM.parseJsonAddress(json, ".owner");
         d.classes = VM.parseJsonStringArray(json, ".classes");
         d.parameters = ParametersLib.parse(json, ".parameters");

@@ -4,6 +4,7 @@ pragma solidity ^0.8.37;
 import {VmSafe} from "forge-std/Vm.sol";
 import {ComputeParams} from "../contracts/interfaces/IComputeAgreement.sol";
 import {BeaconParameters, BeaconParametersLib} from "./BeaconParameters.sol";
+import {EnergyParameters, EnergyParametersLib} from "./EnergyParameters.sol";
 
 /// @notice What a deployment is made of, as in `script/params/*.json`.
 struct Parameters {
@@ -17,6 +18,8 @@ struct Parameters {
     uint32 unbondSecs;
     uint96 ticketUnit;
     ComputeParams compute;
+    /// Of the energy ledger; a file without this group deploys none.
+    EnergyParameters energy;
 }
 
 /// @title ParametersLib
@@ -30,8 +33,10 @@ library ParametersLib {
     error ParameterTooLarge(string key, uint256 found, uint256 max);
 
     /// @param prefix Path of the object that holds the parameters: "" or ".parameters".
-    function parse(string memory json, string memory prefix) internal pure returns (Parameters memory p) {
-        _expectKeys(json, bytes(prefix).length == 0 ? "." : prefix, 6);
+    function parse(string memory json, string memory prefix) internal view returns (Parameters memory p) {
+        string memory energy = string.concat(prefix, ".energy");
+        bool hasEnergy = VM.keyExistsJson(json, energy);
+        _expectKeys(json, bytes(prefix).length == 0 ? "." : prefix, hasEnergy ? 7 : 6);
         _expectKeys(json, string.concat(prefix, ".dispatcher"), 3);
         _expectKeys(json, string.concat(prefix, ".compute"), 13);
 
@@ -43,6 +48,7 @@ library ParametersLib {
         p.unbondSecs = uint32(_uint(json, prefix, ".dispatcher.unbondSecs", type(uint32).max));
         p.ticketUnit = uint96(_uint(json, prefix, ".dispatcher.ticketUnit", type(uint96).max));
         p.compute = _compute(json, prefix);
+        if (hasEnergy) p.energy = EnergyParametersLib.parse(json, energy);
     }
 
     function _compute(string memory json, string memory prefix)

@@ -7,9 +7,12 @@ import {WorkerDispatcher} from "../contracts/WorkerDispatcher.sol";
 import {IComputeAgreement} from "../contracts/interfaces/IComputeAgreement.sol";
 import {ComputeTerms, ComputeTermsLib} from "../contracts/types/ComputeTerms.sol";
 import {Ending, Status} from "../contracts/types/Status.sol";
+import {IEnergyCertificates} from "../contracts/interfaces/IEnergyCertificates.sol";
+import {IEnergyLedger} from "../contracts/interfaces/IEnergyLedger.sol";
 import {CheckDeployment} from "../script/CheckDeployment.s.sol";
 import {Deploy} from "../script/Deploy.s.sol";
 import {Deployment, DeploymentFileLib} from "../script/DeploymentFile.sol";
+import {EnergyParametersLib} from "../script/EnergyParameters.sol";
 import {Parameters, ParametersLib} from "../script/Parameters.sol";
 
 /// @notice A running network's contracts, against `deployments/<chainid>.json`:
@@ -180,6 +183,89 @@ contract DeployScriptTest is Test {
         this.parse(json);
     }
 
+    function test_LedgerAndCertificatesAreDeployedAndNamedInTheFile() public {
+        string memory json = vm.readFile(ANVIL);
+        Deployment memory made = new Deploy().deploy(_anvil());
+        IEnergyLedger ledger = IEnergyLedger(made.energyLedger);
+        assertEq(ledger.dispatcher(), made.dispatcher, "dispatcher");
+        assertEq(ledger.token(), made.token, "token");
+        assertEq(ledger.certificates(), made.energyCertificates, "certificates");
+        assertEq(IEnergyCertificates(made.energyCertificates).ledger(), made.energyLedger, "and back");
+        assertEq(ledger.params().verifier, address(0x100), "the precompile");
+        assertEq(ledger.params().windowDays, 30, "window");
+        assertEq(
+            address(IComputeAgreement(made.computeImplementation).energyLedger()), made.energyLedger, "asked"
+        );
+        string memory text = DeploymentFileLib.toJson(made, json);
+        assertEq(vm.parseJsonAddress(text, ".energyLedger"), made.energyLedger, "ledger in the file");
+        assertEq(
+            vm.parseJsonAddress(text, ".energyCertificates"), made.energyCertificates, "certificates too"
+        );
+    }
+
+    function test_VerifierInSolidityIsDeployedWhereTheParametersAskForIt() public {
+        string memory json =
+            vm.replace(vm.readFile(ANVIL), "\"verifier\": \"precompile\"", "\"verifier\": \"solidity\"");
+        Deployment memory made = new Deploy().deploy(this.parse(json));
+        // These rules have no precompile, so it can only be the contract that answers.
+        assertTrue(IEnergyLedger(made.energyLedger).verifierWorks(), "it verifies");
+        CheckDeployment checker = new CheckDeployment();
+        Deployment memory read = DeploymentFileLib.parse(DeploymentFileLib.toJson(made, json));
+        checker.check(read);
+        checker.checkCode(read);
+        vm.etch(IEnergyLedger(made.energyLedger).params().verifier, hex"00");
+        vm.expectPartialRevert(CheckDeployment.Differs.selector);
+        checker.checkCode(read);
+    }
+
+    function test_ParametersWithoutEnergyDeployNone() public {
+        string memory json = vm.readFile(ANVIL);
+        // A file of before: everything up to the group, which is the last.
+        json = string.concat(vm.split(json, ",\n  \"energy\"")[0], "\n}\n");
+        Deployment memory made = new Deploy().deploy(this.parse(json));
+        assertEq(made.energyLedger, address(0), "no ledger");
+        Deployment memory read = DeploymentFileLib.parse(DeploymentFileLib.toJson(made, json));
+        CheckDeployment checker = new CheckDeployment();
+        checker.check(read);
+        checker.checkCode(read);
+    }
+
+    function test_RevertWhen_AnotherEnergyParameterIsDeployed() public {
+        Deployment memory made = new Deploy().deploy(_anvil());
+        CheckDeployment checker = new CheckDeployment();
+        made.parameters.energy.ledger.windowDays = 29;
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                CheckDeployment.Differs.selector,
+                "energyLedger.windowDays",
+                bytes32(uint256(30)),
+                bytes32(uint256(29))
+            )
+        );
+        checker.check(made);
+    }
+
+    function test_RevertWhen_TheEnergyGroupIsWrong() public {
+        string memory json = vm.readFile(ANVIL);
+        string memory wrong = vm.replace(json, "\"precompile\"", "\"moon\"");
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                EnergyParametersLib.UnknownVerifier.selector, "moon", "precompile or solidity"
+            )
+        );
+        this.parse(wrong);
+        wrong = vm.replace(json, "\"freshDays\"", "\"freshHours\": 1, \"freshDays\"");
+        vm.expectRevert(abi.encodeWithSelector(EnergyParametersLib.UnknownEnergyParameter.selector, 8, 7));
+        this.parse(wrong);
+        wrong = vm.replace(json, "\"windowDays\": 30", "\"windowDays\": 256");
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                EnergyParametersLib.EnergyParameterTooLarge.selector, ".windowDays", 256, 255
+            )
+        );
+        this.parse(wrong);
+    }
+
     function test_AnotherOwnerHasToAddKindsItself() public {
         Parameters memory p = _anvil();
         p.owner = makeAddr("timelock");
@@ -198,7 +284,7 @@ contract DeployScriptTest is Test {
     }
 
     /// @dev External, so that a revert of the library can be expected.
-    function parse(string calldata json) external pure returns (Parameters memory) {
+    function parse(string calldata json) external view returns (Parameters memory) {
         return ParametersLib.parse(json, "");
     }
 

@@ -7,6 +7,9 @@ import {ComputeEndings} from "../contracts/agreements/compute/ComputeEndings.sol
 import {ComputeExtension} from "../contracts/agreements/compute/ComputeExtension.sol";
 import {BlockBeacon} from "../contracts/beacon/BlockBeacon.sol";
 import {DrandBeacon} from "../contracts/beacon/DrandBeacon.sol";
+import {EnergyCertificates} from "../contracts/energy/EnergyCertificates.sol";
+import {EnergyLedger} from "../contracts/energy/EnergyLedger.sol";
+import {P256Verifier} from "../contracts/energy/P256Verifier.sol";
 import {DeliverLib} from "../contracts/libraries/DeliverLib.sol";
 import {OrderLib} from "../contracts/libraries/OrderLib.sol";
 import {PoolLib} from "../contracts/libraries/PoolLib.sol";
@@ -14,6 +17,7 @@ import {SettlementLib} from "../contracts/libraries/SettlementLib.sol";
 import {VoteLib} from "../contracts/libraries/VoteLib.sol";
 import {SunToken} from "../contracts/token/SunToken.sol";
 import {ComputeTerms, ComputeTermsLib} from "../contracts/types/ComputeTerms.sol";
+import {EnergyParams} from "../contracts/types/EnergyRecord.sol";
 import {Base} from "./utils/Base.t.sol";
 
 /// @notice Every contract can be deployed on a public chain.
@@ -30,6 +34,11 @@ contract SizesTest is Base {
         _below("ComputeEndings", address(extension.late().endings()).code.length, MAX_CODE_BYTES);
         _below("BlockBeacon", address(beacon).code.length, MAX_CODE_BYTES);
         _below("SunToken", address(token).code.length, MAX_CODE_BYTES);
+        EnergyParams memory p = EnergyParams(address(0x100), 2, 1, 30, 20, 3, 8);
+        EnergyLedger ledger = new EnergyLedger(dispatcher, p);
+        _below("EnergyLedger", address(ledger).code.length, MAX_CODE_BYTES);
+        _below("EnergyCertificates", ledger.certificates().code.length, MAX_CODE_BYTES);
+        _below("P256Verifier", type(P256Verifier).runtimeCode.length, MAX_CODE_BYTES);
     }
 
     /// @notice Libraries that are deployed apart and linked.
@@ -49,6 +58,8 @@ contract SizesTest is Base {
         _below("BlockBeacon", type(BlockBeacon).creationCode.length, 2 * MAX_CODE_BYTES);
         _below("DrandBeacon", type(DrandBeacon).creationCode.length, 2 * MAX_CODE_BYTES);
         _below("SunToken", type(SunToken).creationCode.length, 2 * MAX_CODE_BYTES);
+        _below("EnergyLedger", type(EnergyLedger).creationCode.length, 2 * MAX_CODE_BYTES);
+        _below("EnergyCertificates", type(EnergyCertificates).creationCode.length, 2 * MAX_CODE_BYTES);
     }
 
     /// @notice An agreement is a small clone: proxy code and 117 bytes of terms, with a worker and a callback 161.

@@ -26,7 +26,10 @@ contract ComputeAgreement is ComputeSteps {
     /// @dev Takes the parameters from the extension, so that both halves have the same.
     constructor(ComputeExtension extension_)
         ComputeSteps(
-            extension_.dispatcher(), extension_.beacon(), IComputeAgreement(address(extension_)).params()
+            extension_.dispatcher(),
+            extension_.beacon(),
+            extension_.energyLedger(),
+            IComputeAgreement(address(extension_)).params()
         )
     {
         extension = address(extension_);

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.37;
 
 import {IBeacon} from "./IBeacon.sol";
+import {IEnergyLedger} from "./IEnergyLedger.sol";
 import {IWorkAgreement} from "./IWorkAgreement.sol";
 import {BoundTerms} from "../types/ComputeTerms.sol";
 import {RoundKind} from "../types/ComputeState.sol";
@@ -182,6 +183,10 @@ interface IComputeAgreement is IWorkAgreement {
     error ClientCannotWork(address worker);
     error AlreadyTried(address worker);
     error NoEncryptionKey(address worker);
+    /// @notice The terms are for workers only that are positive in the energy ledger (greenOnly).
+    error NotPositive(address worker);
+    /// @notice Terms cannot ask for positive workers: this deployment has no energy ledger.
+    error NoEnergyLedger();
     error ZeroSeal();
     error WorkerCannotVerify(address worker);
     error AlreadyClaimed(address verifier);
@@ -334,6 +339,9 @@ interface IComputeAgreement is IWorkAgreement {
 
     /// @notice Where its draws get their seeds.
     function beacon() external view returns (IBeacon);
+
+    /// @notice Says which workers are positive; zero where the deployment has no energy ledger.
+    function energyLedger() external view returns (IEnergyLedger);
 
     /// @notice Deployment parameters.
     function params() external view returns (ComputeParams memory);

@@ -13,7 +13,8 @@ struct ComputeTerms {
     /// The pool that worker and verifiers come from: platform and runtime.
     uint16 classId;
     /// Bit 0: the work is confidential and starts with a sealed session key. Bit 1: only `named` may work. Bit 2: only whom
-    /// the pool `named` places may work. Bit 3: `callback` is set.
+    /// the pool `named` places may work. Bit 3: `callback` is set. Bit 4 (greenOnly): only workers that are positive in the
+    /// deployment's energy ledger accept and verify.
     uint8 flags;
     /// 0: the client accepts the result or stays silent, and can have it verified at its own bond. 1: proof of contribution.
     uint8 trustLevel;
@@ -99,7 +100,8 @@ library ComputeTermsLib {
     uint8 internal constant FLAG_NAMED = 2;
     uint8 internal constant FLAG_POOL = 4;
     uint8 internal constant FLAG_CALLBACK = 8;
-    uint8 internal constant ALL_FLAGS = 15;
+    uint8 internal constant FLAG_GREEN = 16;
+    uint8 internal constant ALL_FLAGS = 31;
     uint256 internal constant PACKED_BYTES = 60;
     uint256 internal constant NAMED_BYTES = 20;
     uint256 internal constant CALLBACK_BYTES = 24;

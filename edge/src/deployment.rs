@@ -24,6 +24,12 @@ pub struct Deployment {
     pub beacon: Address,
     /// Implementation that compute agreements are clones of.
     pub compute_implementation: Address,
+    /// `EnergyLedger`; zero where the deployment has none.
+    #[serde(default)]
+    pub energy_ledger: Address,
+    /// `EnergyCertificates`; zero where the deployment has none.
+    #[serde(default)]
+    pub energy_certificates: Address,
     /// Class names by class id.
     #[serde(default)]
     pub classes: Vec<String>,

@@ -12,9 +12,11 @@ use alloy::{
 };
 use sunwork_protocol::status::{Ending, Status};
 
-const ABIS: [&str; 6] = [
+const ABIS: [&str; 8] = [
     include_str!("../../abi/IWorkerDispatcher.json"),
     include_str!("../../abi/IComputeAgreement.json"),
+    include_str!("../../abi/IEnergyLedger.json"),
+    include_str!("../../abi/IEnergyCertificates.json"),
     include_str!("../../abi/ISignedOrders.json"),
     include_str!("../../abi/IPlacements.json"),
     include_str!("../../abi/IBeacon.json"),
@@ -73,6 +75,7 @@ const SENTENCES: &[(&str, &str)] = &[
         "NoEncryptionKey",
         "worker {worker} has published no encryption key, which confidential work needs; the worker sets one with setEncryptionKey",
     ),
+    ("NoEnergyLedger", "the terms ask for positive workers (greenOnly), and this deployment has no energy ledger"),
     ("NoSuchTicket", "there is no ticket {index}: the worker holds {tickets}"),
     ("NotAVerifier", "{caller} holds no slot in this round of voting"),
     (
@@ -82,6 +85,10 @@ const SENTENCES: &[(&str, &str)] = &[
     (
         "NotPlaced",
         "the terms leave the work to {named}: worker {worker} is not that worker, or brings no placement signed by that pool (acceptPlaced)",
+    ),
+    (
+        "NotPositive",
+        "the terms are for positive workers (greenOnly), and worker {worker} is not: its attested energy is negative, old or too short",
     ),
     ("NotTheClient", "{caller} is not the client {client}"),
     ("NotTheDispatcher", "{caller} is not the dispatcher, which alone may call this"),
@@ -191,6 +198,95 @@ const SENTENCES: &[(&str, &str)] = &[
     ("UnknownWorker", "{account} is neither a registered worker nor a device of one"),
     ("ZeroAddress", "an address is zero where a real one is needed"),
     ("ZeroAmount", "the amount is zero"),
+    // energy
+    (
+        "BondShort",
+        "the token moved {received} of the bond, expected {expected}; tokens with transfer fees are not supported",
+    ),
+    ("BondStillLiable", "the bond of the meter is still liable: it is {now_}, it is free after {until} (Unix seconds)"),
+    (
+        "CounterDecreased",
+        "the meter's counter fell to {counterWh} Wh from {last} Wh; a counter that began anew opens a new epoch",
+    ),
+    (
+        "CounterEpochDecreased",
+        "the counter's epoch fell to {counterEpoch} from {last}; read the account from the ledger and use a higher one",
+    ),
+    (
+        "CountsAboveCounter",
+        "the counts of the day add up to {sumWh} Wh, the meter's own counter grew by {grownWh} Wh only",
+    ),
+    ("DayNotOver", "day {day} is not over: today is day {today}; is the clock of the device right?"),
+    (
+        "DayOutOfOrder",
+        "the record is of day {day}, the ledger expects {expected}; cover missing days by a gap record first",
+    ),
+    ("EnergyParamOutOfRange", "the ledger cannot be deployed so: {field} is {found}, expected {min} to {max}"),
+    (
+        "EvidenceMismatch",
+        "the two records are of different days and sequences, or of different workers: {workerA} on day {dayA}, {workerB} on day {dayB}",
+    ),
+    ("GapIsNoEvidence", "a gap record claims nothing, so it is no evidence of equivocation"),
+    (
+        "GapSequence",
+        "the gap record has sequence {sequence}, expected {expected}: it grows by the days that are covered",
+    ),
+    ("HashFailed", "the hash of the record could not be computed: send it with a higher gas limit"),
+    (
+        "HighS",
+        "s of the device's signature is {s}, expected at most {max}; sign with a library that makes low s, or subtract it from the order of the curve",
+    ),
+    ("HourExhausted", "hour {hour} has {left} Wh left for certificates, {wattHours} Wh were asked for"),
+    ("HourInvalid", "entry {position} names hour {hour}: hours are 0 to 23, ascending, each with at least 1 Wh"),
+    ("HoursMismatch", "there are {hoursCount} hours and {amountsCount} amounts, expected as many"),
+    (
+        "KeyNotLiable",
+        "the key {keyHash} is not liable for worker {worker}: it is another's, was replaced long ago, or its bond is gone",
+    ),
+    (
+        "MeterBusy",
+        "the meter of worker {worker} has status {status} (0 none, 1 active, 2 leaving, 3 struck), which this call is not for",
+    ),
+    (
+        "MeterKeyUsed",
+        "the key {keyHash} was registered for worker {worker}; a key serves one worker, once: make a new one",
+    ),
+    ("NameplateOutOfRange", "the nameplate is {watts} W, expected {min} to {max} W"),
+    (
+        "NoActiveMeter",
+        "worker {worker} has no meter that takes records: its status is {status} (0 none, 1 active, 2 leaving, 3 struck)",
+    ),
+    ("NoCertificate", "no certificate {id} was issued"),
+    ("NotAWorker", "{caller} is not the owner account of a registered worker; register it with the dispatcher first"),
+    ("NotAnAgreement", "{agreement} is not an agreement of the dispatcher, and energy is retired for agreements only"),
+    ("NotTheCertificates", "{caller} is not the certificates contract, which alone may call this"),
+    ("NotTheProducer", "{caller} did not produce this energy, worker {worker} did"),
+    (
+        "NotTheRecord",
+        "the record with link {link} is not what the ledger keeps for day {day} of worker {worker}, or that day has left the window",
+    ),
+    ("NothingToRetire", "0 Wh cannot be retired"),
+    ("RecordLength", "the record or signature has {found} bytes, expected {expected}"),
+    (
+        "RecordOutOfOrder",
+        "the record has sequence {sequence}, the ledger expects {expected}; send the records before it first",
+    ),
+    ("RecordReplayed", "a record with sequence {sequence} was taken already, the next is {expected}"),
+    ("SameRecord", "both are the same record, with digest {digest}"),
+    ("SlotAboveCap", "slot {slot} claims {wattHours} Wh, the nameplate allows {cap} Wh in a quarter hour"),
+    (
+        "SurplusTooSmall",
+        "{wattHours} Wh are more than is left of the day ({dayWh} Wh) or of the whole window ({windowWh} Wh)",
+    ),
+    ("UnknownRecordKind", "the record is of kind {kind}, expected 1 (production), 2 (metered) or 3 (gap)"),
+    (
+        "VerifierMissing",
+        "signatures cannot be verified at {verifier}: the chain lacks the P-256 precompile (EIP-7951), or the gas ran out",
+    ),
+    (
+        "WrongDeviceSignature",
+        "the device of worker {worker} did not sign {digest}; is it another key, chain, ledger, or another record before it?",
+    ),
     // token
     ("AllowanceOverflow", "the token allowance would overflow"),
     ("AllowanceUnderflow", "the token allowance would fall below zero"),

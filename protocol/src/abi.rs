@@ -20,6 +20,18 @@ sol!(
 
 sol!(
     #[sol(rpc, all_derives, ignore_unlinked)]
+    IEnergyLedger,
+    "../abi/IEnergyLedger.json"
+);
+
+sol!(
+    #[sol(rpc, all_derives, ignore_unlinked)]
+    IEnergyCertificates,
+    "../abi/IEnergyCertificates.json"
+);
+
+sol!(
+    #[sol(rpc, all_derives, ignore_unlinked)]
     IBeacon,
     "../abi/IBeacon.json"
 );

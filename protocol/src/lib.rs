@@ -7,6 +7,7 @@ pub mod bundle;
 pub mod credibility;
 pub mod drand;
 pub mod draw;
+pub mod energy;
 pub mod envelope;
 pub mod image;
 pub mod leaf;

@@ -30,8 +30,10 @@ pub const FLAG_NAMED: u8 = 2;
 pub const FLAG_POOL: u8 = 4;
 /// Bit 3: results can be delivered to [`ComputeTerms::callback`].
 pub const FLAG_CALLBACK: u8 = 8;
+/// Bit 4: only workers that are positive in the deployment's energy ledger may accept and verify (greenOnly).
+pub const FLAG_GREEN: u8 = 16;
 /// All flags that the contracts know.
-pub const ALL_FLAGS: u8 = 15;
+pub const ALL_FLAGS: u8 = 31;
 
 /// Terms or specification that cannot be read.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -90,7 +92,7 @@ pub struct ComputeTerms {
     pub verifier_fee: u128,
     /// Pool of workers.
     pub class_id: u16,
-    /// Of [`FLAG_CONFIDENTIAL`], [`FLAG_NAMED`], [`FLAG_POOL`], [`FLAG_CALLBACK`].
+    /// Of [`FLAG_CONFIDENTIAL`], [`FLAG_NAMED`], [`FLAG_POOL`], [`FLAG_CALLBACK`], [`FLAG_GREEN`].
     pub flags: u8,
     /// 0: the client accepts the result, stays silent or has it verified at its own bond. 1: proof of contribution.
     pub trust_level: u8,
@@ -247,6 +249,11 @@ impl ComputeTerms {
     /// True when results can be delivered to a contract.
     pub const fn has_callback(&self) -> bool {
         self.flags & FLAG_CALLBACK != 0
+    }
+
+    /// True when only positive workers may accept and verify.
+    pub const fn is_green_only(&self) -> bool {
+        self.flags & FLAG_GREEN != 0
     }
 
     const fn names_somebody(&self) -> bool {

@@ -143,8 +143,8 @@ contract BuyTest is Base {
         t.trustLevel = 2;
         _outOfRange(t, "trustLevel", 2, 0, 1);
         t = _terms();
-        t.flags = 16;
-        _outOfRange(t, "flags", 16, 0, 15);
+        t.flags = 32;
+        _outOfRange(t, "flags", 32, 0, 31);
         (t.flags, t.named) = (6, stranger);
         _outOfRange(t, "flags: worker or pool", 6, 0, 5);
         (t.flags, t.named) = (2, address(0));

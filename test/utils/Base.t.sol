@@ -5,6 +5,7 @@ import {Test} from "forge-std/Test.sol";
 import {DispatcherParams, WorkerDispatcher} from "../../contracts/WorkerDispatcher.sol";
 import {ComputeParams, IComputeAgreement} from "../../contracts/interfaces/IComputeAgreement.sol";
 import {BlockBeacon} from "../../contracts/beacon/BlockBeacon.sol";
+import {IEnergyLedger} from "../../contracts/interfaces/IEnergyLedger.sol";
 import {IWorkerDispatcher, Permit} from "../../contracts/interfaces/IWorkerDispatcher.sol";
 import {SunToken} from "../../contracts/token/SunToken.sol";
 import {ComputeTerms, ComputeTermsLib} from "../../contracts/types/ComputeTerms.sol";
@@ -82,12 +83,18 @@ abstract contract Base is Test {
         token = new SunToken(address(this));
         dispatcher = new WorkerDispatcher(_dispatcherParams(address(token)));
         beacon = new BlockBeacon(MARGIN_BLOCKS);
-        implementation = IComputeAgreement(ComputeDeployer.deploy(dispatcher, beacon, _params()));
+        IEnergyLedger ledger = _deployLedger();
+        implementation = IComputeAgreement(ComputeDeployer.deploy(dispatcher, beacon, ledger, _params()));
         vm.startPrank(owner);
         dispatcher.addKind(address(implementation));
         dispatcher.addClass("linux/amd64+docker");
         dispatcher.addClass("linux/arm64+docker");
         vm.stopPrank();
+    }
+
+    /// @dev None; tests of energy override this.
+    function _deployLedger() internal virtual returns (IEnergyLedger) {
+        return IEnergyLedger(address(0));
     }
 
     function _dispatcherParams(address token_) internal view returns (DispatcherParams memory) {

@@ -11,8 +11,16 @@ use serde_json::value::RawValue;
 use crate::{foundry, paths};
 
 /// The contracts that Rust talks to.
-const CONTRACTS: [&str; 6] =
-    ["IBeacon", "IComputeAgreement", "IPlacements", "ISignedOrders", "IWorkerDispatcher", "SunToken"];
+const CONTRACTS: [&str; 8] = [
+    "IBeacon",
+    "IComputeAgreement",
+    "IEnergyCertificates",
+    "IEnergyLedger",
+    "IPlacements",
+    "ISignedOrders",
+    "IWorkerDispatcher",
+    "SunToken",
+];
 
 /// Write the files, or only compare them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

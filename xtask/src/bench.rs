@@ -11,7 +11,7 @@ const FOLDER: &str = "bench/gas";
 const LIMIT: Duration = Duration::from_secs(1800);
 
 /// A row of the table: key, what it is, the most it may be, and what iExec's protocol costs for the same.
-const ROWS: [(&str, &str, Option<u64>, Option<u64>); 7] = [
+const ROWS: [(&str, &str, Option<u64>, Option<u64>); 12] = [
     ("compute_v0", "one task, nobody verifies (level 0)", Some(450_000), Some(1_725_006)),
     ("compute_v2", "one task, two verifiers", Some(825_000), Some(2_476_292)),
     ("compute_v4", "one task, four verifiers", Some(1_150_000), Some(3_219_847)),
@@ -19,6 +19,11 @@ const ROWS: [(&str, &str, Option<u64>, Option<u64>); 7] = [
     ("compute_v4_merged", "four verifiers, claim and seal in one", Some(1_000_000), Some(3_219_847)),
     ("bag100_v2_per_leaf", "a leaf of a bag of 100, two verifiers", Some(12_000), Some(1_103_398)),
     ("beacon_round", "a drand round, shared by its agreements", None, None),
+    ("energy_production", "a day of a worker's meter, production", Some(65_000), None),
+    ("energy_metered", "the same with consumption", None, None),
+    ("energy_gap_1_day", "a gap record over one day", None, None),
+    ("energy_issue_1_hour", "certificates of an hour", None, None),
+    ("energy_retire", "certificates retired for an agreement", None, None),
 ];
 
 /// Runs the bench contracts and prints the table, or one JSON object of all figures.

@@ -5,6 +5,7 @@ import {LibClone} from "solady/utils/LibClone.sol";
 import {WorkAgreement} from "../../WorkAgreement.sol";
 import {IBeacon} from "../../interfaces/IBeacon.sol";
 import {ComputeParams, IComputeAgreement} from "../../interfaces/IComputeAgreement.sol";
+import {IEnergyLedger} from "../../interfaces/IEnergyLedger.sol";
 import {IWorkAgreement} from "../../interfaces/IWorkAgreement.sol";
 import {IWorkerDispatcher} from "../../interfaces/IWorkerDispatcher.sol";
 import {DrawLib} from "../../libraries/DrawLib.sol";
@@ -28,6 +29,8 @@ abstract contract ComputeBase is WorkAgreement {
     uint256 internal constant FULL_PRICE = type(uint16).max;
 
     IBeacon public immutable beacon;
+    /// @notice Says who is positive, for terms that ask for it (greenOnly); zero where the deployment has none.
+    IEnergyLedger public immutable energyLedger;
     uint24 internal immutable KEY_SECS;
     uint24 internal immutable SEED_SECS;
     uint24 internal immutable DRAW_STEP_SECS;
@@ -47,10 +50,13 @@ abstract contract ComputeBase is WorkAgreement {
 
     ComputeState internal _c;
 
-    constructor(IWorkerDispatcher dispatcher_, IBeacon beacon_, ComputeParams memory p)
-        WorkAgreement(dispatcher_)
-    {
-        beacon = beacon_;
+    constructor(
+        IWorkerDispatcher dispatcher_,
+        IBeacon beacon_,
+        IEnergyLedger energyLedger_,
+        ComputeParams memory p
+    ) WorkAgreement(dispatcher_) {
+        (beacon, energyLedger) = (beacon_, energyLedger_);
         (KEY_SECS, SEED_SECS, REVEAL_SECS, OPEN_SECS) = (p.keySecs, p.seedSecs, p.revealSecs, p.openSecs);
         (DRAW_STEP_SECS, DRAW_STEPS, DRAW_FACTOR) = (p.drawStepSecs, p.drawSteps, p.drawFactor);
         (MAX_ATTEMPTS, MAX_STRIKES) = (p.maxAttempts, p.maxStrikes);
@@ -181,11 +187,16 @@ abstract contract ComputeBase is WorkAgreement {
         return _bound().terms;
     }
 
-    /// @dev The session key of confidential work cannot be sealed to who published no key: it would only hold the work up.
-    function _requireKey(ComputeTerms memory t, address party) internal view {
+    /// @dev What the terms ask of a worker or verifier. The session key of confidential work cannot be sealed to who published no
+    /// key: it would only hold the work up. Green work is for who makes more energy than it uses, at this moment.
+    function _requireAble(ComputeTerms memory t, address party) internal view {
         require(
             !t.isConfidential() || dispatcher.encryptionKeyOf(party) != 0,
             IComputeAgreement.NoEncryptionKey(party)
+        );
+        require(
+            t.flags & ComputeTermsLib.FLAG_GREEN == 0 || energyLedger.isPositive(party),
+            IComputeAgreement.NotPositive(party)
         );
     }
 

@@ -3,6 +3,7 @@ pragma solidity ^0.8.37;
 
 import {IBeacon} from "../../interfaces/IBeacon.sol";
 import {ComputeParams, IComputeAgreement} from "../../interfaces/IComputeAgreement.sol";
+import {IEnergyLedger} from "../../interfaces/IEnergyLedger.sol";
 import {IWorkAgreement} from "../../interfaces/IWorkAgreement.sol";
 import {IWorkerDispatcher, Verdict} from "../../interfaces/IWorkerDispatcher.sol";
 import {ComputeQuoteLib} from "../../libraries/ComputeQuoteLib.sol";
@@ -15,9 +16,12 @@ import {ComputeSteps} from "./ComputeSteps.sol";
 /// @notice Steps that lead off the honest path or end an agreement otherwise than in unanimity: dead ends, dissent, disputes.
 /// @dev The last in the line from `ComputeAgreement` over `ComputeExtension`: a call that none of them knows reverts here.
 contract ComputeEndings is ComputeDeadEnds {
-    constructor(IWorkerDispatcher dispatcher_, IBeacon beacon_, ComputeParams memory p)
-        ComputeSteps(dispatcher_, beacon_, p)
-    {
+    constructor(
+        IWorkerDispatcher dispatcher_,
+        IBeacon beacon_,
+        IEnergyLedger energyLedger_,
+        ComputeParams memory p
+    ) ComputeSteps(dispatcher_, beacon_, energyLedger_, p) {
         ComputeQuoteLib.checkParams(p);
     }
 

@@ -28,7 +28,12 @@ contract ComputeExtension is ComputeViews, ComputeFunding {
 
     /// @dev Takes the parameters from the next in line, so that all parts have the same.
     constructor(ComputeLate late_)
-        ComputeSteps(late_.dispatcher(), late_.beacon(), IComputeAgreement(address(late_)).params())
+        ComputeSteps(
+            late_.dispatcher(),
+            late_.beacon(),
+            late_.energyLedger(),
+            IComputeAgreement(address(late_)).params()
+        )
     {
         late = late_;
     }
@@ -39,6 +44,10 @@ contract ComputeExtension is ComputeViews, ComputeFunding {
         if (t.flags & ComputeTermsLib.FLAG_CALLBACK != 0) {
             DeliverLib.checkOffer(dispatcher, t.callback, t.callbackGas);
         }
+        require(
+            t.flags & ComputeTermsLib.FLAG_GREEN == 0 || address(energyLedger) != address(0),
+            IComputeAgreement.NoEnergyLedger()
+        );
         return ComputeQuoteLib.quote(t, _budget(t));
     }
 

@@ -22,7 +22,7 @@ contract ComputeLate is ComputeSteps {
 
     /// @dev Takes the parameters from the endings, so that all parts have the same.
     constructor(ComputeEndings endings_)
-        ComputeSteps(endings_.dispatcher(), endings_.beacon(), endings_.params())
+        ComputeSteps(endings_.dispatcher(), endings_.beacon(), endings_.energyLedger(), endings_.params())
     {
         endings = endings_;
     }

@@ -9,6 +9,7 @@ import {
     VerifierOpening,
     WorkerOpening
 } from "../../interfaces/IComputeAgreement.sol";
+import {IEnergyLedger} from "../../interfaces/IEnergyLedger.sol";
 import {IWorkAgreement} from "../../interfaces/IWorkAgreement.sol";
 import {IWorkerDispatcher, Party, Unanimity, Verdict} from "../../interfaces/IWorkerDispatcher.sol";
 import {DrawLib} from "../../libraries/DrawLib.sol";
@@ -28,9 +29,12 @@ abstract contract ComputeSteps is ComputeBase {
     /// @dev Width of a leaf's index in a packed list.
     uint256 internal constant LEAF_BITS = 24;
 
-    constructor(IWorkerDispatcher dispatcher_, IBeacon beacon_, ComputeParams memory p)
-        ComputeBase(dispatcher_, beacon_, p)
-    {}
+    constructor(
+        IWorkerDispatcher dispatcher_,
+        IBeacon beacon_,
+        IEnergyLedger energyLedger_,
+        ComputeParams memory p
+    ) ComputeBase(dispatcher_, beacon_, energyLedger_, p) {}
 
     // ------------------------------------------------------------------------------------------------ accept
 
@@ -66,7 +70,7 @@ abstract contract ComputeSteps is ComputeBase {
             bool byPool = t.flags & ComputeTermsLib.FLAG_POOL != 0;
             require(byPool ? placed : worker == t.named, IComputeAgreement.NotPlaced(worker, t.named));
         }
-        _requireKey(t, worker);
+        _requireAble(t, worker);
     }
 
     /// @dev Linear in time from where the price stood at the last acceptance to the full price, rounded down: for the client.
@@ -147,7 +151,7 @@ abstract contract ComputeSteps is ComputeBase {
                 require(_c.disputes[i].by != verifier, IComputeAgreement.ExcludedVerifier(verifier));
             }
         }
-        _requireKey(t, verifier);
+        _requireAble(t, verifier);
     }
 
     /// @dev A free slot is for tickets below the threshold of the present step.
