@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Anchor, AnchorDetector, Battery, Learned};
 use crate::sensors::ChargerPhase;
-use crate::units::{MicroAmps, MilliVolts, MilliWattHours, MonoMillis};
+use crate::units::{MicroAmps, MilliVolts, MilliWattHours, MilliWatts, MonoMillis};
 
 /// The bound is this many standard deviations: 99.7 % of a normal distribution, and more than asked for (99 %).
 const SIGMAS: f64 = 3.0;
@@ -122,6 +122,12 @@ impl Charge {
         }
     }
 
+    /// The battery as it was described.
+    #[must_use]
+    pub const fn battery(&self) -> &Battery {
+        &self.battery
+    }
+
     /// What was learned so far.
     #[must_use]
     pub const fn learned(&self) -> &Learned {
@@ -141,6 +147,28 @@ impl Charge {
             Some(down) => self.gap(down.0 as f64 / 3.6e6),
             None => self.base = None,
         }
+    }
+
+    /// What somebody else knows of the charge (a battery's own monitor): held until the next anchor or the next word.
+    pub fn told(&mut self, permille: i64, sigma_permille: i64) {
+        let capacity = self.learned.capacity;
+        let of_one = |permille: i64| permille.clamp(0, 1000) as f64 / 1000.0;
+        self.base = Some(((1.0 - of_one(permille)) * capacity, (of_one(sigma_permille) * capacity).powi(2)));
+        (self.from_full, self.window) = (false, None);
+        (self.charged, self.discharged, self.days, self.unseen) = (0.0, 0.0, 0.0, 0.0);
+    }
+
+    /// A planned sleep has passed uncounted. What the board drew is known; what the sun gave is not, and not counted: until the next
+    /// anchor the figure is a lower one.
+    pub fn slept(&mut self, seconds: i64, load: MilliWatts) {
+        let hours = seconds.max(0) as f64 / 3600.0;
+        let drawn = load.0.max(0) as f64 / self.battery.nominal.0.max(1) as f64 * hours;
+        self.discharged += drawn;
+        self.unseen += 0.5 * drawn;
+        self.days += hours / 24.0;
+        self.learned.age(hours / 24.0);
+        (self.last, self.window, self.detector) = (None, None, AnchorDetector::default());
+        self.not_below_empty();
     }
 
     /// Takes a reading.

@@ -54,6 +54,9 @@ pub struct Scenario {
     /// Degrees north, for the generated sky.
     #[serde(default = "forty_five")]
     pub latitude: f64,
+    /// Degrees east, of a recorded trace; the generated sky is at zero.
+    #[serde(default)]
+    pub longitude: f64,
     /// Mean part of the sun that the clouds leave, for the generated sky.
     #[serde(default = "six_tenths")]
     pub clearness: f64,
