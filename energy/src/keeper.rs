@@ -36,6 +36,7 @@ use crate::{
     forecast::{ForecastState, Forecaster},
     plan::Planner,
     sensors::{Stamp, guard::balanced, meter::EnergyMeter},
+    trace::Sample,
     units::{MicroWattHours, MicroWatts, MilliWattHours, MilliWatts, MonoMillis, UnixSeconds},
     work::{Interval, Ledger, Share, Source},
 };
@@ -50,6 +51,10 @@ const CURTAILED_SECONDS: i64 = 300;
 const CLAIMED_SIGMA_PERMILLE: i64 = 20;
 /// Energy over which made and arrived are compared.
 const BALANCE_OVER: MilliWattHours = MilliWattHours(20_000);
+/// Longest sleep whose harvest is told by what the panel gave before and after it.
+const GUESSED_SECONDS: i64 = 7200;
+/// What of it reaches the battery.
+const CHARGED_PERCENT: i64 = 90;
 /// What charger and wires may lose, percent.
 const LOSS_PERCENT: i64 = 25;
 
@@ -127,6 +132,8 @@ pub struct Keeper {
     gate: Option<Gate>,
     power: MilliWatts,
     source: Source,
+    /// Seconds of a sleep whose harvest is not told yet.
+    slept: Option<i64>,
 }
 
 impl Keeper {
@@ -167,6 +174,7 @@ impl Keeper {
             gate: None,
             power: plant.idle(),
             source: Source::Modelled { board: plant.board },
+            slept: None,
         };
         rows.iter().filter(|row| row.start.0 >= since).for_each(|row| keeper.learn(row));
         keeper
@@ -191,12 +199,14 @@ impl Keeper {
     /// The board is about to sleep as planned.
     pub fn falls_asleep(&mut self) {
         self.memory.asleep = true;
+        self.memory.made_before = self.last_taken.made;
     }
 
     /// A planned sleep is over, in the same process (a simulated board): `seconds` were not measured.
     pub fn woke_up(&mut self, seconds: i64) {
         self.memory.asleep = false;
         self.memory.charge.slept(seconds, self.plant.sleep);
+        self.slept = Some(seconds);
         self.made.restarted();
         self.used.restarted();
         self.balance = Balance { unbalanced: self.balance.unbalanced, ..Balance::default() };
@@ -256,6 +266,7 @@ impl Keeper {
             charge.restarted(None);
         } else if self.memory.asleep {
             charge.slept(down, self.plant.sleep);
+            self.slept = Some(down);
         } else {
             charge.restarted(Some(MonoMillis(down * 1000)));
         }
@@ -270,6 +281,7 @@ impl Keeper {
         }
         if let Some(power) = taken.made {
             self.made.sample(at.mono, power);
+            self.harvest_asleep(at, power);
         }
         let model = self.plant.modelled(cpu_permille);
         let (power, source) = match taken.used {
@@ -287,6 +299,17 @@ impl Keeper {
             self.balance.arrived += (into + i128::from(power.0) * 1000) * i128::from(elapsed.0);
             self.compare();
         }
+    }
+
+    /// What the panel gave in a short sleep: between what it gave before and what it gives now. Without this a board that wakes by the
+    /// hour to look would never see its battery fill.
+    fn harvest_asleep(&mut self, at: Stamp, now: MicroWatts) {
+        let (Some(seconds), Some(before)) = (self.slept.take(), self.memory.made_before.take()) else { return };
+        let Some(unix) = at.unix.filter(|_| (1..=GUESSED_SECONDS).contains(&seconds)) else { return };
+        let power = MilliWatts((before.0.max(0) + now.0.max(0)) / 2000);
+        self.memory.charge.credit(MilliWattHours(power.over(seconds).0 * CHARGED_PERCENT / 100));
+        let sample = Sample { start: UnixSeconds(unix.0 - seconds), seconds: seconds as u32, power };
+        let _ = self.forecaster.observe(&sample);
     }
 
     fn compare(&mut self) {

@@ -13,7 +13,7 @@ use sunwork_energy::{
 };
 
 const START: i64 = 1_780_272_000; // 2026-06-01
-const GAP: MonoMillis = MonoMillis(180_000);
+const GAP: MonoMillis = MonoMillis(400_000);
 
 fn scenario(text: &str) -> Scenario {
     let mut all = serde_json::json!({
@@ -94,7 +94,7 @@ impl Run {
         self.rig.site().set_cpu(self.cpu_permille);
         self.rig.advance(60);
         // 4.53 W above idle at full use, as the model of the board has it.
-        let mut done = 4_530 * i64::from(self.cpu_permille) / 1000 / 60;
+        let mut done = (4_530 * i64::from(self.cpu_permille)).div_euclid(60_000) + 1;
         for promise in &mut self.promises {
             let part = done.min(promise.energy.0);
             promise.energy = promise.energy - MilliWattHours(part);
@@ -109,7 +109,13 @@ impl Run {
             self.rig.site().halt();
             while !self.rig.site().board_on() {
                 self.rig.advance(30);
-                assert!(self.now() <= wake.0 + 60, "nothing woke the board");
+                assert!(
+                    self.now() <= wake.0 + 60,
+                    "nothing woke the board at {} of {wake:?}: {:?} {:?}",
+                    self.now(),
+                    self.rig.site().plant().battery.part(),
+                    self.state().battery
+                );
             }
             self.rig.site().started();
             self.keeper.woke_up(self.now() - before);
@@ -139,15 +145,18 @@ impl Run {
 }
 
 /// Thirty days; every two hours somebody asks for work.
-fn month(scenario: &Scenario) -> Run {
+fn month(scenario: &Scenario) -> (Run, u32) {
     let mut run = Run::new(scenario);
     let (mut asked, mut accepted, mut late) = (0, 0, 0);
-    for minute in 0..30 * 1440_i64 {
+    let (begin, mut next) = (run.now(), 0);
+    while run.now() < begin + 30 * 86_400 {
         run.minute();
         let now = run.now();
+        let minute = (now - begin) / 60;
         late += run.promises.iter().filter(|promise| promise.energy.0 > 0 && promise.deadline.0 < now).count();
         run.promises.retain(|promise| promise.energy.0 > 0 && promise.deadline.0 >= now);
-        if minute % 120 == 0 {
+        if minute >= next {
+            next = minute + 120;
             asked += 1;
             let energy = 2_000 + minute * 7919 % 10_000;
             let hours = 4 + minute * 31 % 20;
@@ -170,17 +179,20 @@ fn month(scenario: &Scenario) -> Run {
         run.state().battery.estimate,
     );
     assert_eq!((late, run.rig.site().plant().unplanned_losses()), (0, 0));
-    assert!(accepted > 0);
-    run
+    (run, accepted)
 }
 
 #[test]
 fn a_month_of_sun_is_worked_without_a_loss_and_ends_net_positive() {
-    let mut run = month(&scenario("{}"));
+    let (mut run, accepted) = month(&scenario("{}"));
+    assert!(accepted > 100);
     let state = run.state();
     let true_permille = (run.rig.site().plant().battery.part() * 1000.0) as i64;
     let estimate = state.battery.estimate;
-    assert!((estimate.permille - true_permille).abs() <= estimate.bound_permille.max(50), "{estimate:?} {true_permille}");
+    assert!(
+        (estimate.permille - true_permille).abs() <= estimate.bound_permille.max(50),
+        "{estimate:?} {true_permille}"
+    );
     assert_eq!(state.forecast.reason, "forecast from own history");
     let (made, used) = run.rig.site().plant().totals_joule();
     assert!(made >= used, "made {made} J, used {used} J");
@@ -188,8 +200,10 @@ fn a_month_of_sun_is_worked_without_a_loss_and_ends_net_positive() {
 }
 
 #[test]
+#[ignore = "deep"]
 fn a_dim_month_is_slept_through_in_part_and_no_promise_is_broken() {
-    let run = month(&scenario(r#"{"clearness": 0.25, "charge_permille": 700, "panel_wp": 60}"#));
+    let (run, _) =
+        month(&scenario(r#"{"start": 1796083200, "clearness": 0.3, "charge_permille": 800, "panel_wp": 60}"#));
     assert!(run.sleeps > 0, "this month cannot be stayed awake through");
 }
 
@@ -232,7 +246,7 @@ fn an_unknown_charge_promises_nothing_and_sleeps_never_until_the_battery_was_ful
     assert!(run.names().contains(&"charge_unknown") && !run.ask(100, 4));
     run.minutes(2 * 1440);
     assert!(!run.names().contains(&"charge_unknown"), "{:?}", run.state().battery);
-    assert!(run.ask(100, 4));
+    assert!(run.ask(100, 4), "{:?}", run.state());
 }
 
 #[test]
@@ -258,8 +272,11 @@ fn a_panel_that_is_not_measured_is_not_counted_on() {
     let mut run = Run::new(&scenario("{}"));
     run.minutes(8 * 60);
     run.rig.site().bus().detach(address::PRODUCTION);
+    run.minutes(5);
+    assert!(run.state().harvest.power.is_some(), "the charger's own figure stands in");
+    run.rig.site().cut_line();
     run.minutes(7 * 60);
-    assert!(run.names().contains(&"no_samples") && run.names().contains(&"sensor_missing"));
+    assert!(run.names().contains(&"no_samples") && run.names().contains(&"sensor_missing"), "{:?}", run.names());
     assert!(run.state().forecast.slots.iter().all(|slot| slot.low.0 == 0));
 }
 
@@ -288,7 +305,10 @@ fn replace(run: &mut Run, at: u8) -> sunwork_energy::sim::bus::Shared<sunwork_en
 }
 
 fn say(device: &sunwork_energy::sim::bus::Shared<sunwork_energy::sim::ina228::SimIna228>, milliwatts: i64) {
-    use sunwork_energy::{sim::bus::lock, units::{MicroAmps, MicroVolts}};
+    use sunwork_energy::{
+        sim::bus::lock,
+        units::{MicroAmps, MicroVolts},
+    };
     lock(device).run(MonoMillis(60_000), MicroVolts(18_000_000), MicroAmps(milliwatts * 1_000 / 18));
 }
 
@@ -370,7 +390,7 @@ fn a_lost_history_is_told_counts_on_no_sun_and_is_learned_anew() {
 #[test]
 fn the_polar_night_is_named_and_slept_through_as_long_as_the_reserve_lasts() {
     let mut run = Run::new(&scenario(r#"{"start": 1796083200, "latitude": 82.0, "charge_permille": 900}"#));
-    for _ in 0..5 * 1440 {
+    while run.now() < 1_796_083_200 + 9 * 86_400 {
         run.minute();
     }
     assert!(run.names().contains(&"polar_night"), "{:?}", run.names());
@@ -379,6 +399,7 @@ fn the_polar_night_is_named_and_slept_through_as_long_as_the_reserve_lasts() {
 }
 
 #[test]
+#[ignore = "deep"]
 fn a_panel_that_is_covered_for_a_month_is_named_slept_through_and_believed_again() {
     let scenario = scenario(r#"{"days": 34}"#);
     let sky: String = (0..34 * 96)
@@ -386,7 +407,7 @@ fn a_panel_that_is_covered_for_a_month_is_named_slept_through_and_believed_again
             let hour = f64::from(quarter % 96) / 4.0;
             let sun = ((hour - 6.0) / 12.0 * std::f64::consts::PI).sin().max(0.0) * 70.0;
             let covered = (1..31).contains(&(quarter / 96));
-            format!("{},{}\n", START + i64::from(quarter) * 900, if covered { 0.03 * sun } else { sun })
+            format!("{},{}\n", START + i64::from(quarter) * 900, if covered { 0.012 * sun } else { sun })
         })
         .collect();
     let mut run = Run::with(&scenario, Some(&sky), true);
@@ -395,11 +416,18 @@ fn a_panel_that_is_covered_for_a_month_is_named_slept_through_and_believed_again
     }
     assert!(run.names().contains(&"panel_dark"), "{:?}", run.names());
     assert!(run.sleeps > 0);
+    println!(
+        "{} sleeps, {:?}, really {}",
+        run.sleeps,
+        run.state().battery.estimate,
+        run.rig.site().plant().battery.part()
+    );
     assert_eq!(run.rig.site().plant().unplanned_losses(), 0);
     while run.now() < START + 33 * 86_400 {
         run.minute();
     }
     assert!(!run.names().contains(&"panel_dark"), "{:?}", run.names());
+    assert!(run.slept > 0 && !matches!(run.outcome.as_ref().unwrap().mode, Mode::Sleep { .. }));
 }
 
 #[test]
@@ -434,9 +462,15 @@ fn a_restart_goes_on_where_it_was_killed() {
     let (old, new) = (before.forecast.slots[20].expected.0, after.forecast.slots[20].expected.0);
     assert!((old - new).abs() <= old / 20 + 50, "{old} {new}");
     let (old, new) = (before.battery.estimate, after.battery.estimate);
-    assert!((old.permille - new.permille).abs() <= 2 && new.bound_permille - old.bound_permille <= 10, "{old:?} {new:?}");
+    assert!(
+        (old.permille - new.permille).abs() <= 2 && new.bound_permille - old.bound_permille <= 10,
+        "{old:?} {new:?}"
+    );
     assert!(after.harvest.yesterday.0 > 0);
     // Without what was learned the rows alone lead to a forecast.
-    let fresh = Keeper::new(Rig::plant(&scenario, GAP), Start { rows: Rig::history(&scenario, None).unwrap(), ..Start::default() });
+    let fresh = Keeper::new(
+        Rig::plant(&scenario, GAP),
+        Start { rows: Rig::history(&scenario, None).unwrap(), ..Start::default() },
+    );
     assert!(fresh.models().0.days() >= 19);
 }

@@ -1,12 +1,12 @@
 //! Whether a piece of work may be promised, between two looks at the energy: a snapshot that answers without the forecaster.
 use super::{Mode, Trouble, mode::Why};
 use crate::{
+    forecast::Forecaster,
     plan::{
         Admission, Commitment,
         admission::{Path, low_harvest},
         model::{Battery, Board, RESERVE_HOURS},
     },
-    forecast::Forecaster,
     units::{MilliWattHours, UnixSeconds},
 };
 

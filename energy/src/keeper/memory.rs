@@ -6,9 +6,12 @@ use crate::{
     charge::Charge,
     forecast::{Forecaster, harvest::Site},
     plan::Planner,
-    units::{MilliWattHours, UnixSeconds},
+    units::{MicroWatts, MilliWattHours, UnixSeconds},
     work::Ledger,
 };
+
+/// No day that a clock can show.
+const NO_DAY: i64 = -1_000_000;
 
 /// What is small and saved every quarter hour.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,6 +20,8 @@ pub struct Memory {
     pub saved_at: Option<UnixSeconds>,
     /// The board was about to sleep.
     pub asleep: bool,
+    /// What the panel gave when it fell asleep.
+    pub(super) made_before: Option<MicroWatts>,
     /// State of charge.
     pub charge: Charge,
     /// Energy by agreement.
@@ -37,10 +42,11 @@ impl Memory {
         Self {
             saved_at: None,
             asleep: false,
+            made_before: None,
             charge: Charge::new(plant.battery),
             ledger: Ledger::default(),
-            today: (i64::MIN, MilliWattHours(0), MilliWattHours(0)),
-            yesterday: (i64::MIN, MilliWattHours(0), MilliWattHours(0)),
+            today: (NO_DAY, MilliWattHours(0), MilliWattHours(0)),
+            yesterday: (NO_DAY, MilliWattHours(0), MilliWattHours(0)),
             hour: (0, 0, 0),
             learned_until: i64::MIN,
             counted_used: MilliWattHours(0),

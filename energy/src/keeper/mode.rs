@@ -118,7 +118,9 @@ impl std::fmt::Display for Why {
                 let at = jiff::Timestamp::from_second(awake_by.0).unwrap_or_default();
                 write!(f, "charge too low, but an agreement needs this worker awake at {at}")
             }
-            Self::PromisesUnknown => f.write_str("charge too low; not asleep before all open agreements were looked at"),
+            Self::PromisesUnknown => {
+                f.write_str("charge too low; not asleep before all open agreements were looked at")
+            }
             Self::CannotWake { reason } => write!(f, "charge too low, but nothing can wake the board: {reason}"),
             Self::WakeIsNear => f.write_str("charge too low; the next look is so near that the board stays up"),
         }
@@ -212,7 +214,12 @@ fn sleep(s: &Situation<'_>, now: UnixSeconds, wake: UnixSeconds) -> Result<UnixS
     if !s.promises_known {
         return Err(Some(Why::PromisesUnknown));
     }
-    let due = s.promises.iter().map(|promise| promise.awake_by.0 - MARGIN_SECONDS).min();
+    let full = (s.planner.hardware().1.compute_w * 1000.0).max(1.0) as i64;
+    let due = |promise: &Promise| {
+        let work = promise.energy.0.max(0).saturating_mul(3600 * HEADROOM_PERCENT / 100) / full;
+        promise.awake_by.0.min(promise.deadline.0.saturating_sub(work)) - MARGIN_SECONDS
+    };
+    let due = s.promises.iter().map(due).min();
     let wake = UnixSeconds(due.map_or(wake.0, |due| due.min(wake.0)));
     if wake.0 - now.0 < LEAST_SLEEP_SECONDS {
         return Err(Some(match due {
@@ -238,18 +245,13 @@ pub(super) fn commitments(promises: &[Promise]) -> Vec<Commitment> {
     promises.iter().map(commitment).collect()
 }
 
-/// Power above base load with which all promises are kept, by the order of their deadlines, milliwatts.
+/// Power above base load with which all promises are kept, milliwatts. Leaves of several agreements take turns as they came, so all
+/// that is owed counts until the nearest deadline.
 fn power_for(promises: &[Promise], now: UnixSeconds) -> i64 {
-    let mut all: Vec<&Promise> = promises.iter().filter(|promise| promise.energy.0 > 0).collect();
-    all.sort_by_key(|promise| promise.deadline);
-    let mut owed = 0_i64;
-    let mut most = 0_i64;
-    for promise in all {
-        owed = owed.saturating_add(promise.energy.0);
-        let left = (promise.deadline.0 - now.0).max(1);
-        most = most.max(owed.saturating_mul(3600) / left);
-    }
-    most.saturating_mul(HEADROOM_PERCENT) / 100
+    let owing = || promises.iter().filter(|promise| promise.energy.0 > 0);
+    let owed = owing().fold(0_i64, |sum, promise| sum.saturating_add(promise.energy.0));
+    let left = owing().map(|promise| promise.deadline.0 - now.0).min().unwrap_or(i64::MAX).max(1);
+    owed.saturating_mul(3600) / left * HEADROOM_PERCENT / 100
 }
 
 #[cfg(test)]
@@ -261,11 +263,11 @@ mod tests {
     }
 
     #[test]
-    fn the_power_of_promises_is_that_of_the_hardest_deadline() {
+    fn the_power_of_promises_is_that_of_the_nearest_deadline() {
         assert_eq!(power_for(&[], UnixSeconds(0)), 0);
-        // 1 Wh in an hour needs 1 W; with 3 Wh until two hours 2 W are needed.
+        // 4 Wh until an hour from now need 4 W; 1 Wh alone needs 1 W.
         let all = [promise(3000, 7200), promise(1000, 3600)];
-        assert_eq!(power_for(&all, UnixSeconds(0)), 2500);
+        assert_eq!(power_for(&all, UnixSeconds(0)), 5000);
         assert_eq!(power_for(&all[1..], UnixSeconds(0)), 1250);
     }
 

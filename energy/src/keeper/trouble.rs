@@ -119,8 +119,12 @@ impl Trouble {
             Self::CounterReset { .. } => "counting goes on in a new epoch; nothing is counted twice",
             Self::HistoryLost { .. } => "the forecast is learned anew; no sun is counted on until then",
             Self::Learning { .. } | Self::NoSamples { .. } | Self::PolarNight => "no sun is counted on",
-            Self::PanelDark { .. } => "the forecast follows what is seen; it is believed again on the day the panel gives",
-            Self::ChargeUnknown => "nothing new is promised and nothing slept until the battery was full or nearly empty",
+            Self::PanelDark { .. } => {
+                "the forecast follows what is seen; it is believed again on the day the panel gives"
+            }
+            Self::ChargeUnknown => {
+                "nothing new is promised and nothing slept until the battery was full or nearly empty"
+            }
             Self::ChargeUncertain { .. } => "the plan counts on the charge less its bound",
             Self::SmallBattery { .. } => "nothing is promised; work that is underway is finished",
             Self::CannotWake { .. } => "the board does not sleep; it stays at base load",
@@ -154,7 +158,9 @@ impl std::fmt::Display for Trouble {
                 wh(made),
                 wh(arrived)
             ),
-            Self::ClockUnset => f.write_str("the clock is not set; let the board reach network time, or give it a clock with a battery"),
+            Self::ClockUnset => {
+                f.write_str("the clock is not set; let the board reach network time, or give it a clock with a battery")
+            }
             Self::CounterReset { sensor, epoch } => {
                 write!(f, "{sensor}: the device lost power and was set up again; its counters go on in epoch {epoch}")
             }
@@ -165,7 +171,10 @@ impl std::fmt::Display for Trouble {
                 write!(f, "the panel was last measured at {at}")
             }
             Self::PanelDark { days } => {
-                write!(f, "the panel gave next to nothing for {days} days though the sun was up: covered, broken or cut off?")
+                write!(
+                    f,
+                    "the panel gave next to nothing for {days} days though the sun was up: covered, broken or cut off?"
+                )
             }
             Self::PolarNight => f.write_str("the sun does not rise here today"),
             Self::ChargeUnknown => f.write_str("the charge is unknown until the battery was full or nearly empty once"),
@@ -175,12 +184,9 @@ impl std::fmt::Display for Trouble {
                 bound_permille / 10,
                 bound_permille % 10
             ),
-            Self::SmallBattery { capacity, reserve } => write!(
-                f,
-                "the battery holds {:.1} Wh, two days at base load need {:.1} Wh",
-                wh(capacity),
-                wh(reserve)
-            ),
+            Self::SmallBattery { capacity, reserve } => {
+                write!(f, "the battery holds {:.1} Wh, two days at base load need {:.1} Wh", wh(capacity), wh(reserve))
+            }
             Self::CannotWake { reason } => write!(f, "nothing can wake the board: {reason}"),
         }
     }

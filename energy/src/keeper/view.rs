@@ -3,9 +3,7 @@ use super::{
     Keeper, Mode, Outcome, State, ahead,
     memory::{offset_seconds, sun_day},
     mode::{Promise, commitments},
-    state::{
-        BatteryState, Consumption, ForecastView, Harvest, SCHEMA, Slot, TroubleRow,
-    },
+    state::{BatteryState, Consumption, ForecastView, Harvest, SCHEMA, Slot, TroubleRow},
 };
 use crate::{
     forecast::SLOT_SECONDS,
@@ -28,7 +26,9 @@ impl Keeper {
             (None, _) => Vec::new(),
         };
         let battery = self.last_taken.battery.map(|sample| {
-            MilliWatts(i64::try_from(i128::from(sample.volts.0) * i128::from(sample.current.0) / 1_000_000).unwrap_or(0))
+            MilliWatts(
+                i64::try_from(i128::from(sample.volts.0) * i128::from(sample.current.0) / 1_000_000).unwrap_or(0),
+            )
         });
         let of_day = |day: i64, of: (i64, MilliWattHours, MilliWattHours)| {
             if of.0 == day { (of.1, of.2) } else { (MilliWattHours(0), MilliWattHours(0)) }
@@ -61,12 +61,7 @@ impl Keeper {
                 today: today.0,
                 yesterday: yesterday.0,
             },
-            consumption: Consumption {
-                power: self.power,
-                source: self.source,
-                today: today.1,
-                yesterday: yesterday.1,
-            },
+            consumption: Consumption { power: self.power, source: self.source, today: today.1, yesterday: yesterday.1 },
             forecast: self.forecast(now),
             plan,
             promised,

@@ -140,7 +140,8 @@ impl Path<'_> {
         for slot in 0..slots {
             let work = (board.compute_w * SLOT_HOURS).min(owed);
             owed -= work;
-            let sun = usize::try_from(slot).ok().and_then(|slot| harvest.get(slot)).map_or(0.0, |sun| sun.0 as f64 / 1000.0);
+            let sun =
+                usize::try_from(slot).ok().and_then(|slot| harvest.get(slot)).map_or(0.0, |sun| sun.0 as f64 / 1000.0);
             at = battery.flow(at, sun, board.base_w * SLOT_HOURS + work);
             lowest = lowest.min(at);
         }

@@ -11,12 +11,12 @@ impl Forecaster {
         if self.days < LEARNING_DAYS {
             return ForecastState::Learning { days: self.days };
         }
-        if let Some(last) = self.last.filter(|last| now.0 - last.0 > STALE_SECONDS) {
-            return ForecastState::Stale { last };
-        }
         let today = self.day_of(now.0.div_euclid(SLOT_SECONDS));
         if (self.first_slot(today)..).take(SLOTS).all(|slot| self.global(slot) <= 0.0) {
             return ForecastState::PolarNight;
+        }
+        if let Some(last) = self.last.filter(|last| now.0 - last.0 > STALE_SECONDS) {
+            return ForecastState::Stale { last };
         }
         if self.dark_days >= DARK_DAYS {
             return ForecastState::PanelDark { days: self.dark_days };
