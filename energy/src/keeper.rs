@@ -243,6 +243,19 @@ impl Keeper {
         &mut self.memory.ledger
     }
 
+    /// Bounds the accounts: beyond so many those that used least are dropped, into the machine's own.
+    pub fn forget_accounts(&mut self, most: usize) {
+        let ledger = &mut self.memory.ledger;
+        let mut all: Vec<(MilliWattHours, String)> =
+            ledger.accounts().iter().map(|(agreement, account)| (account.total(), agreement.clone())).collect();
+        all.sort_unstable();
+        for (_, agreement) in all.iter().take(all.len().saturating_sub(most)) {
+            if let Some(account) = ledger.close(agreement) {
+                ledger.own = ledger.own + account.active + account.idle;
+            }
+        }
+    }
+
     /// What somebody else knows of the charge.
     pub fn told(&mut self, permille: i64, sigma_permille: i64) {
         self.memory.charge.told(permille, sigma_permille);
