@@ -119,13 +119,23 @@ impl Gate {
     /// # Errors
     /// Why not.
     pub fn ask(&self, asked: &Commitment) -> Result<(), Denied> {
+        self.ask_beside(asked, &[])
+    }
+
+    /// The same, with what was promised since the last look.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn ask_beside(&self, asked: &Commitment, since: &[Commitment]) -> Result<(), Denied> {
         self.open()?;
-        if matches!(self.along().admit(asked), Admission::Accepted { .. }) {
+        let promises = [&self.promises, since].concat();
+        let path = Path { promises: &promises, ..self.along() };
+        if matches!(path.admit(asked), Admission::Accepted { .. }) {
             return Ok(());
         }
         Err(Denied::Reserve {
             needs: asked.energy,
-            spare: self.spare(asked.deadline),
+            spare: path.spare(asked.deadline),
             until: asked.deadline,
             reserve_hours: RESERVE_HOURS as u32,
         })

@@ -160,7 +160,7 @@ fn clock(at: UnixSeconds, zone: &TimeZone) -> String {
 }
 
 fn draw(settings: &Layer, from: Option<&str>, to: Option<&str>, out: &std::path::Path) -> eyre::Result<()> {
-    let store = Store::of(&settings.data_dir());
+    let store = Store::of(&settings.data_dir(), settings.energy.simulate.is_some());
     let zone = TimeZone::system();
     let to = match to {
         Some(text) => time(text, &zone)?,

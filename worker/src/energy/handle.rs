@@ -5,6 +5,7 @@ use std::{
         Arc, RwLock,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
+    time::{Duration, Instant},
 };
 
 use alloy::primitives::Address;
@@ -37,6 +38,8 @@ pub struct Energy {
 struct Inner {
     board: Option<BoardPower>,
     published: Option<Published>,
+    /// Promised since the board last knew, by agreement or order.
+    reserved: BTreeMap<String, (Instant, Commitment)>,
 }
 
 /// What an offer's energy is reckoned with.
@@ -89,6 +92,41 @@ impl BoardPower {
         let by_leaves = compute * milli_core_secs / (u128::from(self.threads.max(1)) * 1000);
         let most = by_leaves.min(compute * u128::from(needs_secs)) * u128::from(self.speed);
         MilliWattHours(i64::try_from(most.div_ceil(3600)).unwrap_or(i64::MAX))
+    }
+}
+
+/// Longest that a promise waits for its transaction.
+pub const RESERVED_FOR: Duration = Duration::from_secs(300);
+
+impl Inner {
+    /// `None`: no energy is kept.
+    fn gate(&self) -> Result<Option<&Gate>, Refusal> {
+        let unknown =
+            |state: &str, message: &str| Refusal::EnergyUnknown { state: state.into(), message: message.into() };
+        if self.board.is_none() {
+            return Ok(None);
+        }
+        let published = self.published.as_ref();
+        let published = published.ok_or_else(|| unknown("starting", "the sensors were not read yet"))?;
+        let unset = || unknown("clock_unset", "the clock is not set; let the board reach network time");
+        published.gate.as_ref().ok_or_else(unset).map(Some)
+    }
+
+    /// What would be promised, if it can be. `own`: a reservation that this one replaces.
+    fn ask(&self, own: Option<&str>, offer: &Offer) -> Result<Option<Commitment>, Refusal> {
+        let (Some(board), Some(gate)) = (self.board, self.gate()?) else { return Ok(None) };
+        let until = i64::try_from(now_secs().saturating_add(offer.window_secs)).unwrap_or(i64::MAX);
+        let energy = board.energy(&offer.booking, offer.needs_secs);
+        let asked = Commitment { energy, deadline: board.energy_time(until) };
+        let others = self.reserved.iter().filter(|(key, _)| own != Some(key.as_str()));
+        let since: Vec<Commitment> = others.map(|(_, (_, commitment))| *commitment).collect();
+        gate.ask_beside(&asked, &since).map(|()| Some(asked)).map_err(|denied| match refusal(&denied) {
+            // By the chain's clock, which the owner reads.
+            Refusal::EnergyReserve { needs_mwh, spare_mwh, reserve_hours, .. } => {
+                Refusal::EnergyReserve { needs_mwh, spare_mwh, until: until.unsigned_abs(), reserve_hours }
+            }
+            other => other,
+        })
     }
 }
 
@@ -146,42 +184,44 @@ impl Energy {
     /// # Errors
     /// Why not.
     pub fn hold(&self) -> Result<(), Refusal> {
-        self.asked(|gate| gate.open())
+        self.read(|inner| match inner.gate()? {
+            Some(gate) => gate.open().map_err(|denied| refusal(&denied)),
+            None => Ok(()),
+        })
     }
 
-    /// Whether this offer's energy can be promised.
+    /// Whether this offer's energy could be promised.
     ///
     /// # Errors
     /// Why not, with what it needs and what can be spared.
     pub fn offered(&self, offer: &Offer) -> Result<(), Refusal> {
-        let Some(board) = self.board() else { return Ok(()) };
-        let until = i64::try_from(now_secs().saturating_add(offer.window_secs)).unwrap_or(i64::MAX);
-        let energy = board.energy(&offer.booking, offer.needs_secs);
-        let asked = Commitment { energy, deadline: board.energy_time(until) };
-        self.asked(|gate| gate.ask(&asked)).map_err(|refusal| match refusal {
-            // Of the chain's clock, which the owner reads.
-            Refusal::EnergyReserve { needs_mwh, spare_mwh, reserve_hours, .. } => {
-                Refusal::EnergyReserve { needs_mwh, spare_mwh, until: until.unsigned_abs(), reserve_hours }
-            }
-            other => other,
-        })
+        self.read(|inner| inner.ask(None, offer).map(|_| ()))
     }
 
-    fn asked(&self, ask: impl Fn(&Gate) -> Result<(), Denied>) -> Result<(), Refusal> {
-        self.read(|inner| {
-            if inner.board.is_none() {
-                return Ok(());
-            }
-            let unknown =
-                |state: &str, message: &str| Refusal::EnergyUnknown { state: state.into(), message: message.into() };
-            let Some(published) = &inner.published else {
-                return Err(unknown("starting", "the sensors were not read yet"));
-            };
-            match &published.gate {
-                Some(gate) => ask(gate).map_err(|denied| refusal(&denied)),
-                None => Err(unknown("clock_unset", "the clock is not set; let the board reach network time")),
-            }
-        })
+    /// Promises this offer's energy, before the transaction that takes it is sent: several offers of one block must not be promised the
+    /// same watt hours. It holds until the board knows the agreement, or for [`RESERVED_FOR`].
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn reserve(&self, key: &str, offer: &Offer) -> Result<(), Refusal> {
+        let mut inner = self.inner.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(asked) = inner.ask(Some(key), offer)? {
+            inner.reserved.insert(key.to_owned(), (Instant::now(), asked));
+        }
+        Ok(())
+    }
+
+    /// What is reserved, after those that are `known` by now and those that came to nothing were dropped.
+    pub fn reserved_beside<'a>(&self, known: impl Iterator<Item = &'a String>) -> Vec<Commitment> {
+        let mut inner = self.inner.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.for_each(|key| drop(inner.reserved.remove(key)));
+        inner.reserved.retain(|_, (since, _)| since.elapsed() < RESERVED_FOR);
+        inner.reserved.values().map(|(_, commitment)| *commitment).collect()
+    }
+
+    /// Nothing is known any more.
+    pub fn forget(&self) {
+        self.write(|inner| inner.published = None);
     }
 
     fn read<T>(&self, with: impl FnOnce(&Inner) -> T) -> T {

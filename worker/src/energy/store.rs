@@ -26,20 +26,23 @@ pub struct Store {
 }
 
 impl Store {
-    /// Made where it is missing.
+    /// Made where it is missing. That of a simulation is another one, and begins empty: a simulation starts where its description says.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn open(data: &Path) -> std::io::Result<Self> {
-        let folder = Self::of(data).folder;
-        std::fs::create_dir_all(&folder)?;
-        Ok(Self { folder })
+    pub fn open(data: &Path, simulated: bool) -> std::io::Result<Self> {
+        let store = Self::of(data, simulated);
+        if simulated && store.folder.exists() {
+            std::fs::remove_dir_all(&store.folder)?;
+        }
+        std::fs::create_dir_all(&store.folder)?;
+        Ok(store)
     }
 
     /// That of a data folder, made or not; for reading.
     #[must_use]
-    pub fn of(data: &Path) -> Self {
-        Self { folder: data.join("energy") }
+    pub fn of(data: &Path, simulated: bool) -> Self {
+        Self { folder: data.join(if simulated { "energy-simulated" } else { "energy" }) }
     }
 
     /// Everything that an earlier run left. What is damaged is kept aside.
@@ -197,7 +200,7 @@ mod tests {
     #[test]
     fn rows_survive_a_torn_line_and_are_found_by_period() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
+        let store = Store::open(dir.path(), false).unwrap();
         (0..3).for_each(|index| store.append(&row(index)).unwrap());
         let path = dir.path().join("energy/2026-06.csv");
         let text = std::fs::read_to_string(&path).unwrap();
@@ -215,7 +218,7 @@ mod tests {
     #[test]
     fn a_damaged_file_is_named_and_kept_aside() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
+        let store = Store::open(dir.path(), false).unwrap();
         assert!(store.load(7).history_lost.is_none(), "a new worker has lost nothing");
         std::fs::write(dir.path().join("energy/learned.json"), "{\"plant\": 5").unwrap();
         let start = store.load(7);

@@ -1,15 +1,20 @@
 //! The loop that carries the energy: look, keep, tell, save, and put the board to sleep.
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use eyre::WrapErr;
 use sunwork_energy::{
     keeper::{Keeper, Mode, Outcome, Promise, Start, Tick, Waking},
+    plan::Commitment,
     units::{MilliWattHours, UnixSeconds},
 };
 
 use super::{
     cpu::Machine,
-    handle::{BoardPower, Published},
+    handle::{BoardPower, Published, key},
     settings::EnergySettings,
     source::{Look, Opened, Source},
     store::Store,
@@ -19,6 +24,8 @@ use crate::{board::Part, context::Context, governor::now_secs};
 
 /// Standard deviation of the charge that a simulation starts with, per mille.
 const TOLD_SIGMA_PERMILLE: i64 = 10;
+/// Pause after a sleep that failed.
+const SLEEP_AGAIN: Duration = Duration::from_secs(900);
 /// Agreements whose energy is remembered after their end.
 const MAX_ACCOUNTS: usize = 4096;
 
@@ -36,6 +43,8 @@ pub struct Task {
     last: Option<Outcome>,
     /// Time of the last look.
     now: Option<UnixSeconds>,
+    /// Sleep failed, and why: not tried again for a while, since setting alarms wears the device out.
+    failed: Option<(Instant, String)>,
 }
 
 impl Task {
@@ -45,7 +54,7 @@ impl Task {
     /// A simulation that cannot be read, or a folder that cannot be made.
     pub fn open(settings: EnergySettings, ctx: &Context, threads: u32) -> eyre::Result<Self> {
         let Opened { source, plant, history, charge_permille, simulated } = Source::open(&settings)?;
-        let store = Store::open(ctx.folder.root()).wrap_err("making the folder of the energy")?;
+        let store = Store::open(ctx.folder.root(), simulated.is_some()).wrap_err("making the folder of the energy")?;
         let real_now = i64::try_from(now_secs()).unwrap_or(i64::MAX);
         let mut start = store.load(real_now);
         if simulated.is_some() {
@@ -75,6 +84,7 @@ impl Task {
             rows_since_learned: 0,
             last: None,
             now: None,
+            failed: None,
         })
     }
 
@@ -88,7 +98,9 @@ impl Task {
                 _ = ticks.tick() => {}
             }
             if let Err(error) = self.look(&ctx).await {
+                // What is not known promises nothing.
                 tracing::error!("the energy cannot be looked at: {error:#}");
+                ctx.governor.energy.forget();
                 return;
             }
         }
@@ -108,7 +120,12 @@ impl Task {
         });
         let (source, looks, waking) = looked.await?;
         self.source = Some(source);
-        let waking = if self.settings.sleep { waking } else { Waking::None };
+        self.failed = self.failed.take().filter(|(since, _)| since.elapsed() < SLEEP_AGAIN);
+        let waking = match (&self.failed, self.settings.sleep) {
+            (_, false) => Waking::None,
+            (Some((_, reason)), true) => Waking::Failed(reason.clone()),
+            (None, true) => waking,
+        };
         let (promises, promises_known) = self.promises(ctx);
         let count = looks.len().max(1) as u64;
         for (index, Look { at, readings, slept }) in (1..).zip(looks) {
@@ -202,6 +219,7 @@ impl Task {
             Ok(set) => tracing::info!(wake = set.0, "the wake alarm is set and read back; going to sleep"),
             Err(error) => {
                 tracing::warn!(error, "no alarm is set; the board stays awake");
+                self.failed = Some((Instant::now(), error));
                 return;
             }
         }
@@ -214,14 +232,12 @@ impl Task {
         }
         let [program, words @ ..] = &self.settings.halt[..] else { return };
         match tokio::process::Command::new(program).args(words).status().await {
-            Ok(status) if status.success() => ctx.shutdown.cancel(),
-            Ok(status) => {
-                tracing::error!(%status, command = ?self.settings.halt, "the board does not halt; it stays awake")
-            }
-            Err(error) => {
-                tracing::error!(%error, command = ?self.settings.halt, "the board does not halt; it stays awake")
-            }
+            Ok(status) if status.success() => return ctx.shutdown.cancel(),
+            Ok(status) => self.failed = Some((Instant::now(), format!("{program} ended with {status}"))),
+            Err(error) => self.failed = Some((Instant::now(), format!("{program} cannot be run: {error}"))),
         }
+        tracing::error!(why = ?self.failed, "the board does not halt; it stays awake");
+        self.keeper.woke_up(0);
     }
 
     /// What every open agreement still needs of us, by the energy's clock, and whether all of them were looked at.
@@ -235,7 +251,13 @@ impl Task {
             deadline: time(promised.deadline),
             awake_by: time(promised.awake_by),
         };
-        let promises = ours.filter_map(|row| row.promised.as_ref().map(promise)).collect();
+        let promised: Vec<_> = ours.filter_map(|row| Some((key(row.agreement), row.promised.as_ref()?))).collect();
+        let mut promises: Vec<Promise> = promised.iter().map(|(_, promised)| promise(promised)).collect();
+        // What is on its way to the chain holds as well.
+        for Commitment { energy, deadline } in ctx.governor.energy.reserved_beside(promised.iter().map(|(key, _)| key))
+        {
+            promises.push(Promise { energy, deadline, awake_by: self.now.unwrap_or(deadline) });
+        }
         let state = ctx.journal.state();
         let mut open = state.agreements.iter().filter(|(_, known)| known.took_part() && !known.is_closed());
         let known = state.txs.is_empty() && open.all(|(agreement, _)| board.has(*agreement));

@@ -73,8 +73,8 @@ async fn take(ctx: &Context, inbox: &Inbox, hash: B256) -> eyre::Result<(Address
     ctx.governor.open_to_orders()?;
     let facts = facts(ctx, &signed, hash).await?;
     let (terms, spec) = check(&signed, |class| deployment.class_name(class), &facts, &ctx.governor.limits())?;
-    energy(ctx, &terms, &spec)?;
     ready(ctx, &terms, &spec).await?;
+    reserve_energy(ctx, &hash.to_string(), &terms, &spec)?;
     let SignedOrder { order, spec, signature } = signed;
     let call = IWorkerDispatcher::acceptOfferCall { order: order.typed()?.into(), spec, signature };
     let calldata = alloy::primitives::Bytes::from(call.abi_encode());
@@ -110,7 +110,7 @@ async fn facts(ctx: &Context, signed: &SignedOrder, hash: B256) -> eyre::Result<
 }
 
 /// The owner names the order, and the battery still has the last word: an agreement that is taken must be kept.
-fn energy(ctx: &Context, terms: &ComputeTerms, spec: &ComputeSpec) -> Result<(), Refusal> {
+fn reserve_energy(ctx: &Context, key: &str, terms: &ComputeTerms, spec: &ComputeSpec) -> Result<(), Refusal> {
     let at_once = ctx.governor.leaves_at_once(Limits::of_spec(spec));
     let needs_secs = u64::from(spec.leaf_secs) * u64::from(terms.leaf_count.div_ceil(at_once));
     let booking = Booking {
@@ -121,7 +121,8 @@ fn energy(ctx: &Context, terms: &ComputeTerms, spec: &ComputeSpec) -> Result<(),
     };
     let window_secs = u64::from(terms.work_secs);
     let needs_secs = needs_secs.min(window_secs);
-    ctx.governor.energy.offered(&Offer { pay: 0, booking, gas_units: 0, transfer_bytes: 0, needs_secs, window_secs })
+    let offer = Offer { pay: 0, booking, gas_units: 0, transfer_bytes: 0, needs_secs, window_secs };
+    ctx.governor.energy.reserve(key, &offer)
 }
 
 /// Image and inputs can be had: stake is locked with the transaction, and the time to work begins.

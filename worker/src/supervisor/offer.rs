@@ -4,6 +4,7 @@ use sunwork_protocol::status::Status;
 use super::Supervisor;
 use crate::{
     board::{Part, Promised, Standing},
+    energy::handle::key,
     governor::now_secs,
     journal::Agreement,
     machine::{Action, Local, Verification, Work},
@@ -33,6 +34,24 @@ impl Supervisor {
         let as_worker = self.offered(view, Part::Worker);
         let verifies = self.terms.trust_level != 0 && self.offered(view, Part::Verifier).is_ok();
         if verifies { Ok(()) } else { as_worker }
+    }
+
+    /// Whether the battery allows to be its worker, whatever the other rules say.
+    pub(super) fn powered_for(&self, view: &View) -> bool {
+        self.ctx.governor.energy.offered(&self.offer(view, Part::Worker)).is_ok()
+    }
+
+    /// What enters an agreement takes its energy first.
+    pub(super) fn reserve_energy(&self, view: &View, action: &Action) -> Result<(), StepError> {
+        let part = match action {
+            Action::Accept | Action::AcceptPlaced => Part::Worker,
+            Action::Claim(_) | Action::ClaimAndSeal(_) => Part::Verifier,
+            _ => return Ok(()),
+        };
+        let energy = &self.ctx.governor.energy;
+        energy
+            .reserve(&key(self.address), &self.offer(view, part))
+            .map_err(|refusal| StepError::NotYet(refusal.to_string()))
     }
 
     fn offer(&self, view: &View, part: Part) -> Offer {
