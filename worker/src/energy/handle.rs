@@ -214,7 +214,9 @@ impl Energy {
     /// What is reserved, after those that are `known` by now and those that came to nothing were dropped.
     pub fn reserved_beside<'a>(&self, known: impl Iterator<Item = &'a String>) -> Vec<Commitment> {
         let mut inner = self.inner.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        known.for_each(|key| drop(inner.reserved.remove(key)));
+        for key in known {
+            inner.reserved.remove(key);
+        }
         inner.reserved.retain(|_, (since, _)| since.elapsed() < RESERVED_FOR);
         inner.reserved.values().map(|(_, commitment)| *commitment).collect()
     }
@@ -273,6 +275,69 @@ mod tests {
         let fast = BoardPower { speed: 60, ..BOARD };
         assert_eq!(fast.energy(&booking, 60), MilliWattHours(4_530));
         assert_eq!(fast.energy_time(1_010), UnixSeconds(1_600));
+    }
+
+    /// A board at noon with four fifths of its battery.
+    fn published() -> Published {
+        use sunwork_energy::{
+            keeper::{Keeper, Start, Tick, Waking},
+            sim::{rig::Rig, scenario::Scenario},
+            units::MonoMillis,
+        };
+        let scenario: Scenario = serde_json::from_str(
+            r#"{"start":1780315200,"panel_wp":100,"battery_wh":384,"board":"pi4_b","extra":1300,"seed":4}"#,
+        )
+        .unwrap();
+        let (mut rig, history) = (Rig::new(&scenario, None).unwrap(), Rig::history(&scenario, None).unwrap());
+        let mut keeper =
+            Keeper::new(Rig::plant(&scenario, MonoMillis(300_000)), Start { rows: history, ..Start::default() });
+        keeper.told(800, 10);
+        let mut outcome = None;
+        for _ in 0..120 {
+            rig.advance(60);
+            let (at, waking) = (rig.now(), Waking::Ready);
+            let readings = rig.readings(at);
+            outcome = Some(keeper.look(Tick {
+                at,
+                readings: &readings,
+                cpu_permille: 0,
+                cpu_microseconds: 0,
+                shares: Vec::new(),
+                promises: &[],
+                promises_known: true,
+                waking: &waking,
+            }));
+        }
+        let state = Arc::new(keeper.state(&outcome.unwrap(), &[], true));
+        Published { state, gate: keeper.gate().cloned(), accounts: BTreeMap::new() }
+    }
+
+    #[test]
+    fn offers_of_one_block_are_not_promised_the_same_watt_hours() {
+        let energy = Energy::default();
+        let published = published();
+        let now = published.state.now.unwrap().0;
+        energy.switch_on(BoardPower { moment: (i64::try_from(now_secs()).unwrap(), now), ..BOARD });
+        let spare = published.state.spare.0;
+        energy.publish(published);
+        assert!(spare > 10_000, "{spare}");
+        // 4.53 W for eleven hours are 50 Wh.
+        let booking = Booking { milli_cpu: 4000, memory_mib: 1, leaf_secs: 11 * 3600, leaves: 1 };
+        let secs = 11 * 3600;
+        let offer = Offer { pay: 1, booking, gas_units: 0, transfer_bytes: 0, needs_secs: secs, window_secs: 2 * secs };
+        assert_eq!(energy.offered(&offer), Ok(()));
+        let taken = (0..20).take_while(|index| energy.reserve(&index.to_string(), &offer).is_ok()).count();
+        assert!((1..20).contains(&taken), "{taken}");
+        let refusal = energy.reserve("one more", &offer).unwrap_err();
+        let Refusal::EnergyReserve { needs_mwh, spare_mwh, .. } = refusal else { panic!("{refusal}") };
+        assert!(
+            needs_mwh > spare_mwh && refusal.to_string().contains("Wh can be spared above the reserve"),
+            "{refusal}"
+        );
+        // Asking again for what is reserved already is no second promise.
+        assert_eq!(energy.reserve("0", &offer), Ok(()));
+        let known = ["0".to_owned()];
+        assert_eq!(energy.reserved_beside(known.iter()).len(), taken - 1);
     }
 
     #[test]

@@ -246,3 +246,47 @@ fn read(path: &Path) -> eyre::Result<String> {
     eyre::ensure!(size <= MAX_FILE_BYTES, "it has {size} bytes, expected at most {MAX_FILE_BYTES}");
     Ok(std::fs::read_to_string(path)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::energy::EnergyLayer;
+
+    fn open(name: &str, text: &str) -> eyre::Result<Opened> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        let layer = EnergyLayer { simulate: Some(file), simulate_speed: Some(3600), ..EnergyLayer::default() };
+        Source::open(&layer.settle().unwrap().unwrap())
+    }
+
+    #[test]
+    fn a_description_and_a_plain_trace_are_simulated_and_time_flies() {
+        let json = r#"{"start":1780315200,"panel_wp":100,"battery_wh":384,"board":"pi4_b"}"#;
+        let lines: String = (0..600)
+            .map(|i| format!("{},{}\n", jiff::Timestamp::from_second(1_780_272_000 + i * 900).unwrap(), i % 60))
+            .collect();
+        for (name, text) in [("site.json", json), ("sky.csv", lines.as_str())] {
+            let Opened { mut source, charge_permille, simulated, .. } = open(name, text).unwrap();
+            assert_eq!((charge_permille, simulated.map(|(_, speed)| speed)), (Some(800), Some(3600)));
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            let looks = source.look();
+            assert!(looks.len() >= 3, "{}", looks.len());
+            assert!(looks.windows(2).all(|pair| pair[0].at.mono < pair[1].at.mono));
+            assert_eq!(looks[0].readings.len(), 4);
+            assert_eq!(source.waking(), Waking::Ready);
+            let now = looks.last().unwrap().at.unix.unwrap();
+            let wake = UnixSeconds(now.0 + 7200);
+            assert_eq!(source.set_wake(wake, now), Ok(wake));
+            assert!(source.halt_simulated() && source.is_asleep());
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_named_with_its_line() {
+        let error = format!("{:#}", open("sky.csv", "2026-06-01T00:00:00Z,5\nsoon,5\n").err().unwrap());
+        assert!(error.contains("sky.csv") && error.contains("line 2"), "{error}");
+        let error = format!("{:#}", open("site.json", "{\"start\": 5}").err().unwrap());
+        assert!(error.contains("panel_wp"), "{error}");
+    }
+}
