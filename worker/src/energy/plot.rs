@@ -32,7 +32,7 @@ const FORECAST: Colour = [150, 90, 0];
 const USE: Colour = [31, 99, 184];
 const BATTERY: Colour = [30, 132, 73];
 const RUN: Colour = [126, 196, 148];
-const LOWER: Colour = [246, 211, 101];
+const LOWER: Colour = [196, 214, 94];
 const PAUSE: Colour = [233, 146, 97];
 const SLEEP: Colour = [121, 134, 203];
 
