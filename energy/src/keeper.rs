@@ -513,6 +513,3 @@ impl Keeper {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
