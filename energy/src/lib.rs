@@ -3,6 +3,7 @@
 
 pub mod charge;
 pub mod forecast;
+pub mod keeper;
 pub mod plan;
 pub mod plausibility;
 pub mod sensors;

@@ -9,6 +9,7 @@ pub mod ina228;
 pub mod ina2xx;
 pub mod plant;
 pub mod power_supply;
+pub mod rig;
 pub mod scenario;
 pub mod sunspec;
 pub mod trace;

@@ -49,8 +49,23 @@ pub struct Standing {
     pub leaves_done: u32,
     /// Leaves of the bag.
     pub leaves: u32,
+    /// What it still needs of our energy, and when; absent for candidates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promised: Option<Promised>,
     /// What our part pays if all goes well, smallest token unit; a decimal text.
     pub pay: String,
+}
+
+/// What an agreement still needs of us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Promised {
+    /// Above base load, at most, mWh; zero where no energy is kept.
+    pub milliwatt_hours: i64,
+    /// When that must be done, Unix seconds.
+    pub deadline: u64,
+    /// When this worker must be there at the latest, Unix seconds.
+    pub awake_by: u64,
 }
 
 /// All of them.

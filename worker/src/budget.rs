@@ -18,6 +18,8 @@ pub struct Budget {
 struct Inner {
     caps: Caps,
     slots: u32,
+    /// Part of the cores that may be used now, per mille: the energy's word.
+    cores_permille: u32,
     used: Need,
 }
 
@@ -51,7 +53,7 @@ pub struct Share<'a> {
 impl Budget {
     /// Shares of these caps, for at most so many leaves at a time.
     pub fn new(caps: Caps, slots: u32) -> Self {
-        let inner = Inner { caps, slots, used: Need::default() };
+        let inner = Inner { caps, slots, cores_permille: 1000, used: Need::default() };
         Self { inner: Mutex::new(inner), turn: tokio::sync::Mutex::default(), freed: Notify::new() }
     }
 
@@ -61,6 +63,14 @@ impl Budget {
         (inner.caps, inner.slots) = (caps, slots);
         drop(inner);
         self.freed.notify_waiters();
+    }
+
+    /// Only a part of the cores from now on, per mille; one leaf may always run.
+    pub fn throttle(&self, cores_permille: u32) {
+        let before = std::mem::replace(&mut self.lock().cores_permille, cores_permille);
+        if before < cores_permille {
+            self.freed.notify_waiters();
+        }
     }
 
     /// The share of a leaf, once there is room. A leaf that is larger than everything runs alone.
@@ -98,8 +108,9 @@ impl Budget {
 
     fn try_take(&self, need: Need) -> bool {
         let mut inner = self.lock();
-        let Inner { caps, slots, used } = *inner;
-        let fits = used.milli_cpu + need.milli_cpu <= caps.milli_cpu.into()
+        let Inner { caps, slots, cores_permille, used } = *inner;
+        let milli_cpu = u64::from(caps.milli_cpu) * u64::from(cores_permille.min(1000)) / 1000;
+        let fits = used.milli_cpu + need.milli_cpu <= milli_cpu
             && used.memory_mib + need.memory_mib <= caps.memory_mib.into()
             && used.disk_mib + need.disk_mib <= caps.disk_mib.into()
             && used.slots < slots.into();

@@ -5,7 +5,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    commands::{self, Output, PlacementArgs, Registration, Take},
+    commands::{self, EnergyCommand, Output, PlacementArgs, Registration, Take},
     config::{ConfigFile, Layer, Loaded, default_path},
     daemon, duration,
 };
@@ -106,6 +106,12 @@ pub enum Command {
         #[arg(long)]
         by_day: bool,
     },
+    /// Show battery, harvest, forecast and plan, and why the worker runs or waits; or draw the history.
+    Energy {
+        /// What to do; without it the state is shown.
+        #[command(subcommand)]
+        what: Option<EnergyCommand>,
+    },
     /// Take stake out of the draws (owner key).
     Unstake {
         /// How much, in tokens, or "all".
@@ -170,6 +176,7 @@ pub async fn run(cli: Cli, matches: ArgMatches, shutdown: CancellationToken) -> 
         Command::Earnings { days, csv, by_day } => {
             return commands::earnings(&settings, days, csv, by_day, output).await;
         }
+        Command::Energy { what } => return commands::energy(&settings, what, output).await,
         Command::Config(ConfigCommand::Check) => commands::config_check(&loaded)?,
         Command::Init { write_config, .. } => commands::init(&settings, write_config.as_deref())?,
         Command::Register(wanted) => commands::register(&settings, &wanted).await?,

@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::{
     amount::Unit,
+    energy::EnergyLayer,
     policy::{
         Policy,
         hardware::{Caps, Hardware},
@@ -220,6 +221,10 @@ pub struct Layer {
     /// Blocks after which an ending is believed.
     #[arg(long, env = "SUNWORK_WORKER_FINALITY_BLOCKS", global = true)]
     pub finality_blocks: Option<u64>,
+    /// Panel, battery, board and sensors.
+    #[command(flatten)]
+    #[serde(skip)]
+    pub energy: EnergyLayer,
 }
 
 /// Settings that cannot be used.
@@ -268,7 +273,11 @@ impl Layer {
     /// This layer over another one.
     #[must_use]
     pub fn over(self, below: Self) -> Self {
-        macro_rules! layered { ($($field:ident),+ $(,)?) => { Self { $($field: self.$field.or(below.$field)),+ } } }
+        macro_rules! layered {
+            ($($field:ident),+ $(,)?) => {
+                Self { energy: self.energy.over(below.energy), $($field: self.$field.or(below.$field)),+ }
+            }
+        }
         layered!(
             data_dir,
             rpc,
@@ -429,6 +438,8 @@ impl Layer {
             kinds: self.kinds()?,
             parallel_leaves: limits.parallel_leaves,
         };
+        // Used by the energy's own task; here its mistakes are found like all others.
+        self.energy.settle()?;
         if let Some(listen) = self.metrics_listen
             && !listen.ip().is_loopback()
         {

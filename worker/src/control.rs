@@ -2,6 +2,7 @@
 //!
 //! Bounded: requests of at most 4 KiB, so many at a time, each for so long.
 use std::{
+    collections::BTreeMap,
     fs::File,
     os::{fd::AsRawFd, unix::fs::PermissionsExt},
     path::{Path, PathBuf},
@@ -24,6 +25,7 @@ use axum::{
 use eyre::WrapErr;
 use serde::{Deserialize, Serialize};
 use sunwork_edge::tx::{PendingState, TxEntry};
+use sunwork_energy::keeper::State as EnergyState;
 use tokio::{net::UnixListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +35,7 @@ use crate::{
     board::Standing,
     context::Context,
     earnings::{self, Earning},
+    energy::handle::Spent,
     governor::now_secs,
     policy::{Mode, hardware::Caps},
     refusal::{Reason, Refusal},
@@ -202,6 +205,19 @@ pub struct Earnings {
     pub decimals: u8,
     /// The oldest first.
     pub earnings: Vec<Earning>,
+    /// What agreements used, by address; empty where no energy is kept.
+    #[serde(default)]
+    pub energy: BTreeMap<String, Spent>,
+}
+
+/// `GET /v1/energy`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EnergyAnswer {
+    /// The state.
+    #[serde(flatten)]
+    pub state: EnergyState,
+    /// What agreements used, by address.
+    pub agreements: BTreeMap<String, Spent>,
 }
 
 /// Every failure.
@@ -252,6 +268,7 @@ fn router(control: Arc<Control>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/why", get(why))
+        .route("/v1/energy", get(energy))
         .route("/v1/earnings", get(all_earnings))
         .route("/v1/pause", post(pause))
         .route("/v1/resume", post(resume))
@@ -322,7 +339,22 @@ async fn all_earnings(
     let earnings = earnings::read(&control.ctx.chain, control.ctx.me, query?.days.unwrap_or(30)).await;
     let earnings = earnings.map_err(|error| Failure(StatusCode::BAD_GATEWAY, format!("{error:#}")))?;
     let Unit { symbol, decimals } = control.unit.clone();
-    Ok(Json(Earnings { symbol, decimals, earnings }))
+    let energy = control.ctx.governor.energy.accounts();
+    Ok(Json(Earnings { symbol, decimals, earnings, energy }))
+}
+
+async fn energy(State(control): State<Arc<Control>>) -> Result<Json<EnergyAnswer>, Failure> {
+    let energy = &control.ctx.governor.energy;
+    let Some(state) = energy.state() else {
+        let text = match energy.is_on() {
+            true => "the sensors were not read yet; ask again in a few seconds",
+            false => {
+                "no energy is kept: name sensors (energy_sensors) or a simulation (simulate) in the settings; docs/ENERGY.md"
+            }
+        };
+        return Err(Failure(StatusCode::NOT_FOUND, text.into()));
+    };
+    Ok(Json(EnergyAnswer { state: (*state).clone(), agreements: energy.accounts() }))
 }
 
 async fn pause(State(control): State<Arc<Control>>, body: Body) -> Result<Response, Failure> {

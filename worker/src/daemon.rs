@@ -19,6 +19,7 @@ use crate::{
     config::{Layer, Loaded},
     context::Context,
     control::{self, Control, Reloaded},
+    energy,
     folder::Folder,
     governor::{Governor, now_secs},
     identity,
@@ -149,6 +150,14 @@ pub async fn run(
     }
     helpers.spawn(reload_on_signal(control));
     helpers.spawn(look_around(ctx.clone()));
+    let kept = match settings.energy.settle()? {
+        Some(energy) => {
+            let task =
+                energy::task::Task::open(energy, &ctx, hardware.threads).wrap_err("opening the energy's sensors")?;
+            Some(tokio::spawn(task.run(ctx.clone())))
+        }
+        None => None,
+    };
     notify::ready();
 
     let recovery = tokio::spawn(recover(ctx.clone()));
@@ -169,6 +178,9 @@ pub async fn run(
     shutdown.cancel();
     helpers.shutdown().await;
     let _ = std::fs::remove_file(&socket);
+    if let Some(kept) = kept {
+        kept.await.wrap_err("keeping the energy")?;
+    }
     recovery.await.wrap_err("settling the transactions from before the restart")?;
     offers.await.wrap_err("taking signed offers")?;
     if let Some(docker) = &runtimes.docker

@@ -13,7 +13,10 @@ use eyre::{WrapErr, eyre};
 use serde::{Deserialize, Serialize};
 use sunwork_protocol::abi::IWorkerDispatcher::StakeReleased;
 
-use crate::chain::{Chain, LOG_CHUNK_BLOCKS};
+use crate::{
+    chain::{Chain, LOG_CHUNK_BLOCKS},
+    energy::handle::{Spent, key},
+};
 
 /// Most days that are read at once.
 pub const MAX_DAYS: u32 = 3660;
@@ -139,11 +142,16 @@ pub fn by_day(earnings: &[Earning]) -> Vec<Day> {
 }
 
 /// A table for spreadsheets, one line per agreement. No field holds a comma, a quote or a newline.
-pub fn csv(earnings: &[Earning]) -> String {
-    let mut text = String::from("day,time,block,agreement,paid,slashed,released,transaction\n");
+/// Energy is of those agreements that the running worker knows of, milliwatt hours and whether they were measured.
+pub fn csv(earnings: &[Earning], energy: &BTreeMap<String, Spent>) -> String {
+    let mut text =
+        String::from("day,time,block,agreement,paid,slashed,released,transaction,energy_mwh,energy_source\n");
     for Earning { time, block, agreement, paid, slashed, released, tx } in earnings {
         let day = day_of(*time);
-        text.push_str(&format!("{day},{time},{block},{agreement},{paid},{slashed},{released},{tx}\n"));
+        let spent = energy.get(&key(*agreement));
+        let mwh = spent.map(|spent| spent.milliwatt_hours.to_string()).unwrap_or_default();
+        let source = spent.map_or("", |spent| if spent.measured { "measured" } else { "modelled" });
+        text.push_str(&format!("{day},{time},{block},{agreement},{paid},{slashed},{released},{tx},{mwh},{source}\n"));
     }
     text
 }
@@ -179,11 +187,12 @@ mod tests {
         let earnings = [earning(1_780_703_999, 10, 0), earning(1_780_704_000, 20, 3), earning(1_780_704_001, 1, 1)];
         let text = csv_by_day(&earnings);
         assert_eq!(text, "day,agreements,paid,slashed\n2026-06-05,1,10,0\n2026-06-06,2,21,4\n");
-        let each = csv(&earnings);
+        let spent = Spent { milliwatt_hours: 7_300, measured: false };
+        let each = csv(&earnings, &BTreeMap::from([(key(Address::repeat_byte(1)), spent)]));
         assert_eq!(each.lines().count(), 4);
         assert_eq!(
             each.lines().nth(1),
-            Some("2026-06-05,1780703999,7,0x0101010101010101010101010101010101010101,10,0,5,0xab")
+            Some("2026-06-05,1780703999,7,0x0101010101010101010101010101010101010101,10,0,5,0xab,7300,modelled")
         );
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     board::Board,
     budget::{Budget, Share},
     config::{Limits, Settled},
+    energy::Energy,
     folder::{Folder, write_durably},
     policy::{
         self, Conditions, Mode, Offer, Policy,
@@ -38,6 +39,8 @@ pub struct Governor {
     pub why: WhyBook,
     /// Where every agreement stands.
     pub board: Board,
+    /// What the battery allows.
+    pub energy: Energy,
     budget: Budget,
     folder: PathBuf,
 }
@@ -97,6 +100,7 @@ impl Governor {
             inner: Mutex::new(inner),
             why: WhyBook::open(folder.root().join("why"), now),
             board: Board::default(),
+            energy: Energy::default(),
             budget,
             folder: folder.root().to_owned(),
         };
@@ -166,7 +170,8 @@ impl Governor {
     /// Why not.
     pub fn hold(&self) -> Result<(), Refusal> {
         let (policy, conditions) = self.situation(&Zoned::now());
-        policy::hold(&policy, &conditions)
+        policy::hold(&policy, &conditions)?;
+        self.energy.hold()
     }
 
     /// Whether a signed offer is taken that the owner names.
@@ -189,21 +194,31 @@ impl Governor {
     /// Why not.
     pub fn offered(&self, offer: &Offer) -> Result<(), Refusal> {
         let (policy, conditions) = self.situation(&Zoned::now());
-        policy::offered(&policy, &conditions, offer)
+        policy::offered(&policy, &conditions, offer)?;
+        self.energy.offered(offer)
     }
 
     /// The share of a leaf, once there is room and the owner has not paused.
     pub async fn leaf_share(&self, limits: runtime::Limits) -> Share<'_> {
         loop {
-            while !self.lock().owner.mode.may_compute(now_secs()) {
+            while !self.may_compute() {
                 tokio::time::sleep(PAUSE_LOOK).await;
             }
             let share = self.budget.take(limits).await;
             // The owner may have paused while it waited.
-            if self.lock().owner.mode.may_compute(now_secs()) {
+            if self.may_compute() {
                 return share;
             }
         }
+    }
+
+    fn may_compute(&self) -> bool {
+        self.lock().owner.mode.may_compute(now_secs()) && self.energy.cores_permille() > 0
+    }
+
+    /// Fits the cores that leaves use together to what the energy allows now. Those that run keep what they have.
+    pub fn fit_to_energy(&self) {
+        self.budget.throttle(self.energy.cores_permille());
     }
 
     /// Reads disk and pressure; a few microseconds.
@@ -313,7 +328,7 @@ mod tests {
         again.reload(Settled { policy: limited, ..settled() });
         again.set_mode(Mode::Auto).unwrap();
         let booking = policy::price::Booking { milli_cpu: 1, memory_mib: 1, leaf_secs: 1, leaves: 1 };
-        let offer = Offer { pay: 1, booking, gas_units: 0, transfer_bytes: 1, needs_secs: 1 };
+        let offer = Offer { pay: 1, booking, gas_units: 0, transfer_bytes: 1, needs_secs: 1, window_secs: 1 };
         assert_eq!(again.offered(&offer), Err(Refusal::Transfer { would_be_mib: 21, limit_mib: 20 }));
         std::fs::write(dir.path().join("owner.json"), "nonsense").unwrap();
         assert_eq!(Governor::open(&folder, settled()).hold(), Ok(()));

@@ -7,6 +7,7 @@
 //! - [`runtime`] runs a leaf in its cage, [`timings`] remembers how long leaves took
 //! - [`governor`] holds the owner's rules ([`policy`], pure), [`why`] counts what became of every purchase, [`control`] is the
 //!   owner's way in, [`board`] and [`budget`] say where everything stands and what leaves may use together
+//! - [`energy`]: sensors, plan, and what they allow
 //! - [`chain`], [`view`]: what the chain says; [`folder`], [`config`], [`identity`], [`commands`], [`cli`]: the rim
 //!
 //! Invariant: after a restart at any moment, chain and journal alone lead to the right next step.
@@ -24,6 +25,7 @@ pub mod crash;
 pub mod daemon;
 pub mod duration;
 pub mod earnings;
+pub mod energy;
 pub mod exit;
 pub mod folder;
 pub mod governor;

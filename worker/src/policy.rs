@@ -105,6 +105,8 @@ pub struct Offer {
     pub transfer_bytes: u64,
     /// Most that it takes, seconds.
     pub needs_secs: u64,
+    /// Time that there is for it, seconds.
+    pub window_secs: u64,
 }
 
 /// What holds whatever is offered.
@@ -185,7 +187,7 @@ mod tests {
 
     fn offer() -> Offer {
         let booking = Booking { milli_cpu: 1000, memory_mib: 1024, leaf_secs: 3600, leaves: 1 };
-        Offer { pay: 100, booking, gas_units: 1000, transfer_bytes: 1 << 20, needs_secs: 3600 }
+        Offer { pay: 100, booking, gas_units: 1000, transfer_bytes: 1 << 20, needs_secs: 3600, window_secs: 7200 }
     }
 
     #[test]

@@ -102,6 +102,12 @@ pub enum Refusal {
     IdleUnknown,
     /// The disk is nearly full.
     DiskFree { free_mib: u64, keep_mib: u64 },
+    /// More energy than can be spared above the reserve until then.
+    EnergyReserve { needs_mwh: u64, spare_mwh: u64, until: u64, reserve_hours: u32 },
+    /// The battery lets nothing new be taken now.
+    EnergyLow { mode: String, message: String, charge_mwh: u64, reserve_mwh: u64 },
+    /// Nobody can tell what may be promised.
+    EnergyUnknown { state: String, message: String },
 }
 
 /// What says that the machine is used.
@@ -161,6 +167,9 @@ impl Refusal {
             Self::Busy { .. } => Reason::Busy,
             Self::IdleUnknown => Reason::IdleUnknown,
             Self::DiskFree { .. } => Reason::DiskFree,
+            Self::EnergyReserve { .. } => Reason::EnergyReserve,
+            Self::EnergyLow { .. } => Reason::EnergyLow,
+            Self::EnergyUnknown { .. } => Reason::EnergyUnknown,
         }
     }
 
@@ -193,6 +202,8 @@ impl Refusal {
             Self::ScheduleEnd { needs_secs, left_secs } => Measure::at_most(needs_secs, left_secs, "s"),
             Self::Busy { found_percent, limit_percent, .. } => Measure::at_most(found_percent, limit_percent, "%"),
             Self::DiskFree { free_mib, keep_mib } => Measure::at_least(free_mib, keep_mib, "MiB"),
+            Self::EnergyReserve { needs_mwh, spare_mwh, .. } => Measure::at_most(needs_mwh, spare_mwh, "mWh"),
+            Self::EnergyLow { charge_mwh, reserve_mwh, .. } => Measure::at_least(charge_mwh, reserve_mwh, "mWh"),
             _ => return None,
         })
     }
@@ -220,6 +231,9 @@ impl Refusal {
                 | Reason::Busy
                 | Reason::IdleUnknown
                 | Reason::DiskFree
+                | Reason::EnergyReserve
+                | Reason::EnergyLow
+                | Reason::EnergyUnknown
         )
     }
 }
@@ -313,11 +327,30 @@ impl fmt::Display for Refusal {
             Self::DiskFree { free_mib, keep_mib } => {
                 write!(f, "{free_mib} MiB of disk are free < {keep_mib} MiB to keep free")
             }
+            Self::EnergyReserve { needs_mwh, spare_mwh, until, reserve_hours } => write!(
+                f,
+                "it needs {} Wh until {}, {} Wh can be spared above the reserve of {reserve_hours} h in the dark",
+                watt_hours(*needs_mwh),
+                i64::try_from(*until).ok().and_then(|at| jiff::Timestamp::from_second(at).ok()).unwrap_or_default(),
+                watt_hours(*spare_mwh)
+            ),
+            Self::EnergyLow { mode, message, charge_mwh, reserve_mwh } => write!(
+                f,
+                "the battery lets nothing new be taken ({mode}): {message}; {} Wh can be counted on, the reserve is {} Wh",
+                watt_hours(*charge_mwh),
+                watt_hours(*reserve_mwh)
+            ),
+            Self::EnergyUnknown { state, message } => write!(f, "no energy can be promised ({state}): {message}"),
         }
     }
 }
 
 impl std::error::Error for Refusal {}
+
+/// "12.3" of thousandths.
+fn watt_hours(mwh: u64) -> String {
+    format!("{}.{}", mwh / 1000, mwh % 1000 / 100)
+}
 
 fn for_secs(left: Option<u64>) -> String {
     left.map_or_else(String::new, |secs| format!(" for another {}", duration::show(secs)))

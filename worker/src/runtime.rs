@@ -278,6 +278,11 @@ pub trait Runtime: Send + Sync {
 
     /// Runs one leaf of a prepared image to its end and leaves nothing behind but the output.
     fn run<'a>(&'a self, job: &'a LeafJob) -> BoxFuture<'a, Result<LeafRun, RuntimeError>>;
+
+    /// CPU time since its start of a leaf that runs, by the name of its job, microseconds; `None` where it is not told.
+    fn cpu_time<'a>(&'a self, _name: &'a str) -> BoxFuture<'a, Option<u64>> {
+        Box::pin(async { None })
+    }
 }
 
 /// The variables of the iExec app contract for one leaf, each also under its `SUNWORK_` name. `leaf` counts from 0 within

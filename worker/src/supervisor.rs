@@ -244,6 +244,7 @@ impl Supervisor {
     }
 
     async fn act(&self, view: &View, known: &Agreement, action: Action) -> Result<(), StepError> {
+        self.reserve_energy(view, &action)?;
         match action {
             Action::Prepare => self.prepare(view).await,
             Action::Accept => self.accept(known).await,

@@ -1,9 +1,9 @@
 //! The estimator itself.
 use serde::{Deserialize, Serialize};
 
-use super::{Anchor, AnchorDetector, Battery, Learned};
+use super::{Anchor, AnchorDetector, Battery, Chemistry, Learned};
 use crate::sensors::ChargerPhase;
-use crate::units::{MicroAmps, MilliVolts, MilliWattHours, MonoMillis};
+use crate::units::{MicroAmps, MilliVolts, MilliWattHours, MilliWatts, MonoMillis};
 
 /// The bound is this many standard deviations: 99.7 % of a normal distribution, and more than asked for (99 %).
 const SIGMAS: f64 = 3.0;
@@ -11,6 +11,15 @@ const SIGMAS: f64 = 3.0;
 const MAX_GAP: MonoMillis = MonoMillis(900_000);
 /// In a gap the battery may have been charged or discharged with up to this part of its capacity an hour.
 const GAP_RATE_PER_HOUR: f64 = 0.1;
+
+/// Parts of an uncounted sleep's use, and of an uncounted harvest, that are doubted.
+const SLEEP_DOUBT: f64 = 0.2;
+const CREDIT_DOUBT: f64 = 0.2;
+/// Voltage of a 12.8 V battery of lithium iron phosphate at a light load, and the charge that is there at the least: its plateau is flat,
+/// but it is not there when the battery is nearly empty. Low by a tenth of the charge against published discharge curves.
+const PLATEAU: [(f64, f64); 3] = [(13.10, 0.25), (12.90, 0.12), (12.80, 0.08)];
+/// Light load: parts of the capacity an hour.
+const LIGHT: f64 = 0.05;
 
 /// One reading at the battery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +67,7 @@ pub struct Estimate {
     pub permille: i64,
     /// The true one is not further off than this, 99 times of 100.
     pub bound_permille: i64,
-    /// What the plan may count on: figure less bound, in energy.
+    /// What the plan may count on: figure less bound, or what the plateau's voltage says is there at the least; in energy.
     pub usable: MilliWattHours,
     /// How far to trust it.
     pub state: ChargeState,
@@ -88,6 +97,8 @@ pub struct Charge {
     unseen: f64,
     /// Whether the last sample was at a full anchor.
     full: bool,
+    /// Ah that are there at the least, as the plateau's voltage says; see [`Charge::plateau`].
+    floor: Option<f64>,
     /// From the beginning of the last full spell on: what efficiency is learned over. `None` after a gap.
     window: Option<Window>,
 }
@@ -118,8 +129,15 @@ impl Charge {
             days: 0.0,
             unseen: 0.0,
             full: false,
+            floor: None,
             window: None,
         }
+    }
+
+    /// The battery as it was described.
+    #[must_use]
+    pub const fn battery(&self) -> &Battery {
+        &self.battery
     }
 
     /// What was learned so far.
@@ -143,6 +161,36 @@ impl Charge {
         }
     }
 
+    /// What somebody else knows of the charge (a battery's own monitor): held until the next anchor or the next word.
+    pub fn told(&mut self, permille: i64, sigma_permille: i64) {
+        let capacity = self.learned.capacity;
+        let of_one = |permille: i64| permille.clamp(0, 1000) as f64 / 1000.0;
+        self.base = Some(((1.0 - of_one(permille)) * capacity, (of_one(sigma_permille) * capacity).powi(2)));
+        (self.from_full, self.window) = (false, None);
+        (self.charged, self.discharged, self.days, self.unseen) = (0.0, 0.0, 0.0, 0.0);
+    }
+
+    /// A planned sleep has passed uncounted. What the board drew is known; what the sun gave is not, and not counted: until the next
+    /// anchor the figure is a lower one.
+    pub fn slept(&mut self, seconds: i64, load: MilliWatts) {
+        let hours = seconds.max(0) as f64 / 3600.0;
+        let drawn = load.0.max(0) as f64 / self.battery.nominal.0.max(1) as f64 * hours;
+        self.discharged += drawn;
+        self.unseen += SLEEP_DOUBT * drawn;
+        self.floor = self.floor.map(|floor| floor - (1.0 + SLEEP_DOUBT) * drawn);
+        self.days += hours / 24.0;
+        self.learned.age(hours / 24.0);
+        (self.last, self.window, self.detector) = (None, None, AnchorDetector::default());
+        self.not_below_empty();
+    }
+
+    /// Energy that went into the battery uncounted, as far as can be told; a part of it is doubted.
+    pub fn credit(&mut self, into: MilliWattHours) {
+        let amp_hours = into.0.max(0) as f64 / self.battery.nominal.0.max(1) as f64;
+        self.charged += amp_hours;
+        self.unseen += CREDIT_DOUBT * amp_hours;
+    }
+
     /// Takes a reading.
     pub fn take(&mut self, sample: &Sample) {
         let Some(last) = self.last.replace(sample.at) else { return };
@@ -161,6 +209,7 @@ impl Charge {
         } else {
             self.discharged -= amp_hours;
         }
+        self.plateau(sample, amp_hours);
         self.days += hours / 24.0;
         if let Some(window) = &mut self.window {
             window.charged += amp_hours.max(0.0);
@@ -174,6 +223,21 @@ impl Charge {
             self.anchor(anchor);
         }
         self.full = matches!(anchor, Some(Anchor::Full { .. }));
+    }
+
+    /// A lower end of the charge that needs no counting: without it a long time without an anchor would end in a bound that lets nothing
+    /// be done, not even wait for the sun.
+    fn plateau(&mut self, sample: &Sample, amp_hours: f64) {
+        let kept =
+            self.floor.map_or(0.0, |floor| (floor + amp_hours * if amp_hours > 0.0 { 0.95 } else { 1.02 }).max(0.0));
+        let rate = sample.current.0 as f64 / 1e6 / self.learned.capacity.max(1e-6);
+        let seen = if self.battery.chemistry == Chemistry::LiFePo4 && (-LIGHT..=0.0).contains(&rate) {
+            let cell = sample.volts.0 as f64 / 1000.0 * 12.8 / (self.battery.nominal.0.max(1) as f64 / 1000.0);
+            PLATEAU.iter().find(|(volts, _)| cell >= *volts).map_or(0.0, |(_, part)| part * self.learned.capacity)
+        } else {
+            0.0
+        };
+        self.floor = Some(kept.max(seen));
     }
 
     /// Nothing is taken out of an empty battery: what is counted beyond is error, and would be carried on to the next full anchor.
@@ -191,7 +255,7 @@ impl Charge {
         self.learned.age(hours / 24.0);
         self.unseen += hours * GAP_RATE_PER_HOUR * self.learned.capacity;
         self.detector = AnchorDetector::default();
-        self.window = None;
+        (self.window, self.floor) = (None, None);
     }
 
     /// Deficit from full in Ah, and its variance without what went unseen.
@@ -244,7 +308,8 @@ impl Charge {
         let capacity = self.learned.capacity;
         let charge = (1.0 - deficit / capacity).clamp(0.0, 1.0);
         let bound = ((SIGMAS * variance.sqrt() + self.unseen) / capacity).min(1.0);
-        let usable = (charge - bound).max(0.0) * capacity * self.battery.nominal.0 as f64;
+        let floor = self.floor.unwrap_or(0.0).min(charge * capacity);
+        let usable = ((charge - bound).max(0.0) * capacity).max(floor) * self.battery.nominal.0 as f64;
         let state = if bound > 0.1 { ChargeState::NeedsFull } else { ChargeState::Counted };
         Estimate {
             permille: (charge * 1000.0).round() as i64,

@@ -1,5 +1,6 @@
 //! Register access over `embedded-hal` I2C, most significant byte first.
-use embedded_hal::i2c::{Error, ErrorKind, I2c};
+pub use embedded_hal::i2c::I2c;
+use embedded_hal::i2c::{Error, ErrorKind};
 
 use super::Fault;
 

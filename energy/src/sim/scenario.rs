@@ -10,7 +10,7 @@ use super::vedirect::{LineFaults, SimCharger, over_line};
 use super::wittypi4::SimWittyPi4;
 use crate::sensors::vedirect::ChargeState;
 use crate::sensors::{ChargerPhase, wittypi4};
-use crate::units::{MicroAmps, MilliVolts, MilliWatts, MonoMillis, UnixSeconds};
+use crate::units::{MicroAmps, MicroVolts, MilliVolts, MilliWatts, MonoMillis, UnixSeconds};
 use crate::work::Board;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -54,6 +54,9 @@ pub struct Scenario {
     /// Degrees north, for the generated sky.
     #[serde(default = "forty_five")]
     pub latitude: f64,
+    /// Degrees east, of a recorded trace; the generated sky is at zero.
+    #[serde(default)]
+    pub longitude: f64,
     /// Mean part of the sun that the clouds leave, for the generated sky.
     #[serde(default = "six_tenths")]
     pub clearness: f64,
@@ -96,6 +99,9 @@ pub struct Site {
     line: LineFaults,
     rng: StdRng,
     today_joule: (i64, f64),
+    /// Real sensors never show the same digits for long.
+    dither: u32,
+    line_cut: bool,
 }
 
 impl Site {
@@ -132,7 +138,21 @@ impl Site {
         let line = LineFaults { flip_ppm: ppm, drop_ppm: ppm };
         let rng = StdRng::seed_from_u64(scenario.seed ^ 0x5EED);
         let serial = Vec::new();
-        Ok(Self { plant, bus, production, consumption, battery, air, switch, serial, line, rng, today_joule: (0, 0.0) })
+        Ok(Self {
+            plant,
+            bus,
+            production,
+            consumption,
+            battery,
+            air,
+            switch,
+            serial,
+            line,
+            rng,
+            today_joule: (0, 0.0),
+            dither: 1,
+            line_cut: false,
+        })
     }
 
     /// The I2C bus; clones are the same bus.
@@ -144,6 +164,11 @@ impl Site {
     /// What came over the charger's serial line since the last call (a block every five seconds).
     pub fn serial(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.serial)
+    }
+
+    /// The charger's cable is pulled.
+    pub const fn cut_line(&mut self) {
+        self.line_cut = true;
     }
 
     /// The truth behind the sensors, for tests and for the demonstration's report.
@@ -183,15 +208,18 @@ impl Site {
             let flows = self.plant.flows();
             let elapsed = MonoMillis(passed * 1000);
             let amps = |power: i64, volts: i64| MicroAmps(if volts > 0 { power * 1_000_000 / volts } else { 0 });
+            self.dither = self.dither.wrapping_mul(1_103_515_245).wrapping_add(12_345);
+            let dither = i64::from(self.dither >> 16) % 2_001 - 1_000;
+            let terminals = MicroVolts(flows.battery.0 + dither);
             lock(&self.production).run(elapsed, flows.panel, amps(flows.production.0, flows.panel.0));
-            lock(&self.consumption).run(elapsed, flows.battery, amps(flows.consumption.0, flows.battery.0));
-            lock(&self.battery).run(elapsed, flows.battery, flows.current);
+            lock(&self.consumption).run(elapsed, terminals, amps(flows.consumption.0, flows.battery.0));
+            lock(&self.battery).run(elapsed, terminals, flows.current);
             lock(&self.air).convert(0x84510, 0x4f570, 0x5eb4);
             let vin = if self.plant.powered() { MilliVolts(flows.battery.0 / 1000) } else { MilliVolts(0) };
             lock(&self.switch).set_vin(vin, false);
             lock(&self.switch).advance(passed);
             let block = self.block();
-            if self.serial.len() < 1 << 20 {
+            if self.serial.len() < 1 << 20 && !self.line_cut {
                 self.serial.extend(over_line(&block, self.line, &mut self.rng));
             }
         }

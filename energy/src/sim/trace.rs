@@ -119,6 +119,12 @@ impl Trace {
         Self { points }
     }
 
+    /// Whether a time lies between the first and the last point.
+    #[must_use]
+    pub fn covers(&self, time: UnixSeconds) -> bool {
+        self.points.first().is_some_and(|first| first.0 <= time) && self.points.last().is_some_and(|last| time < last.0)
+    }
+
     /// Power at a time.
     #[must_use]
     pub fn at(&self, time: UnixSeconds) -> MilliWatts {

@@ -118,6 +118,12 @@ impl Ledger {
         self.accounts.get(agreement)
     }
 
+    /// All accounts.
+    #[must_use]
+    pub const fn accounts(&self) -> &BTreeMap<String, Account> {
+        &self.accounts
+    }
+
     /// Takes the account out when the agreement's report is written.
     pub fn close(&mut self, agreement: &str) -> Option<Account> {
         self.accounts.remove(agreement)

@@ -1,5 +1,5 @@
 //! `earnings`: by day for people, by agreement or day for spreadsheets.
-use std::io::Write;
+use std::{collections::BTreeMap, io::Write};
 
 use serde_json::json;
 
@@ -30,7 +30,8 @@ pub async fn earnings(settings: &Layer, days: u32, csv: bool, by_day: bool, outp
     };
     let mut out = std::io::stdout().lock();
     if csv {
-        let text = if by_day { earnings::csv_by_day(&found.earnings) } else { earnings::csv(&found.earnings) };
+        let text =
+            if by_day { earnings::csv_by_day(&found.earnings) } else { earnings::csv(&found.earnings, &found.energy) };
         out.write_all(text.as_bytes())?;
         return Ok(());
     }
@@ -38,7 +39,7 @@ pub async fn earnings(settings: &Layer, days: u32, csv: bool, by_day: bool, outp
     if output == Output::Json {
         let document = json!({
             "schema": "sunwork.worker.earnings.v1", "symbol": found.symbol, "decimals": found.decimals,
-            "days": by_day, "agreements": found.earnings,
+            "days": by_day, "agreements": found.earnings, "energy": found.energy,
         });
         writeln!(out, "{document}")?;
         return Ok(());
@@ -65,5 +66,5 @@ async fn of_chain(settings: &Layer, days: u32) -> eyre::Result<Earnings> {
     if worker.is_zero() {
         eyre::bail!("the device key {device} acts for no worker; run `sunwork-worker register` first");
     }
-    Ok(Earnings { symbol, decimals, earnings: earnings::read(&chain, worker, days).await? })
+    Ok(Earnings { symbol, decimals, earnings: earnings::read(&chain, worker, days).await?, energy: BTreeMap::new() })
 }

@@ -210,6 +210,7 @@ mod tests {
                 deadline: 790,
                 leaves_done: 3,
                 leaves: 8,
+                promised: None,
                 pay: "5".into(),
             }],
             pending_pay: "5".into(),

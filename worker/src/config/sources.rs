@@ -65,6 +65,19 @@ const SHAPES: &[(&str, Kind, Option<&str>, &str)] = &[
     ("min_reward", Kind::Number, Some("0"), "0.5"),
     ("poll_ms", Kind::Number, Some("500"), "1000"),
     ("finality_blocks", Kind::Number, Some("12"), "12"),
+    ("energy_sensors", Kind::List, None, "[\"ina228 battery /dev/i2c-1 0x40\", \"witty-pi-4 /dev/i2c-1\"]"),
+    ("simulate", Kind::Text, None, "\"sky.csv\""),
+    ("simulate_speed", Kind::Number, Some("1"), "60"),
+    ("energy_battery_wh", Kind::Number, None, "384"),
+    ("energy_battery_volts", Kind::Number, Some("12.8"), "12.8"),
+    ("energy_battery_chemistry", Kind::Text, Some("lifepo4"), "\"lifepo4\""),
+    ("energy_panel_wp", Kind::Number, None, "100"),
+    ("energy_place", Kind::Text, None, "\"52.4,4.9,10\""),
+    ("energy_board", Kind::Text, Some("pi4b"), "\"pi4b\""),
+    ("energy_extra_watts", Kind::Number, Some("0"), "1.3"),
+    ("energy_interval_secs", Kind::Number, Some("10"), "10"),
+    ("energy_sleep", Kind::Bool, Some("true"), "true"),
+    ("energy_halt", Kind::List, Some("systemctl poweroff"), "[\"systemctl\", \"poweroff\"]"),
 ];
 
 /// Settings that a running worker takes over when it reads them again; the others need a restart.

@@ -2,6 +2,7 @@
 use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
 use axum::{Router, extract::State, routing::get};
+use sunwork_energy::keeper::{State as EnergyState, Trouble};
 use tokio::net::TcpListener;
 
 use super::Control;
@@ -74,7 +75,52 @@ pub fn text(control: &Control) -> String {
         "Purchases of the last 24 hours that were excluded, by reason.",
         |reason| summary.excluded.iter().find(|part| part.reason == reason).map_or(0, |part| part.count),
     );
+    if let Some(state) = governor.energy.state() {
+        energy(&mut page, &state);
+    }
     page.0
+}
+
+fn energy(page: &mut Page, state: &EnergyState) {
+    let positive = |value: i64| value.max(0).unsigned_abs();
+    let is = |yes: bool| u64::from(yes);
+    let modes =
+        ["run", "lower", "pause", "sleep"].map(|mode| (format!("{{mode=\"{mode}\"}}"), is(state.mode.name() == mode)));
+    let modes: Vec<(&str, u64)> = modes.iter().map(|(label, value)| (label.as_str(), *value)).collect();
+    page.gauge("sunwork_worker_energy_mode", "What the energy allows: 1 for what holds.", &modes);
+    let battery = state.battery.estimate;
+    for (name, help, value) in [
+        ("battery_permille", "State of charge, thousandths.", battery.permille),
+        (
+            "battery_bound_permille",
+            "The true charge is not further off than this, thousandths.",
+            battery.bound_permille,
+        ),
+        ("battery_usable_milliwatt_hours", "Charge that the plan counts on.", battery.usable.0),
+        ("harvest_milliwatts", "From the panel now.", state.harvest.power.map_or(0, |power| power.0)),
+        ("harvest_today_milliwatt_hours", "From the panel since the sun's midnight.", state.harvest.today.0),
+        ("consumption_milliwatts", "By the board now.", state.consumption.power.0),
+        ("consumption_today_milliwatt_hours", "By the board since the sun's midnight.", state.consumption.today.0),
+        (
+            "forecast_rest_of_day_milliwatt_hours",
+            "Expected from the panel until the sun's midnight.",
+            state.forecast.rest_of_day.0,
+        ),
+        (
+            "forecast_rest_of_day_low_milliwatt_hours",
+            "The same, nine times of ten more.",
+            state.forecast.rest_of_day_low.0,
+        ),
+        ("promised_milliwatt_hours", "Needed for agreements that were accepted.", state.promised.0),
+        ("reserve_milliwatt_hours", "Charge below which nothing is promised.", state.reserve.0),
+        ("spare_milliwatt_hours", "Could be promised until a day from now.", state.spare.0),
+    ] {
+        page.gauge(&format!("sunwork_worker_energy_{name}"), help, &[("", positive(value))]);
+    }
+    let troubles = Trouble::NAMES
+        .map(|name| (format!("{{state=\"{name}\"}}"), is(state.troubles.iter().any(|trouble| trouble.name == name))));
+    let troubles: Vec<(&str, u64)> = troubles.iter().map(|(label, value)| (label.as_str(), *value)).collect();
+    page.gauge("sunwork_worker_energy_trouble", "1 for each named state that holds (docs/ENERGY.md).", &troubles);
 }
 
 #[derive(Default)]

@@ -17,8 +17,9 @@ use sunwork_protocol::{
 use super::{Answer, Inbox, OrderFacts, check};
 use crate::{
     context::{Context, OracleBlobs},
+    policy::{Offer, price::Booking},
     refusal::Refusal,
-    runtime::ImageRef,
+    runtime::{ImageRef, Limits},
 };
 
 /// Serves the folder until the worker stops. What is under way then is left as it is: the next start says so.
@@ -73,6 +74,7 @@ async fn take(ctx: &Context, inbox: &Inbox, hash: B256) -> eyre::Result<(Address
     let facts = facts(ctx, &signed, hash).await?;
     let (terms, spec) = check(&signed, |class| deployment.class_name(class), &facts, &ctx.governor.limits())?;
     ready(ctx, &terms, &spec).await?;
+    reserve_energy(ctx, &hash.to_string(), &terms, &spec)?;
     let SignedOrder { order, spec, signature } = signed;
     let call = IWorkerDispatcher::acceptOfferCall { order: order.typed()?.into(), spec, signature };
     let calldata = alloy::primitives::Bytes::from(call.abi_encode());
@@ -105,6 +107,22 @@ async fn facts(ctx: &Context, signed: &SignedOrder, hash: B256) -> eyre::Result<
         dispatcher: to,
         client_has_code: !code.is_empty(),
     })
+}
+
+/// The owner names the order, and the battery still has the last word: an agreement that is taken must be kept.
+fn reserve_energy(ctx: &Context, key: &str, terms: &ComputeTerms, spec: &ComputeSpec) -> Result<(), Refusal> {
+    let at_once = ctx.governor.leaves_at_once(Limits::of_spec(spec));
+    let needs_secs = u64::from(spec.leaf_secs) * u64::from(terms.leaf_count.div_ceil(at_once));
+    let booking = Booking {
+        milli_cpu: spec.milli_cpu,
+        memory_mib: spec.memory_mib,
+        leaf_secs: spec.leaf_secs,
+        leaves: terms.leaf_count,
+    };
+    let window_secs = u64::from(terms.work_secs);
+    let needs_secs = needs_secs.min(window_secs);
+    let offer = Offer { pay: 0, booking, gas_units: 0, transfer_bytes: 0, needs_secs, window_secs };
+    ctx.governor.energy.reserve(key, &offer)
 }
 
 /// Image and inputs can be had: stake is locked with the transaction, and the time to work begins.

@@ -145,6 +145,12 @@ reasons! {
     IdleUnknown = "idle_unknown", "set `run_when_idle = false`, or let the worker read /proc/pressure or /proc/loadavg";
     /// The disk is nearly full.
     DiskFree = "disk_free", "make room, or lower `keep_free_disk_mib`";
+    /// More energy than can be spared.
+    EnergyReserve = "energy_reserve", "wait for the sun, or give the worker a larger battery or panel; see `sunwork-worker energy`";
+    /// The battery is too low, or its energy is worth more later.
+    EnergyLow = "energy_low", "wait for the sun; see `sunwork-worker energy`";
+    /// Charge, clock or a sensor is not known.
+    EnergyUnknown = "energy_unknown", "see `sunwork-worker energy`: it names what is wrong and what to do";
 }
 
 #[cfg(test)]

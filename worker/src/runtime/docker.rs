@@ -5,6 +5,7 @@
 //! run:      sweep the name -> volume -> holder -> app, listen -> wait or kill -> read the output from the holder -> remove all
 //! ```
 
+mod cpu;
 mod images;
 mod leaf;
 mod listen;
@@ -187,6 +188,10 @@ impl Runtime for Docker {
 
     fn run<'a>(&'a self, job: &'a LeafJob) -> BoxFuture<'a, Result<LeafRun, RuntimeError>> {
         Box::pin(leaf::run(&self.inner, job))
+    }
+
+    fn cpu_time<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<u64>> {
+        Box::pin(cpu::time(&self.inner, name))
     }
 }
 

@@ -79,4 +79,8 @@ impl Runtime for Several {
     fn run<'a>(&'a self, job: &'a LeafJob) -> BoxFuture<'a, Result<LeafRun, RuntimeError>> {
         Box::pin(async move { self.of(&job.image)?.run(job).await })
     }
+
+    fn cpu_time<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<u64>> {
+        Box::pin(async move { self.docker.as_ref()?.cpu_time(name).await })
+    }
 }

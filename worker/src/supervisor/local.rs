@@ -26,7 +26,7 @@ impl Supervisor {
         let opening_sent = self.lock_mailed().is_sent(view.draw_seed);
         let lot = self.lot(view).await?;
         let unanswered = self.unanswered(view, head).await?;
-        let placed = self.placement(view, head).await?.is_some();
+        let placed = self.placement(view, head).await?.is_some() && self.powered_for(view);
         let seed_seen = self.seed_seen(view, head);
         let ticket = self.best_ticket(view).await?;
         Ok(Local {

@@ -3,10 +3,11 @@ use sunwork_protocol::status::Status;
 
 use super::Supervisor;
 use crate::{
-    board::{Part, Standing},
+    board::{Part, Promised, Standing},
+    energy::handle::key,
     governor::now_secs,
     journal::Agreement,
-    machine::{Action, Local},
+    machine::{Action, Local, Verification, Work},
     policy::{
         Offer,
         price::{Booking, verifier_gas, worker_gas},
@@ -35,6 +36,24 @@ impl Supervisor {
         if verifies { Ok(()) } else { as_worker }
     }
 
+    /// Whether the battery allows to be its worker, whatever the other rules say.
+    pub(super) fn powered_for(&self, view: &View) -> bool {
+        self.ctx.governor.energy.offered(&self.offer(view, Part::Worker)).is_ok()
+    }
+
+    /// What enters an agreement takes its energy first.
+    pub(super) fn reserve_energy(&self, view: &View, action: &Action) -> Result<(), StepError> {
+        let part = match action {
+            Action::Accept | Action::AcceptPlaced => Part::Worker,
+            Action::Claim(_) | Action::ClaimAndSeal(_) => Part::Verifier,
+            _ => return Ok(()),
+        };
+        let energy = &self.ctx.governor.energy;
+        energy
+            .reserve(&key(self.address), &self.offer(view, part))
+            .map_err(|refusal| StepError::NotYet(refusal.to_string()))
+    }
+
     fn offer(&self, view: &View, part: Part) -> Offer {
         let (terms, spec) = (&self.terms, &self.spec);
         let (leaves, pay, gas_units, window_secs) = match part {
@@ -60,6 +79,7 @@ impl Supervisor {
             gas_units,
             transfer_bytes: inputs.saturating_add(stored),
             needs_secs: needs_secs.min(u64::from(window_secs)),
+            window_secs: window_secs.into(),
         }
     }
 
@@ -101,11 +121,42 @@ impl Supervisor {
             deadline: view.deadline,
             leaves_done: known.leaves.len() as u32,
             leaves: self.terms.leaf_count,
+            promised: self.promised(view, known, local, role),
             pay: pay.to_string(),
         });
         if let Some(fate) = self.fate(view, known, local, role) {
             self.note(fate);
         }
+    }
+
+    /// What our part still needs of the energy. Others can move the agreement on at any time, and the next step may then be ours: who
+    /// takes part has to be there within the shortest of its windows.
+    fn promised(&self, view: &View, known: &Agreement, local: &Local, role: Part) -> Option<Promised> {
+        if role == Part::Candidate || view.status.is_final() {
+            return None;
+        }
+        let now = self.ctx.heads.borrow().timestamp;
+        let (terms, params) = (&self.terms, &self.ctx.params);
+        let windows = [
+            u64::from(terms.verify_secs),
+            params.reveal_secs,
+            params.open_secs,
+            params.seed_secs,
+            params.draw_step_secs,
+        ];
+        let shortest = windows.into_iter().filter(|secs| *secs > 0).min().unwrap_or(0);
+        let works = role == Part::Worker && matches!(view.status, Status::Keying | Status::Working);
+        let verifies = role == Part::Verifier && matches!(view.status, Status::Drawing | Status::Verifying);
+        let left = match (works, verifies) {
+            (true, _) if local.work == Work::Computing => self.leaves_without_body(known).len() as u32,
+            (_, true) if local.verification == Verification::Computing => u32::from(terms.samples),
+            _ => 0,
+        };
+        let Offer { booking, needs_secs, .. } = self.offer(view, role);
+        let booking = Booking { leaves: left, ..booking };
+        let energy = self.ctx.governor.energy.board().map_or(0, |board| board.energy(&booking, needs_secs).0);
+        let deadline = if view.deadline == 0 { now + shortest } else { view.deadline };
+        Some(Promised { milliwatt_hours: energy, deadline, awake_by: deadline.min(now + shortest) })
     }
 
     /// `None` while the reason is noted where it is found, or where the agreement is past the point at which we could enter.

@@ -26,6 +26,7 @@ use super::{
 use crate::{
     context::{Context, OracleBlobs},
     crash,
+    energy::handle::key,
     folder::{AgreementFolder, sha256_of, write_durably},
     journal::{Agreement, Record},
     machine::DeclineReason,
@@ -387,8 +388,9 @@ impl LeafTask {
         let (agreement, leaf) = (self.agreement, self.leaf);
         let share = self.ctx.governor.leaf_share(self.job.limits).await;
         let begun = std::time::Instant::now();
+        let energy = LeafEnergy::begin(&self);
         let run = self.run_surely().await;
-        drop(share);
+        drop((share, energy));
         if run.is_ok() {
             let took_ms = begun.elapsed().as_millis() as u64;
             self.ctx.timings.measured(self.job.image.digest.into(), took_ms);
@@ -430,6 +432,23 @@ impl LeafTask {
             tracing::warn!(%agreement, leaf, %error, "cannot delete a leaf's output");
         }
         Ok(())
+    }
+}
+
+/// While it lives, a part of the board's energy goes to the leaf's agreement.
+struct LeafEnergy(Arc<Context>, u64);
+
+impl LeafEnergy {
+    fn begin(task: &LeafTask) -> Self {
+        let leaves = &task.ctx.governor.energy.leaves;
+        let id = leaves.begin(&key(task.agreement), &task.job.name, task.job.limits.milli_cpu);
+        Self(task.ctx.clone(), id)
+    }
+}
+
+impl Drop for LeafEnergy {
+    fn drop(&mut self) {
+        self.0.governor.energy.leaves.end(self.1);
     }
 }
 
