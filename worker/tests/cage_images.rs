@@ -4,35 +4,12 @@
 mod cage_support;
 
 use cage_support::{Bench, engine, hostile, platform};
-use sha2::{Digest, Sha256};
 use sunwork_protocol::image::archive_from_binary;
 use sunwork_protocol::leaf::Outcome;
-use sunwork_protocol::tar;
 use sunwork_worker::runtime::{Docker, DockerConfig, ErrorClass, ImageRef, Runtime, RuntimeError};
 
-fn entry(name: &str, data: &[u8]) -> Vec<u8> {
-    let mut out = tar::file_header_with_mode(name.as_bytes(), data.len() as u64, 0o755);
-    out.extend_from_slice(data);
-    out.resize(out.len() + tar::padding(data.len() as u64) as usize, 0);
-    out
-}
-
-/// As `docker save` would write it: the hostile app with a `config` and a tag.
 fn tagged(config: &str) -> Vec<u8> {
-    let layer = [entry("app", &hostile()), tar::END.to_vec()].concat();
-    let diff_id = hex::encode(Sha256::digest(&layer));
-    let arch = platform().trim_start_matches("linux/");
-    let config = format!(
-        r#"{{"os":"linux","architecture":"{arch}","config":{config},"rootfs":{{"type":"layers","diff_ids":["sha256:{diff_id}"]}}}}"#
-    );
-    let manifest = r#"[{"Config":"c.json","Layers":["l.tar"],"RepoTags":["sunwork-test-operator:latest"]}]"#;
-    [
-        entry("c.json", config.as_bytes()),
-        entry("l.tar", &layer),
-        entry("manifest.json", manifest.as_bytes()),
-        tar::END.to_vec(),
-    ]
-    .concat()
+    cage_support::saved(config, 0o755)
 }
 
 #[tokio::test]

@@ -45,7 +45,9 @@ impl BlobSource for OneBlob<'_> {
 impl Bench {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let runner = Some(env!("CARGO_BIN_EXE_sunwork-wasm-runner").into());
+        // Another one, say of another processor under qemu (`cargo xtask arm`).
+        let other = std::env::var_os("SUNWORK_TEST_WASM_RUNNER").map(Into::into);
+        let runner = Some(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_sunwork-wasm-runner").into()));
         let wasm = Wasm::open(WasmConfig { runner, work_dir: folder.path().to_owned() }).unwrap();
         Self { folder, wasm }
     }

@@ -8,6 +8,7 @@
 mod images;
 mod leaf;
 mod listen;
+mod seccomp;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -67,6 +68,8 @@ struct EngineFacts {
     platform: String,
     arch: String,
     cpus: u64,
+    /// Security options of every container: no way to more rights, and which system calls there are.
+    security: Vec<String>,
 }
 
 impl Docker {
@@ -97,9 +100,18 @@ impl Docker {
         }
         let os = info.os_type.unwrap_or_else(|| "linux".into());
         let arch = oci_arch(&info.architecture.unwrap_or_default());
+        let mut security = vec!["no-new-privileges".to_owned()];
+        let filters = info.security_options.iter().flatten().any(|option| option.contains("seccomp"));
+        match seccomp::profile(&arch).filter(|_| filters) {
+            Some(profile) => security.push(format!("seccomp={profile}")),
+            None => tracing::warn!(
+                "the engine filters no system calls (its kernel lacks seccomp): the cage has one wall less"
+            ),
+        }
         let facts = EngineFacts {
             platform: format!("{os}/{arch}"),
             arch,
+            security,
             cpus: info.ncpu.and_then(|n| u64::try_from(n).ok()).unwrap_or(1).max(1),
         };
         std::fs::create_dir_all(config.work_dir.join("images"))
