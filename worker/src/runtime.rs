@@ -22,6 +22,7 @@ pub mod docker;
 mod folders;
 pub mod output;
 pub mod printed;
+pub mod room;
 pub mod several;
 pub mod wasm;
 
@@ -278,6 +279,10 @@ pub trait Runtime: Send + Sync {
 
     /// Runs one leaf of a prepared image to its end and leaves nothing behind but the output.
     fn run<'a>(&'a self, job: &'a LeafJob) -> BoxFuture<'a, Result<LeafRun, RuntimeError>>;
+
+    /// Removes what is kept for later and not used for longest, where the disk is above its mark. Cheap where it is not; what
+    /// is removed and wanted again is prepared again.
+    fn make_room(&self) -> BoxFuture<'_, ()>;
 }
 
 /// The variables of the iExec app contract for one leaf, each also under its `SUNWORK_` name. `leaf` counts from 0 within

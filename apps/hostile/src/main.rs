@@ -35,6 +35,10 @@ fn main() -> io::Result<()> {
     let word = |i: usize| args.get(i).map(String::as_str).unwrap_or_default();
     match word(1) {
         "good" => good(),
+        "nothing" => {
+            File::create(format!("{OUT}/result"))?;
+            declare("/iexec_out/result")
+        }
         "echo" => echo(&args),
         "exit" => {
             eprintln!("about to fail\x1b[31m as told");

@@ -37,16 +37,18 @@ impl FromStr for ImageRule {
                 Err(_) => Err(format!("{text:?} is no digest: expected sha256: and 64 hexadecimal digits")),
             };
         }
-        let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/:*[]".contains(c);
-        if text.is_empty() || text.len() > MAX_RULE_CHARS || !text.chars().all(known) {
+        let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/:*".contains(c);
+        if text.is_empty() || text.len() > MAX_RULE_CHARS || !text.chars().all(known) || text.contains("//") {
             return Err(format!(
                 "{text:?} is no repository: expected lower-case letters, digits and . _ - / : with * for any characters, such as \
                  ghcr.io/lab/*"
             ));
         }
         let tagged = text.rsplit('/').next().is_some_and(|last| last.contains(':')) && text.contains('/');
-        if tagged || text.contains('@') {
-            return Err(format!("{text:?} names a tag; an image is named by its digest, a rule by repository or digest"));
+        if tagged {
+            return Err(format!(
+                "{text:?} names a tag; an image is named by its digest, a rule by repository or digest"
+            ));
         }
         Ok(Self::Repository(if text.starts_with('*') { text.to_owned() } else { full_name(text) }))
     }
@@ -87,7 +89,7 @@ impl ImageRules {
     /// # Errors
     /// The key, the rule, and what is wrong with it.
     pub fn parse(allow: &[String], deny: &[String]) -> Result<Self, (&'static str, String, String)> {
-        let read = |key: &'static str, rules: &[String]| {
+        let read = |key: &'static str, rules: &[String]| -> Result<Vec<ImageRule>, _> {
             rules.iter().map(|rule| rule.parse().map_err(|problem| (key, rule.clone(), problem))).collect()
         };
         Ok(Self { allow: read("image_allow", allow)?, deny: read("image_deny", deny)? })
@@ -105,7 +107,11 @@ impl ImageRules {
         if let Some(rule) = self.deny.iter().find(|rule| rule.fits(image)) {
             return Err(refusal(Some(rule)));
         }
-        if self.allow.is_empty() || self.allow.iter().any(|rule| rule.fits(image)) { Ok(()) } else { Err(refusal(None)) }
+        if self.allow.is_empty() || self.allow.iter().any(|rule| rule.fits(image)) {
+            Ok(())
+        } else {
+            Err(refusal(None))
+        }
     }
 }
 

@@ -22,7 +22,10 @@ use bollard::query_parameters::{
 use futures::future::BoxFuture;
 use tokio::sync::{Mutex, OnceCell};
 
+pub use images::MAX_KEPT_IMAGES;
+
 use super::cage::{self, ImageFacts};
+use super::room::Quota;
 use super::{BlobSource, ImageRef, LeafJob, LeafRun, Runtime, RuntimeError};
 
 /// Longest time that the engine may take for one small request; a Pi with a slow card needs a while for a start.
@@ -42,6 +45,8 @@ pub struct DockerConfig {
     pub work_dir: PathBuf,
     /// Name of this worker, unique on the engine: what carries it as a label is ours to remove.
     pub label: String,
+    /// Images that are kept: those that this worker brought in.
+    pub quota: Quota,
 }
 
 /// A [`Runtime`] on a Docker Engine.
@@ -68,6 +73,8 @@ struct EngineFacts {
     platform: String,
     arch: String,
     cpus: u64,
+    /// Folder of the engine's own, whose disk holds the images; none where the engine does not say.
+    root: Option<PathBuf>,
     /// Security options of every container: no way to more rights, and which system calls there are.
     security: Vec<String>,
 }
@@ -111,6 +118,7 @@ impl Docker {
         let facts = EngineFacts {
             platform: format!("{os}/{arch}"),
             arch,
+            root: info.docker_root_dir.map(PathBuf::from),
             security,
             cpus: info.ncpu.and_then(|n| u64::try_from(n).ok()).unwrap_or(1).max(1),
         };
@@ -199,6 +207,15 @@ impl Runtime for Docker {
 
     fn run<'a>(&'a self, job: &'a LeafJob) -> BoxFuture<'a, Result<LeafRun, RuntimeError>> {
         Box::pin(leaf::run(&self.inner, job))
+    }
+
+    fn make_room(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            if self.inner.disk().is_some_and(|disk| disk.above(self.inner.config.quota.disk_percent) > 0) {
+                let _one_at_a_time = self.inner.preparing.lock().await;
+                self.inner.evict().await;
+            }
+        })
     }
 }
 

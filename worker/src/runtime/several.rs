@@ -79,4 +79,15 @@ impl Runtime for Several {
     fn run<'a>(&'a self, job: &'a LeafJob) -> BoxFuture<'a, Result<LeafRun, RuntimeError>> {
         Box::pin(async move { self.of(&job.image)?.run(job).await })
     }
+
+    fn make_room(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Some(docker) = &self.docker {
+                docker.make_room().await;
+            }
+            if let Some(wasm) = &self.wasm {
+                wasm.make_room().await;
+            }
+        })
+    }
 }

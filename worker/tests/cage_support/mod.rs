@@ -13,10 +13,14 @@ use sunwork_protocol::image::archive_from_binary;
 use sunwork_protocol::logs::MAX_LEAF_LOG_BYTES;
 use sunwork_protocol::tar;
 use sunwork_worker::runtime::cage::LABEL;
+use sunwork_worker::runtime::room::Quota;
 use sunwork_worker::runtime::{
     BlobSource, BlobSourceError, Docker, DockerConfig, ImageRef, LeafJob, LeafRun, Limits, Printing, Runtime,
     RuntimeError,
 };
+
+/// As many images as a worker keeps, of any size, on any disk.
+pub const QUOTA: Quota = Quota { bytes: u64::MAX, count: 16, disk_percent: 100 };
 
 /// Serves archives from memory.
 #[derive(Default)]
@@ -112,7 +116,8 @@ impl Bench {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let label = format!("cage-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = tempfile::tempdir().unwrap();
-        let config = DockerConfig { host: None, work_dir: folder.path().to_owned(), label: label.clone() };
+        let config =
+            DockerConfig { host: None, work_dir: folder.path().to_owned(), label: label.clone(), quota: QUOTA };
         let docker = Docker::connect(config).await.unwrap_or_else(|error| {
             panic!("these tests need a Docker Engine that this user may use, and are never skipped: {error}")
         });
