@@ -231,7 +231,8 @@ async fn interfaces_that_only_some_hosts_give_are_refused_by_name() {
         assert!(said.contains(name) && said.contains(module), "{said}");
     }
     // Not only functions: a memory shared with others, too.
-    let memory = "(module (import \"env\" \"memory\" (memory (export \"memory\") 1)) (func (export \"_start\")))";
+    let memory =
+        "(module (import \"env\" \"memory\" (memory 1)) (export \"memory\" (memory 0)) (func (export \"_start\")))";
     assert!(bench.refusal(&text(memory)).await.contains("memory"));
 }
 

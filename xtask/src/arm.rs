@@ -195,7 +195,7 @@ async fn digest(options: &Options) -> eyre::Result<()> {
     fs::write(&wrapper, script).wrap_err("writing the wrapper of the runner")?;
     fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).wrap_err("writing the wrapper of the runner")?;
     let mut command = cargo();
-    command.args(["test", "-p", "sunwork-wasm-runner", "--test", "floats", "--", "--nocapture"]);
+    command.args(["test", "-p", "sunwork-worker", "-p", "sunwork-wasm-runner", "--test", "floats"]);
     command.env("SUNWORK_TEST_WASM_RUNNER", &wrapper);
     show(command).await.wrap_err("comparing the digest of aarch64 with that of x86-64")?;
     println!("aarch64 (qemu) gives the digest, the output and the instructions of x86-64");
