@@ -22,11 +22,11 @@ pub struct File {
 /// Files by their path without the leading slash.
 pub type Files = BTreeMap<String, File>;
 
-/// A tar archive of these files and the folders that lead to them. Names begin with `prefix`.
+/// A tar archive of the root, the folders that lead to these files, and the files.
 ///
 /// # Errors
 /// When a name is too long for any header.
-pub fn tar(files: &Files, prefix: &str) -> eyre::Result<Vec<u8>> {
+pub fn tar(files: &Files) -> eyre::Result<Vec<u8>> {
     let mut builder = Builder::new(Vec::new());
     let header = |kind, mode, size| {
         let mut header = Header::new_gnu();
@@ -44,18 +44,12 @@ pub fn tar(files: &Files, prefix: &str) -> eyre::Result<Vec<u8>> {
     for path in files.keys() {
         folders.extend(path.match_indices('/').map(|(at, _)| path[..at].to_owned()));
     }
-    if !prefix.is_empty() {
-        builder.append_data(&mut header(EntryType::Directory, 0o755, 0), prefix, std::io::empty())?;
-    }
-    for folder in folders {
-        let name = format!("{prefix}{folder}/");
-        builder.append_data(&mut header(EntryType::Directory, 0o755, 0), name, std::io::empty())?;
+    for folder in std::iter::once(".".to_owned()).chain(folders) {
+        builder.append_data(&mut header(EntryType::Directory, 0o755, 0), format!("{folder}/"), std::io::empty())?;
     }
     for (path, file) in files {
         let mut header = header(EntryType::Regular, file.mode, file.bytes.len() as u64);
-        builder
-            .append_data(&mut header, format!("{prefix}{path}"), file.bytes.as_slice())
-            .wrap_err_with(|| format!("packing {path}"))?;
+        builder.append_data(&mut header, path, file.bytes.as_slice()).wrap_err_with(|| format!("packing {path}"))?;
     }
     Ok(builder.into_inner()?)
 }
@@ -84,8 +78,8 @@ pub fn package(mut control: Files, data: &Files) -> eyre::Result<Vec<u8>> {
     control.insert("md5sums".into(), plain(sums));
     let mut out = b"!<arch>\n".to_vec();
     member(&mut out, "debian-binary", b"2.0\n");
-    member(&mut out, "control.tar.gz", &gzip(&tar(&control, "./")?)?);
-    member(&mut out, "data.tar.gz", &gzip(&tar(data, "./")?)?);
+    member(&mut out, "control.tar.gz", &gzip(&tar(&control)?)?);
+    member(&mut out, "data.tar.gz", &gzip(&tar(data)?)?);
     Ok(out)
 }
 
@@ -130,7 +124,7 @@ mod tests {
 
     #[test]
     fn folders_come_before_what_is_in_them_and_modes_are_kept() {
-        let bytes = tar(&files(), "./").unwrap();
+        let bytes = tar(&files()).unwrap();
         let mut archive = tar::Archive::new(bytes.as_slice());
         let entries: Vec<(String, u32)> = archive
             .entries()
@@ -141,7 +135,7 @@ mod tests {
             })
             .collect();
         let names: Vec<&str> = entries.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["./", "./etc/", "./etc/x/", "./usr/", "./usr/bin/", "./etc/x/x.toml", "./usr/bin/x"]);
+        assert_eq!(names, ["./", "etc/", "etc/x/", "usr/", "usr/bin/", "etc/x/x.toml", "usr/bin/x"]);
         assert_eq!(entries.last().unwrap().1, 0o755);
     }
 

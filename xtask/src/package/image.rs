@@ -56,7 +56,7 @@ fn libraries(said: &str) -> Vec<String> {
 }
 
 fn archive(files: &Files, platform: &str) -> eyre::Result<(Vec<u8>, String)> {
-    let layer = deb::tar(files, "")?;
+    let layer = deb::tar(files)?;
     let hash = |bytes: &[u8]| hex::encode(Sha256::digest(bytes));
     let diff_id = hash(&layer);
     let (os, arch) = platform.split_once('/').ok_or_else(|| eyre!("{platform:?} is no platform"))?;
@@ -85,7 +85,7 @@ fn archive(files: &Files, platform: &str) -> eyre::Result<(Vec<u8>, String)> {
         (format!("{diff_id}/layer.tar"), file(layer)),
         ("manifest.json".to_owned(), file(serde_json::to_vec(&manifest)?)),
     ]);
-    Ok((deb::tar(&all, "")?, format!("sha256:{id}")))
+    Ok((deb::tar(&all)?, format!("sha256:{id}")))
 }
 
 #[cfg(test)]
