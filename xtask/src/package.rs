@@ -169,11 +169,19 @@ fn glibc(program: &[u8]) -> (u32, u32) {
     (2, minors.max().unwrap_or(0))
 }
 
+/// The Debian release of this machine, whose keys it has; where it is another system, the stable one.
+fn suite() -> String {
+    let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let debian = text.lines().any(|line| line == "ID=debian");
+    let name = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).filter(|_| debian);
+    name.unwrap_or("stable").to_owned()
+}
+
 /// Installs, looks, removes, purges: with dpkg itself, in a root that holds nothing but a minimal Debian.
 async fn try_in_clean_root(package: &Path, root: &Path) -> eyre::Result<()> {
     if !root.join("usr/bin/dpkg").is_file() {
         let mut make = program("mmdebstrap");
-        make.args(["--quiet", "--variant=minbase", "stable"]).arg(root);
+        make.args(["--quiet", "--variant=minbase", &suite()]).arg(root);
         capture(make, TRY_LIMIT).await.wrap_err("making a minimal Debian with mmdebstrap (as root)")?;
     }
     let name = package.file_name().ok_or_else(|| eyre!("the package has no name"))?;

@@ -1,5 +1,5 @@
 //! The file format of Debian packages: an `ar` archive of a version, a control archive and a data archive. The same bytes each
-//! time: no times, owners are root, names are sorted.
+//! time: one time, owners are root, names are sorted.
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
@@ -9,6 +9,9 @@ use eyre::WrapErr;
 use flate2::{Compression, GzBuilder};
 use sha2::Digest;
 use tar::{Builder, EntryType, Header};
+
+/// Time of all files, Unix seconds: 2026-01-01. The same each time, and not so old that tools take it for a mistake.
+const TIME_SECS: u64 = 1_767_225_600;
 
 /// A file of a package or image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,13 +30,21 @@ pub type Files = BTreeMap<String, File>;
 /// # Errors
 /// When a name is too long for any header.
 pub fn tar(files: &Files) -> eyre::Result<Vec<u8>> {
+    tar_with(files, &[])
+}
+
+/// The same with empty folders that belong to somebody: path and the number of user and group.
+///
+/// # Errors
+/// As [`tar`].
+pub fn tar_with(files: &Files, owned: &[(&str, u32)]) -> eyre::Result<Vec<u8>> {
     let mut builder = Builder::new(Vec::new());
     let header = |kind, mode, size| {
         let mut header = Header::new_gnu();
         header.set_entry_type(kind);
         header.set_mode(mode);
         header.set_size(size);
-        header.set_mtime(0);
+        header.set_mtime(TIME_SECS);
         header.set_uid(0);
         header.set_gid(0);
         // The numbers count; without these lintian takes the owner for an odd one.
@@ -46,6 +57,12 @@ pub fn tar(files: &Files) -> eyre::Result<Vec<u8>> {
     }
     for folder in std::iter::once(".".to_owned()).chain(folders) {
         builder.append_data(&mut header(EntryType::Directory, 0o755, 0), format!("{folder}/"), std::io::empty())?;
+    }
+    for (path, user) in owned {
+        let mut header = header(EntryType::Directory, 0o700, 0);
+        header.set_uid((*user).into());
+        header.set_gid((*user).into());
+        builder.append_data(&mut header, format!("{path}/"), std::io::empty())?;
     }
     for (path, file) in files {
         let mut header = header(EntryType::Regular, file.mode, file.bytes.len() as u64);

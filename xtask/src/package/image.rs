@@ -56,7 +56,7 @@ fn libraries(said: &str) -> Vec<String> {
 }
 
 fn archive(files: &Files, platform: &str) -> eyre::Result<(Vec<u8>, String)> {
-    let layer = deb::tar(files)?;
+    let layer = deb::tar_with(files, &[(DATA.trim_start_matches('/'), USER)])?;
     let hash = |bytes: &[u8]| hex::encode(Sha256::digest(bytes));
     let diff_id = hash(&layer);
     let (os, arch) = platform.split_once('/').ok_or_else(|| eyre!("{platform:?} is no platform"))?;
