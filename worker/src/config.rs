@@ -11,10 +11,11 @@ use crate::{
         Policy,
         hardware::{Caps, Hardware},
         idle::IdleRule,
+        images::ImageRules,
         price::Prices,
         schedule::Schedule,
     },
-    runtime::Kind,
+    runtime::{Kind, docker::MAX_KEPT_IMAGES, room::Quota, wasm::MAX_MODULES},
 };
 
 mod sources;
@@ -142,6 +143,22 @@ pub struct Layer {
     /// Disk that stays free: below this nothing new is taken, MiB.
     #[arg(long, env = "SUNWORK_WORKER_KEEP_FREE_DISK_MIB", global = true)]
     pub keep_free_disk_mib: Option<u64>,
+    /// Images that may come here: repositories with * for any characters, or sha256:DIGEST; by default all. Archives and
+    /// WebAssembly modules have no repository and are named by digest.
+    #[arg(long, env = "SUNWORK_WORKER_IMAGE_ALLOW", value_delimiter = ',', global = true)]
+    pub image_allow: Option<Vec<String>>,
+    /// Images that may not, in the same form; this list wins.
+    #[arg(long, env = "SUNWORK_WORKER_IMAGE_DENY", value_delimiter = ',', global = true)]
+    pub image_deny: Option<Vec<String>>,
+    /// Room of the images that the worker brought into the engine and keeps for later, MiB; those not used for longest go first.
+    #[arg(long, env = "SUNWORK_WORKER_IMAGE_QUOTA_MIB", global = true)]
+    pub image_quota_mib: Option<u64>,
+    /// Room of the WebAssembly modules that are kept for later, MiB.
+    #[arg(long, env = "SUNWORK_WORKER_CACHE_QUOTA_MIB", global = true)]
+    pub cache_quota_mib: Option<u64>,
+    /// Above this use of its disk, percent, images and modules not used for longest are removed, whatever the quotas allow.
+    #[arg(long, env = "SUNWORK_WORKER_CLEANUP_AT_DISK_PERCENT", global = true)]
+    pub cleanup_at_disk_percent: Option<u8>,
     /// Most that is fetched and stored in a day (inputs and results), MiB; by default no limit.
     #[arg(long, env = "SUNWORK_WORKER_DAILY_TRANSFER_MIB", global = true)]
     pub daily_transfer_mib: Option<u64>,
@@ -296,6 +313,11 @@ impl Layer {
             memory_mib,
             disk_mib,
             keep_free_disk_mib,
+            image_allow,
+            image_deny,
+            image_quota_mib,
+            cache_quota_mib,
+            cleanup_at_disk_percent,
             daily_transfer_mib,
             run_when_idle,
             idle_max_pressure_percent,
@@ -373,6 +395,17 @@ impl Layer {
         Err(ConfigError::Range { key: "poll_ms", found: poll_ms.to_string(), expected: "20 to 60000" })
     }
 
+    /// What is kept of images and of modules.
+    ///
+    /// # Errors
+    /// When the mark is out of its range.
+    pub fn quotas(&self) -> Result<(Quota, Quota), ConfigError> {
+        let percent = self.cleanup_at_disk_percent.unwrap_or(90);
+        in_range("cleanup_at_disk_percent", u64::from(percent), 1..=100, "1 to 100")?;
+        let images = Quota::new(self.image_quota_mib.unwrap_or(10_240), MAX_KEPT_IMAGES, percent);
+        Ok((images, Quota::new(self.cache_quota_mib.unwrap_or(1024), MAX_MODULES, percent)))
+    }
+
     /// The socket of the control API.
     pub fn control_socket(&self) -> PathBuf {
         self.control_socket.clone().unwrap_or_else(|| self.data_dir().join("control.sock"))
@@ -420,6 +453,10 @@ impl Layer {
                 Some(u64::try_from(wei).unwrap_or(u64::MAX))
             }
         };
+        self.quotas()?;
+        let (allow, deny) = (self.image_allow.as_deref(), self.image_deny.as_deref());
+        let images = ImageRules::parse(allow.unwrap_or_default(), deny.unwrap_or_default())
+            .map_err(|(key, rule, problem)| value(key, &rule, problem))?;
         let schedule = self.schedule.clone().unwrap_or_default();
         let policy = Policy {
             schedule: Schedule::parse(&schedule).map_err(|error| value("schedule", &schedule.join("; "), error))?,
@@ -436,6 +473,7 @@ impl Layer {
             },
             runtimes: self.runtimes.clone().unwrap_or_default(),
             kinds: self.kinds()?,
+            images,
             parallel_leaves: limits.parallel_leaves,
         };
         // Used by the energy's own task; here its mistakes are found like all others.
@@ -551,6 +589,8 @@ mod tests {
         assert!(wrong(&|l| l.cores = Some("0".into())).contains("0.1 to 1024"));
         assert!(wrong(&|l| l.min_reward = Some("much".into())).contains("min_reward"));
         assert!(wrong(&|l| l.kinds = Some(vec!["storage".into()])).contains("knows the kind compute"));
+        assert!(wrong(&|l| l.image_deny = Some(vec!["a:b/c:d".into()])).contains("image_deny"));
+        assert!(wrong(&|l| l.cleanup_at_disk_percent = Some(0)).contains("1 to 100"));
         assert!(wrong(&|l| l.schedule = Some(vec!["always".into()])).contains("mon-fri 18:00-08:00"));
         assert!(wrong(&|l| l.idle_max_pressure_percent = Some(0)).contains("1 to 100"));
         assert!(wrong(&|l| l.metrics_listen = Some(([0, 0, 0, 0], 1).into())).contains("loopback"));

@@ -99,13 +99,16 @@ pub async fn run(
         Ok(swept) => tracing::info!(swept, "deleted the files of agreements that are over"),
         Err(error) => tracing::warn!(%error, "cannot delete the files of agreements that are over"),
     }
+    let (image_quota, cache_quota) = settings.quotas().map_err(|error| loaded.explain(error))?;
     let docker_config = DockerConfig {
         host: settings.docker_host.clone(),
         work_dir: folder.images(),
         // The device, not the worker: a fleet may share an engine.
         label: format!("{device:?}"),
+        quota: image_quota,
     };
-    let wasm_config = WasmConfig { runner: settings.wasm_runner.clone(), work_dir: folder.root().to_owned() };
+    let wasm_config =
+        WasmConfig { runner: settings.wasm_runner.clone(), work_dir: folder.root().to_owned(), quota: cache_quota };
     let Some(kinds) = until_there(&shutdown, || async { retry(kinds(&settings, &chain, me).await) }).await? else {
         return Ok(());
     };
@@ -263,6 +266,9 @@ async fn look_around(ctx: Arc<Context>) {
                 Ok(wei) => ctx.governor.set_gas_price(u64::try_from(wei).unwrap_or(u64::MAX)),
                 Err(error) => tracing::debug!(%error, "cannot ask for the price of gas"),
             }
+        }
+        if round.is_multiple_of(6) {
+            ctx.runtime.make_room().await;
         }
         round = round.wrapping_add(1);
     }

@@ -9,6 +9,7 @@ use crate::{refusal::Refusal, runtime::Kind};
 
 pub mod hardware;
 pub mod idle;
+pub mod images;
 pub mod price;
 pub mod schedule;
 
@@ -34,6 +35,8 @@ pub struct Policy {
     pub runtimes: Vec<Kind>,
     /// Kinds of work that are taken, by id.
     pub kinds: Vec<u8>,
+    /// Images that may come here.
+    pub images: images::ImageRules,
     /// Leaves that run at the same time.
     pub parallel_leaves: u32,
 }

@@ -58,6 +58,8 @@ pub enum Refusal {
     Reward { most: u128, least: u128 },
     /// The image cannot be used.
     Image { message: String },
+    /// An image that the owner keeps out; without a rule, because none lets it in.
+    ImageRule { image: String, rule: Option<String> },
     /// It is our own purchase.
     OwnPurchase { client: Address },
     /// A kind of work that is not done here.
@@ -145,6 +147,7 @@ impl Refusal {
             Self::WorkWindow { .. } => Reason::WorkWindow,
             Self::Reward { .. } => Reason::Reward,
             Self::Image { .. } => Reason::Image,
+            Self::ImageRule { .. } => Reason::ImageRule,
             Self::OwnPurchase { .. } => Reason::OwnPurchase,
             Self::Kind { .. } => Reason::Kind,
             Self::Class { .. } => Reason::Class,
@@ -275,6 +278,12 @@ impl fmt::Display for Refusal {
                 write!(f, "the reward is at most {most} < least reward {least} (smallest units)")
             }
             Self::Image { message } => write!(f, "the image cannot be used: {message}"),
+            Self::ImageRule { image, rule: Some(rule) } => {
+                write!(f, "the image {image} is kept out by the rule {rule} of `image_deny`")
+            }
+            Self::ImageRule { image, rule: None } => {
+                write!(f, "the image {image} is let in by no rule of `image_allow`")
+            }
             Self::OwnPurchase { client } => write!(f, "the client {client} is this worker"),
             Self::Kind { asked } => write!(f, "kind {asked} is not done here"),
             Self::Class { asked } => write!(f, "the class {asked} is not one of this worker"),

@@ -22,6 +22,7 @@ pub mod docker;
 mod folders;
 pub mod output;
 pub mod printed;
+pub mod room;
 pub mod several;
 pub mod wasm;
 
@@ -283,6 +284,10 @@ pub trait Runtime: Send + Sync {
     fn cpu_time<'a>(&'a self, _name: &'a str) -> BoxFuture<'a, Option<u64>> {
         Box::pin(async { None })
     }
+
+    /// Removes what is kept for later and not used for longest, where the disk is above its mark. Cheap where it is not; what
+    /// is removed and wanted again is prepared again.
+    fn make_room(&self) -> BoxFuture<'_, ()>;
 }
 
 /// The variables of the iExec app contract for one leaf, each also under its `SUNWORK_` name. `leaf` counts from 0 within

@@ -4,35 +4,13 @@
 mod cage_support;
 
 use cage_support::{Bench, engine, hostile, platform};
-use sha2::{Digest, Sha256};
 use sunwork_protocol::image::archive_from_binary;
 use sunwork_protocol::leaf::Outcome;
-use sunwork_protocol::tar;
+use sunwork_worker::runtime::room::Quota;
 use sunwork_worker::runtime::{Docker, DockerConfig, ErrorClass, ImageRef, Runtime, RuntimeError};
 
-fn entry(name: &str, data: &[u8]) -> Vec<u8> {
-    let mut out = tar::file_header_with_mode(name.as_bytes(), data.len() as u64, 0o755);
-    out.extend_from_slice(data);
-    out.resize(out.len() + tar::padding(data.len() as u64) as usize, 0);
-    out
-}
-
-/// As `docker save` would write it: the hostile app with a `config` and a tag.
 fn tagged(config: &str) -> Vec<u8> {
-    let layer = [entry("app", &hostile()), tar::END.to_vec()].concat();
-    let diff_id = hex::encode(Sha256::digest(&layer));
-    let arch = platform().trim_start_matches("linux/");
-    let config = format!(
-        r#"{{"os":"linux","architecture":"{arch}","config":{config},"rootfs":{{"type":"layers","diff_ids":["sha256:{diff_id}"]}}}}"#
-    );
-    let manifest = r#"[{"Config":"c.json","Layers":["l.tar"],"RepoTags":["sunwork-test-operator:latest"]}]"#;
-    [
-        entry("c.json", config.as_bytes()),
-        entry("l.tar", &layer),
-        entry("manifest.json", manifest.as_bytes()),
-        tar::END.to_vec(),
-    ]
-    .concat()
+    cage_support::saved(config, 0o755)
 }
 
 #[tokio::test]
@@ -43,7 +21,12 @@ async fn an_image_made_from_nothing_loads_under_its_id_and_runs() {
     assert_eq!(inspected.id.as_deref(), Some(id.as_str()));
     assert_eq!(bench.run(&["good"]).await.record.outcome, Outcome::Completed);
     // A restarted worker knows it without fetching it again.
-    let config = DockerConfig { host: None, work_dir: bench.folder.path().to_owned(), label: bench.label.clone() };
+    let config = DockerConfig {
+        host: None,
+        work_dir: bench.folder.path().to_owned(),
+        label: bench.label.clone(),
+        quota: cage_support::QUOTA,
+    };
     let again = Docker::connect(config).await.unwrap();
     again.prepare(&bench.image, &cage_support::Blobs::default()).await.unwrap();
 }
@@ -118,6 +101,7 @@ async fn an_engine_that_does_not_answer_is_named() {
         host: Some(format!("unix://{}/none.sock", folder.path().display())),
         work_dir: folder.path().to_owned(),
         label: "none".into(),
+        quota: cage_support::QUOTA,
     };
     let error = Docker::connect(config).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Retry);
@@ -146,6 +130,39 @@ async fn images_not_used_for_long_make_room() {
     }
     let expected: Vec<bool> = (0..18).map(|i| i != 1 && i != 2).collect();
     assert_eq!(kept, expected);
+}
+
+#[tokio::test]
+async fn images_make_room_by_size_and_at_the_disks_mark() {
+    let mut bench = Bench::empty().await;
+    let quota = |work: &str, quota: Quota| {
+        let work_dir = bench.folder.path().join(work);
+        DockerConfig { host: None, work_dir, label: bench.label.clone(), quota }
+    };
+    let small = Docker::connect(quota("small", Quota { bytes: 2500, ..cage_support::QUOTA })).await.unwrap();
+    let crowded = Docker::connect(quota("crowded", Quota { disk_percent: 0, ..cage_support::QUOTA })).await.unwrap();
+    let images: Vec<ImageRef> = (0..3_u32)
+        .map(|i| bench.add(archive_from_binary(format!("{i} {:>1000}", bench.label).as_bytes(), platform(), "app").0))
+        .collect();
+    let name = |image: &ImageRef| format!("sunwork.local/app:{}", hex::encode(image.digest));
+    let there = async || {
+        let mut there = Vec::new();
+        for image in &images {
+            there.push(engine().inspect_image(&name(image)).await.is_ok());
+        }
+        there
+    };
+    for image in &images {
+        small.prepare(image, &bench.blobs).await.unwrap();
+    }
+    assert_eq!(there().await, [false, true, true], "three of a thousand bytes are too many for 2500");
+    // The mark is passed, wherever it is: all but the newest go, when asked as when something comes.
+    for image in &images {
+        crowded.prepare(image, &bench.blobs).await.unwrap();
+    }
+    crowded.make_room().await;
+    assert_eq!(there().await, [false, false, true]);
+    let _ = engine().remove_image(&name(&images[2]), None::<bollard::query_parameters::RemoveImageOptions>, None).await;
 }
 
 /// A registry that does not answer and one that says no, on loopback.

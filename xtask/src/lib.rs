@@ -3,7 +3,8 @@
 //! - [`setup`]: npm packages, Solidity compiler, Docker Engine: what is missing is installed, or said
 //! - [`devnet`]: a whole network (chain, contracts, oracle, workers) of real processes on free ports
 //! - [`demo`]: the main job on such a network, with a picture and a report
-//! - [`mod@bench`]: what a task costs; [`bench_energy`]: how well sun is forecast and used
+//! - [`mod@bench`]: what a task costs; [`bench_energy`]: how well sun is forecast and used; [`bench_worker`]: what a worker costs
+//! - [`package`], [`arm`]: the worker as it is handed out
 //! - [`economics`]: for which terms cheating does not pay
 //! - [`mod@coverage`]: which lines of the contracts no test reaches
 //! - [`mod@test`], [`check`], [`analysis`], [`abi`], [`gas`]: what CI runs
@@ -13,8 +14,10 @@ pub mod abi;
 pub mod accounts;
 pub mod analysis;
 pub mod apps;
+pub mod arm;
 pub mod bench;
 pub mod bench_energy;
+pub mod bench_worker;
 pub mod binaries;
 pub mod chain;
 pub mod check;
@@ -27,6 +30,7 @@ pub mod economics;
 pub mod foundry;
 pub mod gas;
 pub mod npm;
+pub mod package;
 pub mod paths;
 pub mod process;
 pub mod setup;

@@ -3,7 +3,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use xtask::{
-    abi, analysis, bench, bench_energy, check, coverage, demo, devnet, economics, gas, setup, stage::Stages, test,
+    abi, analysis, arm, bench, bench_energy, bench_worker, check, coverage, demo, devnet, economics, gas, package,
+    setup, stage::Stages, test,
 };
 
 /// Developer commands of Sunwork. Each sets up what is missing on this machine first.
@@ -80,6 +81,10 @@ enum Command {
         #[command(subcommand)]
         what: Bench,
     },
+    /// The worker as a Debian package and as a container image
+    Package(package::Options),
+    /// Worker, runner and client for ARM boards, and the tests that run under qemu
+    Arm(arm::Options),
     /// Writes the gas snapshot
     Snapshot {
         /// Only compare
@@ -98,6 +103,8 @@ enum Bench {
     },
     /// Forecast, plan and plausibility on recorded sun (docs/ENERGY_PLAN.md)
     Energy(bench_energy::Options),
+    /// The worker: idle memory and CPU, size, and what it adds to a plain run (docs/WORKER.md)
+    Worker(bench_worker::Options),
 }
 
 #[tokio::main]
@@ -137,6 +144,9 @@ async fn run(command: Command) -> eyre::Result<()> {
         Command::Economics { setting, json, .. } => economics::run(&setting, json),
         Command::Bench { what: Bench::Gas { json } } => bench::gas(json).await,
         Command::Bench { what: Bench::Energy(options) } => bench_energy::run(&options).await,
+        Command::Bench { what: Bench::Worker(options) } => bench_worker::run(&options).await,
+        Command::Package(options) => package::run(&options).await,
+        Command::Arm(options) => arm::run(&options).await,
         Command::Snapshot { check } => {
             setup::packages(&mut Stages::default()).await?;
             gas::run(mode(check)).await

@@ -1,10 +1,12 @@
 //! Every way in which an app may behave badly, one per subcommand, for the tests of the worker's cage
 //! (`worker/tests/cage.rs`). It is meant to run in that cage only: several of these would hurt a host.
 
+mod kernel;
+mod network;
+
 use std::ffi::{CString, OsStr};
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
@@ -16,6 +18,15 @@ const OUT: &str = "/iexec_out";
 const IN: &str = "/iexec_in";
 
 fn main() -> io::Result<()> {
+    // Started by itself, to say whose it is, or as the neighbour of a test.
+    match std::env::args().nth(1).as_deref() {
+        Some("who") => {
+            kernel::who();
+            return Ok(());
+        }
+        Some("listen") => return network::listen(&std::env::args().nth(2).unwrap_or_default()),
+        _ => {}
+    }
     if !std::path::Path::new("/iexec_out").is_dir() {
         eprintln!("not in a cage: {OUT} is missing, nothing done");
         exit(99);
@@ -24,6 +35,10 @@ fn main() -> io::Result<()> {
     let word = |i: usize| args.get(i).map(String::as_str).unwrap_or_default();
     match word(1) {
         "good" => good(),
+        "nothing" => {
+            File::create(format!("{OUT}/result"))?;
+            declare("/iexec_out/result")
+        }
         "echo" => echo(&args),
         "exit" => {
             eprintln!("about to fail\x1b[31m as told");
@@ -64,10 +79,20 @@ fn main() -> io::Result<()> {
             File::create(format!("{OUT}/sparse"))?.set_len(100 << 30)?;
             declare("/iexec_out/sparse")
         }
-        "million" => {
+        // Ten million, unless something stops it.
+        "files" => {
+            let folder = format!("{}/d", word(2));
+            fs::create_dir(&folder)?;
+            for i in 0..10_000_000 {
+                File::create(format!("{folder}/{i}"))?;
+            }
+            declare("/iexec_out/d")
+        }
+        "links" => {
             fs::create_dir(format!("{OUT}/d"))?;
-            for i in 0..1_000_000 {
-                File::create(format!("{OUT}/d/{i}"))?;
+            fs::write(format!("{OUT}/d/first"), "x")?;
+            for i in 0..10_000_000 {
+                fs::hard_link(format!("{OUT}/d/first"), format!("{OUT}/d/{i}"))?;
             }
             declare("/iexec_out/d")
         }
@@ -138,8 +163,14 @@ fn main() -> io::Result<()> {
             }
             Ok(())
         }
-        "network" => network(word(2)),
+        "queues" => kernel::queues(),
+        "network" => network::reach(&args[2..]),
         "write-outside" => write_outside(),
+        "read-outside" => read_outside(&args[2..]),
+        "calls" => kernel::calls(),
+        "kernel-files" => kernel::files(),
+        "devices" => kernel::devices(),
+        "setuid" => kernel::setuid("/app"),
         "volume" => {
             let full = fill("/data/fill").map_err(|e| e.kind());
             fs::write(format!("{OUT}/result"), format!("{full:?}"))?;
@@ -203,21 +234,39 @@ fn eat_memory() {
     }
 }
 
-/// Tries what a network could be; the report says what worked.
-fn network(port: &str) -> io::Result<()> {
-    let mut reached = Vec::new();
-    for address in [format!("127.0.0.1:{port}"), "172.17.0.1:22".into(), "192.0.2.1:9".into()] {
-        let address: SocketAddr = address.parse().expect("an address");
-        if TcpStream::connect_timeout(&address, Duration::from_millis(300)).is_ok() {
-            reached.push(address.to_string());
+/// Tries to read the files of the host that it was told of, as they are called there and by ways around.
+fn read_outside(secrets: &[String]) -> io::Result<()> {
+    let mut report = String::new();
+    let ways = [
+        "",
+        "/iexec_in/..",
+        "/iexec_in/../..",
+        "/proc/1/root",
+        "/proc/self/root/..",
+        "/proc/1/cwd",
+        "/proc/self/cwd/../..",
+    ];
+    for secret in secrets {
+        let name = std::path::Path::new(secret).file_name().unwrap_or_default().to_string_lossy();
+        for way in ways {
+            for path in [format!("{way}{secret}"), format!("{way}/{name}")] {
+                if fs::read(&path).is_ok() {
+                    report.push_str(&format!("read {path}\n"));
+                }
+            }
+        }
+        symlink(secret, format!("{OUT}/link"))?;
+        if fs::read(format!("{OUT}/link")).is_ok() {
+            report.push_str(&format!("followed a link to {secret}\n"));
+        }
+        fs::remove_file(format!("{OUT}/link"))?;
+    }
+    for host in ["/etc/shadow", "/root", "/home", "/var", "/usr", "/boot"] {
+        if fs::metadata(host).is_ok() {
+            report.push_str(&format!("saw {host}\n"));
         }
     }
-    if UdpSocket::bind("0.0.0.0:0").and_then(|s| s.send_to(b"x", "192.0.2.1:53")).is_ok() {
-        reached.push("udp".into());
-    }
-    let devices = fs::read_to_string("/proc/net/dev")?;
-    let devices: Vec<_> = devices.lines().filter_map(|l| l.split_once(':')).map(|(name, _)| name.trim()).collect();
-    fs::write(format!("{OUT}/result"), format!("reached {reached:?}, devices {devices:?}"))?;
+    fs::write(format!("{OUT}/result"), report)?;
     declare("/iexec_out/result")
 }
 

@@ -15,6 +15,9 @@ use tempfile::TempDir;
 pub const LIMITS: Limits =
     Limits { milli_cpu: 1000, memory_mib: 16, disk_mib: 4, max_pids: 1, leaf_secs: 20, output_mib: 2 };
 
+const QUOTA: sunwork_worker::runtime::room::Quota =
+    sunwork_worker::runtime::room::Quota { bytes: u64::MAX, count: 64, disk_percent: 100 };
+
 /// What the apps below have in common: imports, a memory, and how to print, open, write and declare.
 const PRELUDE: &str = include_str!("prelude.wat");
 
@@ -45,8 +48,10 @@ impl BlobSource for OneBlob<'_> {
 impl Bench {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let runner = Some(env!("CARGO_BIN_EXE_sunwork-wasm-runner").into());
-        let wasm = Wasm::open(WasmConfig { runner, work_dir: folder.path().to_owned() }).unwrap();
+        // Another one, say of another processor under qemu (`cargo xtask arm`).
+        let other = std::env::var_os("SUNWORK_TEST_WASM_RUNNER").map(Into::into);
+        let runner = Some(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_sunwork-wasm-runner").into()));
+        let wasm = Wasm::open(WasmConfig { runner, work_dir: folder.path().to_owned(), quota: QUOTA }).unwrap();
         Self { folder, wasm }
     }
 

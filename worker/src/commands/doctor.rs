@@ -328,8 +328,11 @@ async fn runtimes(layer: &Layer, folder: &Folder) -> Vec<Check> {
 }
 
 async fn engine(layer: &Layer, folder: &Folder) -> Check {
-    let config =
-        DockerConfig { host: layer.docker_host.clone(), work_dir: folder.images(), label: "doctor".to_owned() };
+    let Ok((quota, _)) = layer.quotas() else {
+        return fail("engine", "not asked", "mend the settings first: `sunwork-worker config check`");
+    };
+    let (host, label) = (layer.docker_host.clone(), "doctor".to_owned());
+    let config = DockerConfig { host, work_dir: folder.images(), label, quota };
     match tokio::time::timeout(PATIENCE, Docker::connect(config)).await {
         Ok(Ok(docker)) => pass("engine", docker.platform()),
         Ok(Err(error)) => {

@@ -73,6 +73,7 @@ async fn take(ctx: &Context, inbox: &Inbox, hash: B256) -> eyre::Result<(Address
     ctx.governor.open_to_orders()?;
     let facts = facts(ctx, &signed, hash).await?;
     let (terms, spec) = check(&signed, |class| deployment.class_name(class), &facts, &ctx.governor.limits())?;
+    ctx.governor.policy().images.check(&ImageRef::of_spec(&spec))?;
     ready(ctx, &terms, &spec).await?;
     reserve_energy(ctx, &hash.to_string(), &terms, &spec)?;
     let SignedOrder { order, spec, signature } = signed;

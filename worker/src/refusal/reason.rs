@@ -119,6 +119,8 @@ reasons! {
     Image = "image", "nothing, if the image is broken; else see `sunwork-worker doctor`";
     /// Image or inputs cannot be had now.
     Unavailable = "unavailable", "see `sunwork-worker doctor`: oracle or engine does not deliver";
+    /// An image that the owner's lists keep out.
+    ImageRule = "image_rule", "change `image_allow` or `image_deny`";
     /// Our own purchase.
     OwnPurchase = "own_purchase", "nothing: nobody works for itself";
     /// The terms name another worker.

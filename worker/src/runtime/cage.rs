@@ -121,17 +121,17 @@ fn no_log() -> HostConfigLogConfig {
     HostConfigLogConfig { typ: Some("none".into()), config: None }
 }
 
-/// Limits that every container of ours has.
-fn walls() -> HostConfig {
+/// Limits that every container of ours has. `security` are the engine's options for that, the filter of system calls among them.
+fn walls(security: &[String]) -> HostConfig {
     HostConfig {
         network_mode: Some("none".into()),
         readonly_rootfs: Some(true),
         cap_drop: Some(vec!["ALL".into()]),
-        security_opt: Some(vec!["no-new-privileges".into()]),
+        security_opt: Some(security.to_vec()),
         ipc_mode: Some("private".into()),
         // A core dump is written by the kernel, outside the cage where the host's core_pattern says so.
-        // 4096 files are below what any engine may hand out, and the same everywhere.
-        ulimits: Some(vec![ulimit("core", 0), ulimit("nofile", 4096)]),
+        // 4096 files and 8 MiB of locked memory are below what any engine may hand out, and the same everywhere.
+        ulimits: Some(vec![ulimit("core", 0), ulimit("nofile", 4096), ulimit("memlock", 8 << 20)]),
         privileged: Some(false),
         auto_remove: Some(false),
         ..Default::default()
@@ -139,7 +139,13 @@ fn walls() -> HostConfig {
 }
 
 /// The app's container. `host_cpus` is what the engine has: it refuses more.
-pub fn app(job: &LeafJob, image: &ImageFacts, worker: &str, host_cpus: u64) -> ContainerCreateBody {
+pub fn app(
+    job: &LeafJob,
+    image: &ImageFacts,
+    worker: &str,
+    host_cpus: u64,
+    security: &[String],
+) -> ContainerCreateBody {
     let limits = &job.limits;
     let memory = ((limits.host_memory_mib()) * MIB) as i64;
     let mut mounts = vec![
@@ -159,7 +165,9 @@ pub fn app(job: &LeafJob, image: &ImageFacts, worker: &str, host_cpus: u64) -> C
     ];
     let mut tmpfs = HashMap::new();
     if image.volumes.iter().all(|v| v != "/tmp") {
-        tmpfs.insert("/tmp".to_owned(), format!("size={TMP_MIB}m,mode=1777,nosuid,nodev,exec"));
+        // Without a number of files, the kernel's memory for their names would end the app, sooner on one machine than on another.
+        let options = format!("size={TMP_MIB}m,nr_inodes={OUTPUT_INODES},mode=1777,nosuid,nodev,exec");
+        tmpfs.insert("/tmp".to_owned(), options);
     }
     for volume in image.volumes.iter().filter(|v| ![INPUT_DIR, OUTPUT_DIR].contains(&v.as_str())) {
         mounts.push(tmpfs_mount(volume, if volume == "/tmp" { TMP_MIB } else { DECLARED_VOLUME_MIB }));
@@ -191,14 +199,14 @@ pub fn app(job: &LeafJob, image: &ImageFacts, worker: &str, host_cpus: u64) -> C
             tmpfs: Some(tmpfs),
             // Output goes to whoever is attached, and to no file: output that never ends fills nothing.
             log_config: Some(no_log()),
-            ..walls()
+            ..walls(security)
         }),
         ..Default::default()
     }
 }
 
 /// The container that keeps the output folder mounted.
-pub fn holder(job_name: &str, image_id: &str, worker: &str) -> ContainerCreateBody {
+pub fn holder(job_name: &str, image_id: &str, worker: &str, security: &[String]) -> ContainerCreateBody {
     ContainerCreateBody {
         image: Some(image_id.to_owned()),
         hostname: Some("holder".into()),
@@ -210,7 +218,7 @@ pub fn holder(job_name: &str, image_id: &str, worker: &str) -> ContainerCreateBo
             pids_limit: Some(4),
             mounts: Some(vec![output_mount(job_name, true)]),
             log_config: Some(no_log()),
-            ..walls()
+            ..walls(security)
         }),
         ..Default::default()
     }
@@ -280,14 +288,15 @@ mod tests {
     fn the_cage_has_every_wall() {
         let image =
             ImageFacts { id: "sha256:aa".into(), volumes: vec!["/data".into(), "/tmp".into()], has_command: true };
-        let body = app(&job(), &image, "w", 2);
+        let security = ["no-new-privileges".to_owned(), "seccomp={}".to_owned()];
+        let body = app(&job(), &image, "w", 2, &security);
         assert_eq!(body.user.as_deref(), Some("65534:65534"));
         assert_eq!(body.env.as_deref(), Some(["HOME=/tmp".to_owned(), "A=b".to_owned()].as_slice()));
         let host = body.host_config.expect("set");
         assert_eq!(host.network_mode.as_deref(), Some("none"));
         assert_eq!(host.readonly_rootfs, Some(true));
         assert_eq!(host.cap_drop.as_deref(), Some(["ALL".to_owned()].as_slice()));
-        assert_eq!(host.security_opt.as_deref(), Some(["no-new-privileges".to_owned()].as_slice()));
+        assert_eq!(host.security_opt.as_deref(), Some(security.as_slice()));
         assert_eq!(host.memory, Some(112 << 20));
         assert_eq!(host.memory_swap, host.memory);
         assert_eq!(host.nano_cpus, Some(2_000_000_000));

@@ -9,6 +9,7 @@ mod cpu;
 mod images;
 mod leaf;
 mod listen;
+mod seccomp;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -22,7 +23,10 @@ use bollard::query_parameters::{
 use futures::future::BoxFuture;
 use tokio::sync::{Mutex, OnceCell};
 
+pub use images::MAX_KEPT_IMAGES;
+
 use super::cage::{self, ImageFacts};
+use super::room::Quota;
 use super::{BlobSource, ImageRef, LeafJob, LeafRun, Runtime, RuntimeError};
 
 /// Longest time that the engine may take for one small request; a Pi with a slow card needs a while for a start.
@@ -42,6 +46,8 @@ pub struct DockerConfig {
     pub work_dir: PathBuf,
     /// Name of this worker, unique on the engine: what carries it as a label is ours to remove.
     pub label: String,
+    /// Images that are kept: those that this worker brought in.
+    pub quota: Quota,
 }
 
 /// A [`Runtime`] on a Docker Engine.
@@ -68,6 +74,10 @@ struct EngineFacts {
     platform: String,
     arch: String,
     cpus: u64,
+    /// Folder of the engine's own, whose disk holds the images; none where the engine does not say.
+    root: Option<PathBuf>,
+    /// Security options of every container: no way to more rights, and which system calls there are.
+    security: Vec<String>,
 }
 
 impl Docker {
@@ -98,9 +108,19 @@ impl Docker {
         }
         let os = info.os_type.unwrap_or_else(|| "linux".into());
         let arch = oci_arch(&info.architecture.unwrap_or_default());
+        let mut security = vec!["no-new-privileges".to_owned()];
+        let filters = info.security_options.iter().flatten().any(|option| option.contains("seccomp"));
+        match seccomp::profile(&arch).filter(|_| filters) {
+            Some(profile) => security.push(format!("seccomp={profile}")),
+            None => tracing::warn!(
+                "the engine filters no system calls (its kernel lacks seccomp): the cage has one wall less"
+            ),
+        }
         let facts = EngineFacts {
             platform: format!("{os}/{arch}"),
             arch,
+            root: info.docker_root_dir.map(PathBuf::from),
+            security,
             cpus: info.ncpu.and_then(|n| u64::try_from(n).ok()).unwrap_or(1).max(1),
         };
         std::fs::create_dir_all(config.work_dir.join("images"))
@@ -192,6 +212,15 @@ impl Runtime for Docker {
 
     fn cpu_time<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<u64>> {
         Box::pin(cpu::time(&self.inner, name))
+    }
+
+    fn make_room(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            if self.inner.disk().is_some_and(|disk| disk.above(self.inner.config.quota.disk_percent) > 0) {
+                let _one_at_a_time = self.inner.preparing.lock().await;
+                self.inner.evict().await;
+            }
+        })
     }
 }
 

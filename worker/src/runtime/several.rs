@@ -83,4 +83,15 @@ impl Runtime for Several {
     fn cpu_time<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<u64>> {
         Box::pin(async move { self.docker.as_ref()?.cpu_time(name).await })
     }
+
+    fn make_room(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Some(docker) = &self.docker {
+                docker.make_room().await;
+            }
+            if let Some(wasm) = &self.wasm {
+                wasm.make_room().await;
+            }
+        })
+    }
 }

@@ -29,6 +29,7 @@ use super::cage::OUTPUT_INODES;
 use super::classify::{self, COMPUTED_JSON};
 use super::folders::fresh_folders;
 use super::output::{OutputError, TreeReader};
+use super::room::{Disk, Excess, Quota};
 use super::{
     BlobSource, BlobSourceError, ErrorClass, ImageRef, LeafJob, LeafRun, OUTPUT_DIR, Printed, Printing, Runtime,
     RuntimeError,
@@ -38,7 +39,7 @@ use process::{Output, Process};
 /// Platform of modules; the class is named after it.
 pub const PLATFORM: &str = WASM_PLATFORM;
 /// Modules that are kept; the one not used for longest goes first.
-const MAX_MODULES: usize = 64;
+pub const MAX_MODULES: usize = 64;
 /// What the runner may take beyond the times it keeps itself.
 const SLACK: Duration = Duration::from_secs(30);
 /// Most memory of a module: what 32 bits address.
@@ -53,6 +54,8 @@ pub struct WasmConfig {
     pub runner: Option<PathBuf>,
     /// Folder in which modules are kept.
     pub work_dir: PathBuf,
+    /// How much of them.
+    pub quota: Quota,
 }
 
 /// A [`Runtime`] for WebAssembly modules.
@@ -65,6 +68,7 @@ pub struct Wasm {
 struct Inner {
     runner: PathBuf,
     modules: PathBuf,
+    quota: Quota,
     /// Modules that were found good in this run of the worker.
     checked: Mutex<HashSet<[u8; 32]>>,
 }
@@ -95,7 +99,7 @@ impl Wasm {
         })?;
         let modules = config.work_dir.join("modules");
         std::fs::create_dir_all(&modules).map_err(RuntimeError::io(format!("making {}", modules.display())))?;
-        Ok(Self { inner: Arc::new(Inner { runner, modules, checked: Mutex::default() }) })
+        Ok(Self { inner: Arc::new(Inner { runner, modules, quota: config.quota, checked: Mutex::default() }) })
     }
 
     /// The runner's program file.
@@ -136,6 +140,20 @@ impl Runtime for Wasm {
             Ok(run)
         })
     }
+
+    fn make_room(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            let (modules, quota) = (self.inner.modules.clone(), self.inner.quota);
+            let looked = blocking("keeping modules", move || {
+                let crowded = Disk::of(&modules).is_some_and(|disk| disk.above(quota.disk_percent) > 0);
+                if crowded { evict(&modules, &quota) } else { Ok(()) }
+            });
+            // A module that is being prepared is the newest, and stays.
+            if let Err(error) = looked.await {
+                tracing::warn!(%error, "cannot make room");
+            }
+        })
+    }
 }
 
 impl Inner {
@@ -172,8 +190,12 @@ impl Inner {
             }
             checked.insert(image.digest);
         }
-        let modules = self.modules.clone();
-        blocking("keeping modules", move || keep(&path, &modules)).await
+        let (modules, quota) = (self.modules.clone(), self.quota);
+        blocking("keeping modules", move || {
+            std::fs::File::options().append(true).open(&path)?.set_modified(SystemTime::now())?;
+            evict(&modules, &quota)
+        })
+        .await
     }
 
     fn path(&self, digest: &[u8; 32]) -> PathBuf {
@@ -363,19 +385,58 @@ fn hash(path: &Path) -> std::io::Result<[u8; 32]> {
     }
 }
 
-/// Notes the use of a module and removes those not used for longest. One that a leaf still wants is fetched again.
-fn keep(used: &Path, modules: &Path) -> std::io::Result<()> {
-    std::fs::File::options().append(true).open(used)?.set_modified(SystemTime::now())?;
-    let mut kept: Vec<(SystemTime, PathBuf)> = std::fs::read_dir(modules)?
+/// Removes the modules not used for longest, as far as the quota or the disk asks for it. One that a leaf still wants is fetched
+/// again; one that a runner has open runs to its end.
+fn evict(modules: &Path, quota: &Quota) -> std::io::Result<()> {
+    let mut kept: Vec<(SystemTime, PathBuf, u64)> = std::fs::read_dir(modules)?
         .filter_map(Result::ok)
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|e| e == "wasm"))
-        .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
+        .filter_map(|path| {
+            let meta = path.metadata().ok()?;
+            Some((meta.modified().ok()?, path, meta.len()))
+        })
         .collect();
     kept.sort();
-    for (_, path) in kept.iter().take(kept.len().saturating_sub(MAX_MODULES)) {
-        tracing::info!(module = %path.display(), "removing a module not used for long");
+    let sizes: Vec<u64> = kept.iter().map(|(_, _, bytes)| *bytes).collect();
+    let mut excess = Excess::of(&sizes, quota, Disk::of(modules));
+    for (_, path, bytes) in kept.iter().take(kept.len().saturating_sub(1)) {
+        if excess.is_none() {
+            break;
+        }
+        tracing::info!(module = %path.display(), bytes, "removing a module not used for long");
         std::fs::remove_file(path)?;
+        excess.gone(*bytes);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn modules_make_room_oldest_first_and_the_newest_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        for (index, name) in ["a", "b", "c"].into_iter().enumerate() {
+            let path = folder.path().join(format!("{name}.wasm"));
+            std::fs::write(&path, vec![0; 1000]).unwrap();
+            let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + index as u64);
+            std::fs::File::options().append(true).open(&path).unwrap().set_modified(then).unwrap();
+        }
+        let left = || {
+            let mut names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        let all = Quota { bytes: 3000, count: 3, disk_percent: 100 };
+        evict(folder.path(), &all).unwrap();
+        assert_eq!(left().len(), 3);
+        evict(folder.path(), &Quota { bytes: 2999, ..all }).unwrap();
+        assert_eq!(left(), ["b.wasm", "c.wasm"]);
+        // A disk that is above any mark: everything goes but what was used last.
+        evict(folder.path(), &Quota { disk_percent: 0, ..all }).unwrap();
+        assert_eq!(left(), ["c.wasm"]);
+    }
 }

@@ -45,6 +45,12 @@ impl Supervisor {
         if let Err(refusal) = refusal::check(&self.terms, &self.spec, &class, &self.ctx.governor.limits()) {
             return Ok(Err(refusal));
         }
+        let image = ImageRef::of_spec(&self.spec);
+        if !self.known().took_part()
+            && let Err(refusal) = self.ctx.governor.policy().images.check(&image)
+        {
+            return Ok(Err(refusal));
+        }
         if !self.known().took_part()
             && let Err(refusal) = self.wanted(view)
         {
@@ -58,7 +64,6 @@ impl Supervisor {
             return Ok(Err(refusal));
         }
         self.check_free_stake(view).await?;
-        let image = ImageRef::of_spec(&self.spec);
         if let Err(error) = self.ctx.runtime.prepare(&image, &OracleBlobs(&self.ctx.blobs)).await {
             return match error.class() {
                 ErrorClass::Refuse => Ok(Err(Refusal::Image { message: error.to_string() })),

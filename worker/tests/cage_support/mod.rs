@@ -11,11 +11,16 @@ use futures::future::BoxFuture;
 use sha2::{Digest, Sha256};
 use sunwork_protocol::image::archive_from_binary;
 use sunwork_protocol::logs::MAX_LEAF_LOG_BYTES;
+use sunwork_protocol::tar;
 use sunwork_worker::runtime::cage::LABEL;
+use sunwork_worker::runtime::room::Quota;
 use sunwork_worker::runtime::{
     BlobSource, BlobSourceError, Docker, DockerConfig, ImageRef, LeafJob, LeafRun, Limits, Printing, Runtime,
     RuntimeError,
 };
+
+/// As many images as a worker keeps, of any size, on any disk.
+pub const QUOTA: Quota = Quota { bytes: u64::MAX, count: 16, disk_percent: 100 };
 
 /// Serves archives from memory.
 #[derive(Default)]
@@ -51,6 +56,36 @@ pub fn hostile() -> Vec<u8> {
     std::fs::read(folder.join("target/release/hostile")).expect("the binary is there")
 }
 
+fn entry(name: &str, data: &[u8], mode: u32) -> Vec<u8> {
+    let mut out = tar::file_header_with_mode(name.as_bytes(), data.len() as u64, mode);
+    out.extend_from_slice(data);
+    out.resize(out.len() + tar::padding(data.len() as u64) as usize, 0);
+    out
+}
+
+/// The hostile app with a `config` and a tag, as `docker save` would write it; its program has this mode.
+pub fn saved(config: &str, mode: u32) -> Vec<u8> {
+    let layer = [entry("app", &hostile(), mode), tar::END.to_vec()].concat();
+    let diff_id = hex::encode(Sha256::digest(&layer));
+    let arch = platform().trim_start_matches("linux/");
+    let config = format!(
+        r#"{{"os":"linux","architecture":"{arch}","config":{config},"rootfs":{{"type":"layers","diff_ids":["sha256:{diff_id}"]}}}}"#
+    );
+    let manifest = r#"[{"Config":"c.json","Layers":["l.tar"],"RepoTags":["sunwork-test-operator:latest"]}]"#;
+    [
+        entry("c.json", config.as_bytes(), 0o644),
+        entry("l.tar", &layer, 0o644),
+        entry("manifest.json", manifest.as_bytes(), 0o644),
+        tar::END.to_vec(),
+    ]
+    .concat()
+}
+
+/// An image whose program has this mode.
+pub fn image_with_mode(mode: u32) -> Vec<u8> {
+    saved(r#"{"Entrypoint":["/app"]}"#, mode)
+}
+
 /// Platform of this machine, as the engine on it has.
 pub fn platform() -> &'static str {
     if cfg!(target_arch = "aarch64") { "linux/arm64" } else { "linux/amd64" }
@@ -81,7 +116,8 @@ impl Bench {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let label = format!("cage-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = tempfile::tempdir().unwrap();
-        let config = DockerConfig { host: None, work_dir: folder.path().to_owned(), label: label.clone() };
+        let config =
+            DockerConfig { host: None, work_dir: folder.path().to_owned(), label: label.clone(), quota: QUOTA };
         let docker = Docker::connect(config).await.unwrap_or_else(|error| {
             panic!("these tests need a Docker Engine that this user may use, and are never skipped: {error}")
         });

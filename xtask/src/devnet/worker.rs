@@ -85,10 +85,18 @@ impl WorkerNode {
     /// # Errors
     /// When it runs already or cannot be started.
     pub fn start(&mut self, env: &[(String, String)]) -> eyre::Result<()> {
+        self.start_program(&binaries::path("sunwork-worker")?, env)
+    }
+
+    /// The same with another build of the daemon.
+    ///
+    /// # Errors
+    /// When it runs already or cannot be started.
+    pub fn start_program(&mut self, program: &Path, env: &[(String, String)]) -> eyre::Result<()> {
         if self.process.as_mut().is_some_and(|process| process.ended().is_none()) {
             bail!("{} runs already", self.name);
         }
-        let mut command = Command::new(binaries::path("sunwork-worker")?);
+        let mut command = Command::new(program);
         command
             .arg("run")
             .envs(self.env.iter().map(|(name, value)| (name, value)))
@@ -131,6 +139,11 @@ impl WorkerNode {
     pub fn set_env(&mut self, name: &str, value: &str) {
         self.env.retain(|(known, _)| known != name);
         self.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Takes one away again: the daemon's own default counts.
+    pub fn unset_env(&mut self, name: &str) {
+        self.env.retain(|(known, _)| known != name);
     }
 
     /// Runs a subcommand of `sunwork-worker` on its data folder, and returns what it printed.

@@ -1,6 +1,7 @@
 //! Getting an image into the engine and knowing that it is the one named.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -14,14 +15,28 @@ use sunwork_protocol::image::archive_from_binary;
 
 use super::super::archive::{ImageArchive, MAX_ARCHIVE_BYTES, platform_serves};
 use super::super::cage::{ImageFacts, holder_program};
+use super::super::room::{Disk, Excess};
 use super::super::{BlobSource, BlobSourceError, ImageRef, RuntimeError};
 use super::{Inner, gone_is_fine, status, unavailable};
 
 /// Repository under which loaded images are kept, so that an operator's `docker image prune` spares them; they are run by
 /// ID all the same.
 const REPOSITORY: &str = "sunwork.local/app";
-/// Loaded archives that are kept; the one not used for longest goes first. Pulled images are the operator's to clean.
-const MAX_LOADED_IMAGES: usize = 16;
+/// Images that this worker brought in and keeps; the one not used for longest goes first. What was there before is the
+/// operator's to clean.
+pub const MAX_KEPT_IMAGES: usize = 16;
+/// Longest name that is read back.
+const MAX_NAME_BYTES: u64 = 4096;
+
+/// An image that this worker brought in.
+struct Kept {
+    last_used: SystemTime,
+    /// The file that says so: `DIGEST.id` with the ID of a loaded archive, `DIGEST.ref` with the name of a pulled image.
+    note: PathBuf,
+    /// What the engine calls it.
+    name: String,
+    bytes: u64,
+}
 
 impl Inner {
     /// See [`super::Runtime::prepare`].
@@ -36,9 +51,7 @@ impl Inner {
         if let Some(id) = known
             && self.inspect(&id).await?.is_some()
         {
-            if image.name.is_none() {
-                self.touch(&hex::encode(image.digest));
-            }
+            self.touch(&hex::encode(image.digest));
             return Ok(());
         }
         let inspected = match &image.name {
@@ -74,7 +87,9 @@ impl Inner {
 
     async fn pull(&self, image: &ImageRef, name: &str) -> Result<ImageInspect, RuntimeError> {
         let reference = format!("{name}@sha256:{}", hex::encode(image.digest));
+        let digest = hex::encode(image.digest);
         if let Some(inspected) = self.inspect(&reference).await? {
+            self.touch(&digest);
             return Ok(inspected);
         }
         let options = CreateImageOptionsBuilder::default().from_image(&reference).platform(&image.platform).build();
@@ -87,16 +102,32 @@ impl Inner {
                 unavailable(format!("pulling {reference}"))(error)
             });
         }
-        self.inspect(&reference).await?.ok_or_else(|| RuntimeError::ImageUnknown {
-            image: reference,
+        let inspected = self.inspect(&reference).await?.ok_or_else(|| RuntimeError::ImageUnknown {
+            image: reference.clone(),
             reason: "the engine pulled it but does not know it by its digest".into(),
-        })
+        })?;
+        self.note(&digest, "ref", &reference).await?;
+        self.evict().await;
+        Ok(inspected)
+    }
+
+    /// Writes down that an image is ours to remove.
+    async fn note(&self, digest: &str, extension: &str, text: &str) -> Result<(), RuntimeError> {
+        let folder = self.notes();
+        let (path, temporary) = (folder.join(format!("{digest}.{extension}")), folder.join(format!("{digest}.new")));
+        // Written and renamed: half a name after a power cut would only cost another load, but why.
+        tokio::fs::write(&temporary, text).await.map_err(RuntimeError::io("writing down an image's name"))?;
+        tokio::fs::rename(&temporary, &path).await.map_err(RuntimeError::io("writing down an image's name"))
+    }
+
+    fn notes(&self) -> PathBuf {
+        self.config.work_dir.join("images")
     }
 
     async fn load(&self, image: &ImageRef, fetch: &dyn BlobSource) -> Result<ImageInspect, RuntimeError> {
         let digest = hex::encode(image.digest);
-        let folder = self.config.work_dir.join("images");
-        let id_file = self.id_file(&digest);
+        let folder = self.notes();
+        let id_file = folder.join(format!("{digest}.id"));
         let io = |doing: &'static str| move |source| RuntimeError::Io { doing: doing.into(), source };
         if let Ok(id) = tokio::fs::read_to_string(&id_file).await
             && id.starts_with("sha256:")
@@ -117,49 +148,73 @@ impl Inner {
         removed.map_err(io("removing a loaded image archive"))?;
         let id = inspected.id.clone().unwrap_or_default();
         self.keep(&id, &digest).await?;
-        // Written and renamed: half an ID after a power cut would only cost another load, but why.
-        let temporary = folder.join(format!("{digest}.id.new"));
-        tokio::fs::write(&temporary, &id).await.map_err(io("writing down an image's ID"))?;
-        tokio::fs::rename(&temporary, &id_file).await.map_err(io("writing down an image's ID"))?;
+        self.note(&digest, "id", &id).await?;
         self.evict().await;
         Ok(inspected)
     }
 
-    fn id_file(&self, digest: &str) -> PathBuf {
-        self.config.work_dir.join("images").join(format!("{digest}.id"))
-    }
-
-    /// Notes that an image was used now. Only the order of eviction hangs on it, so an error does not matter.
+    /// Notes that an image was used now. Only the order of eviction hangs on it, so an error does not matter; there is no note
+    /// of an image that was here before.
     fn touch(&self, digest: &str) {
         let now = SystemTime::now();
-        let touched = File::options().append(true).open(self.id_file(digest)).and_then(|f| f.set_modified(now));
-        if let Err(error) = touched {
-            tracing::debug!(digest, %error, "cannot note the use of an image");
+        for extension in ["id", "ref"] {
+            let path = self.notes().join(format!("{digest}.{extension}"));
+            let _ = File::options().append(true).open(path).and_then(|file| file.set_modified(now));
         }
+    }
+
+    /// The disk that holds the engine's images.
+    pub(super) fn disk(&self) -> Option<Disk> {
+        self.facts.root.as_deref().and_then(Disk::of)
     }
 
     /// Removes what has not been used for longest, so that the engine's disk does not fill up with strangers' images. One
-    /// in use stays: the engine refuses. One that another worker on this engine still wants is loaded again by it.
-    async fn evict(&self) {
-        let Ok(folder) = std::fs::read_dir(self.config.work_dir.join("images")) else { return };
-        let mut ids: Vec<(SystemTime, PathBuf)> = folder
-            .filter_map(Result::ok)
-            .map(|entry| entry.path())
-            .filter(|path| path.extension().is_some_and(|e| e == "id"))
-            .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
-            .collect();
-        ids.sort();
-        for (_, path) in ids.iter().take(ids.len().saturating_sub(MAX_LOADED_IMAGES)) {
-            let tag = path.file_stem().unwrap_or_default().to_string_lossy();
-            let name = format!("{REPOSITORY}:{tag}");
-            let options = None::<RemoveImageOptions>;
-            let removed = self.engine.remove_image(&name, options, None).await.map(|_| ());
-            match gone_is_fine(removed).map(|()| std::fs::remove_file(path)) {
-                Ok(Ok(())) => tracing::info!(image = name, "removed an image not used for long"),
-                Ok(Err(error)) => tracing::warn!(image = name, %error, "cannot forget an image"),
-                Err(error) => tracing::warn!(image = name, %error, "cannot remove an image not used for long"),
+    /// in use stays: the engine refuses. One that another worker on this engine still wants is brought in again by it.
+    pub(super) async fn evict(&self) {
+        let kept = self.kept().await;
+        let sizes: Vec<u64> = kept.iter().map(|image| image.bytes).collect();
+        let mut excess = Excess::of(&sizes, &self.config.quota, self.disk());
+        for image in kept.iter().take(kept.len().saturating_sub(1)) {
+            if excess.is_none() {
+                return;
+            }
+            let removed = self.engine.remove_image(&image.name, None::<RemoveImageOptions>, None).await.map(|_| ());
+            match gone_is_fine(removed).map(|()| std::fs::remove_file(&image.note)) {
+                Ok(Ok(())) => {
+                    tracing::info!(image = image.name, bytes = image.bytes, "removed an image not used for long");
+                    excess.gone(image.bytes);
+                }
+                Ok(Err(error)) => tracing::warn!(image = image.name, %error, "cannot forget an image"),
+                Err(error) if status(&error) == Some(409) => {
+                    tracing::debug!(image = image.name, "an image not used for long stays: a leaf runs it");
+                }
+                Err(error) => tracing::warn!(image = image.name, %error, "cannot remove an image not used for long"),
             }
         }
+    }
+
+    /// What this worker brought in, the one not used for longest first.
+    async fn kept(&self) -> Vec<Kept> {
+        let mut kept = Vec::new();
+        for note in std::fs::read_dir(self.notes()).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            let Ok(last_used) = note.metadata().and_then(|meta| meta.modified()) else { continue };
+            let name = match note.extension().and_then(|extension| extension.to_str()) {
+                Some("id") => note.file_stem().map(|tag| format!("{REPOSITORY}:{}", tag.to_string_lossy())),
+                Some("ref") => {
+                    let mut name = String::new();
+                    let read = File::open(&note).and_then(|file| file.take(MAX_NAME_BYTES).read_to_string(&mut name));
+                    read.ok().map(|_| name)
+                }
+                _ => None,
+            };
+            let Some(name) = name else { continue };
+            // An image that is gone takes no room; an engine that does not answer is asked again next time.
+            let found = self.inspect(&name).await.ok().flatten();
+            let bytes = found.and_then(|image| image.size).map_or(0, |size| u64::try_from(size).unwrap_or(0));
+            kept.push(Kept { last_used, note, name, bytes });
+        }
+        kept.sort_by(|a, b| (a.last_used, &a.note).cmp(&(b.last_used, &b.note)));
+        kept
     }
 
     async fn load_file(

@@ -117,7 +117,7 @@ async fn still_held(inner: &Inner, job: &LeafJob) -> Result<(), RuntimeError> {
 async fn start(inner: &Inner, job: &LeafJob, image: &ImageFacts) -> Result<Listener, RuntimeError> {
     let engine = &inner.engine;
     let doing = |what: &str| format!("{what} of leaf {}", job.name);
-    let label = &inner.config.label;
+    let (label, security) = (&inner.config.label, &inner.facts.security);
     let holder_image = inner.holder_image().await?;
     engine
         .create_volume(cage::volume(&job.name, &job.limits, label))
@@ -127,12 +127,12 @@ async fn start(inner: &Inner, job: &LeafJob, image: &ImageFacts) -> Result<Liste
     // One after the other: side by side they are 0.1 s quicker, but in one of 400 runs the two then saw different folders.
     let hold = async {
         let named = CreateContainerOptionsBuilder::default().name(&holder).build();
-        engine.create_container(Some(named), cage::holder(&job.name, holder_image, label)).await?;
+        engine.create_container(Some(named), cage::holder(&job.name, holder_image, label, security)).await?;
         engine.start_container(&holder, None::<StartContainerOptions>).await
     };
     hold.await.map_err(unavailable(doing("holding the output folder")))?;
     let named = CreateContainerOptionsBuilder::default().name(&job.name).build();
-    let app = engine.create_container(Some(named), cage::app(job, image, label, inner.facts.cpus)).await;
+    let app = engine.create_container(Some(named), cage::app(job, image, label, inner.facts.cpus, security)).await;
     let image_error = |error: EngineError| match status(&error) {
         Some(400) => RuntimeError::ImageUnusable { reason: error.to_string() },
         _ => unavailable(doing("starting the app"))(error),
