@@ -37,6 +37,8 @@ pub const POINTS: &[&str] = &[
     "journal.logs_sent.after",
     "journal.claiming.before",
     "journal.claiming.after",
+    "journal.sampling.before",
+    "journal.sampling.after",
     "journal.verdict.before",
     "journal.verdict.after",
     "journal.checked.before",

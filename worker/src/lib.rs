@@ -7,7 +7,7 @@
 //! - [`runtime`] runs a leaf in its cage, [`timings`] remembers how long leaves took
 //! - [`governor`] holds the owner's rules ([`policy`], pure), [`why`] counts what became of every purchase, [`control`] is the
 //!   owner's way in, [`board`] and [`budget`] say where everything stands and what leaves may use together
-//! - [`chain`], [`view`]: what the chain says; [`folder`], [`config`], [`identity`], [`commands`], [`cli`]: the rim
+//! - [`chain`], [`view`]: what the chain says; [`folder`], [`facts`], [`config`], [`identity`], [`commands`], [`cli`]: the rim
 //!
 //! Invariant: after a restart at any moment, chain and journal alone lead to the right next step.
 pub mod account;
@@ -25,6 +25,7 @@ pub mod daemon;
 pub mod duration;
 pub mod earnings;
 pub mod exit;
+pub mod facts;
 pub mod folder;
 pub mod governor;
 pub mod identity;

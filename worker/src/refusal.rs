@@ -102,6 +102,8 @@ pub enum Refusal {
     IdleUnknown,
     /// The disk is nearly full.
     DiskFree { free_mib: u64, keep_mib: u64 },
+    /// There is too little room to write down what is promised.
+    JournalRoom,
 }
 
 /// What says that the machine is used.
@@ -161,6 +163,7 @@ impl Refusal {
             Self::Busy { .. } => Reason::Busy,
             Self::IdleUnknown => Reason::IdleUnknown,
             Self::DiskFree { .. } => Reason::DiskFree,
+            Self::JournalRoom => Reason::JournalRoom,
         }
     }
 
@@ -220,6 +223,7 @@ impl Refusal {
                 | Reason::Busy
                 | Reason::IdleUnknown
                 | Reason::DiskFree
+                | Reason::JournalRoom
         )
     }
 }
@@ -312,6 +316,9 @@ impl fmt::Display for Refusal {
             }
             Self::DiskFree { free_mib, keep_mib } => {
                 write!(f, "{free_mib} MiB of disk are free < {keep_mib} MiB to keep free")
+            }
+            Self::JournalRoom => {
+                f.write_str("the disk of the data folder is full: what is promised could not be written down")
             }
         }
     }

@@ -50,6 +50,7 @@ const SHAPES: &[(&str, Kind, Option<&str>, &str)] = &[
     ("price_per_gib_hour", Kind::Number, Some("0"), "0.005"),
     ("tokens_per_ether", Kind::Number, None, "25000"),
     ("gas_price_limit_gwei", Kind::Number, None, "30"),
+    ("max_fee_gwei", Kind::Number, Some("500"), "100"),
     ("control_socket", Kind::Text, None, "\"/run/sunwork-worker/control.sock\""),
     ("metrics_listen", Kind::Text, None, "\"127.0.0.1:9464\""),
     ("max_milli_cpu", Kind::Number, None, "1000"),
@@ -64,7 +65,7 @@ const SHAPES: &[(&str, Kind, Option<&str>, &str)] = &[
     ("merge_claims", Kind::Bool, Some("true"), "true"),
     ("min_reward", Kind::Number, Some("0"), "0.5"),
     ("poll_ms", Kind::Number, Some("500"), "1000"),
-    ("finality_blocks", Kind::Number, Some("12"), "12"),
+    ("finality_blocks", Kind::Number, Some("32"), "32"),
 ];
 
 /// Settings that a running worker takes over when it reads them again; the others need a restart.

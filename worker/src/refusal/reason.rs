@@ -145,6 +145,8 @@ reasons! {
     IdleUnknown = "idle_unknown", "set `run_when_idle = false`, or let the worker read /proc/pressure or /proc/loadavg";
     /// The disk is nearly full.
     DiskFree = "disk_free", "make room, or lower `keep_free_disk_mib`";
+    /// There is no room for the journal.
+    JournalRoom = "journal_room", "make room on the disk of the data folder; the worker goes on by itself";
 }
 
 #[cfg(test)]
