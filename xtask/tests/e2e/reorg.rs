@@ -59,6 +59,8 @@ async fn run(plan: &[(u64, Fate)]) -> eyre::Result<()> {
         let windows = Windows { accept_secs: 90, work_secs: Some(300), verify_secs: Some(300), dispute_secs: None };
         let agreement = net.buy(small_bag(&image).windows(windows).public(true)).await?.address;
         bought += 1;
+        // The purchase itself stays: it is below every depth.
+        provider.anvil_mine(Some(DEEPEST + 2), None).await?;
         let mut last = None;
         let until = Instant::now() + LIMIT;
         let gone = loop {
@@ -99,6 +101,7 @@ async fn run(plan: &[(u64, Fate)]) -> eyre::Result<()> {
             indexed(&net, agreement).await?;
         }
     }
+    ensure!(vanished < bought, "no agreement is left to judge");
     net.expect_stakes_whole(&[]).await?;
     net.expect_supply_unchanged().await?;
     println!("{bought} bought, {vanished} taken back; reorganised at {met:?}");
