@@ -196,7 +196,7 @@ impl Client {
         let TxLogPlace::Folder(dir) = &self.inner.tx_log else { return Ok(Vec::new()) };
         let log = FileTxLog::new(dir, identity(self.rpc(), account).await?);
         log.refresh().map_err(|source| TxError::Log { label: "listing open transactions".into(), source })?;
-        let list = describe(self.rpc(), account, &log.pending()).await;
+        let list = describe(self.rpc(), account, &log.pending(), None).await;
         Ok(list.doing(|| "looking up open transactions".into())?)
     }
 

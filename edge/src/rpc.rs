@@ -129,6 +129,16 @@ pub async fn connect(urls: &[Url], expected_chain_id: u64) -> Result<Rpc, RpcErr
 /// # Errors
 /// As [`connect`].
 pub async fn connect_with(urls: &[Url], expected_chain_id: u64, options: RpcOptions) -> Result<Rpc, RpcError> {
+    let rpc = connect_later(urls, expected_chain_id, options)?;
+    rpc.fallback.probe().await?;
+    Ok(rpc)
+}
+
+/// Asks nobody: for a start without network. No node is believed before it has named the chain, then as ever.
+///
+/// # Errors
+/// Bad URLs.
+pub fn connect_later(urls: &[Url], expected_chain_id: u64, options: RpcOptions) -> Result<Rpc, RpcError> {
     if urls.is_empty() {
         return Err(RpcError::NoUrl);
     }
@@ -142,7 +152,6 @@ pub async fn connect_with(urls: &[Url], expected_chain_id: u64, options: RpcOpti
     }
     crate::tls::install();
     let fallback = Arc::new(Fallback::new(urls, expected_chain_id, options));
-    fallback.probe().await?;
     let client =
         RpcClient::new(fallback::Transport(fallback.clone()), false).with_poll_interval(Duration::from_millis(500));
     let provider = ProviderBuilder::new().disable_recommended_fillers().connect_client(client).erased();

@@ -10,8 +10,9 @@
 //! settles what a process that is gone left behind. A program that does not know the log may still use a nonce in between:
 //! it is found out which transaction that was, and ours is sent anew only when it can no longer be mined.
 //!
-//! The pieces: `submit` brings a transaction out, `wait` brings it home, `nonce` finds who used one, `claim` is the
-//! right to send, `pending` the list of what is under way.
+//! The pieces: `submit` brings a transaction out, `wait` brings it home, `tend` bumps what is stuck, fills gaps of nonces and
+//! looks after what nobody waits for any more, `nonce` finds who used one, `claim` is the right to send, `pending` the list of
+//! what is under way.
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError, Weak},
@@ -42,10 +43,12 @@ mod notice;
 mod options;
 mod pending;
 mod submit;
+mod tend;
 mod wait;
 
 use claim::Guard;
 use submit::Submitted;
+use tend::Care;
 use wait::Decided;
 
 pub use claim::Claimed;
@@ -53,7 +56,7 @@ pub use error::{Stuck, TxError};
 pub use log::{Claim, MemoryTxLog, Settled, TxEntry, TxLog, TxLogError, TxOutcome};
 pub use notice::{Notice, Notify};
 pub use options::{FeePolicy, TxOptions};
-pub use pending::{PendingState, PendingTx, describe};
+pub use pending::{PendingState, PendingTx, attempts, describe, max_fee_wei};
 
 /// Receipt of a mined transaction.
 pub type Receipt = TransactionReceipt;
@@ -80,6 +83,10 @@ struct Inner {
     recovered: StdMutex<Vec<(TxEntry, TxOutcome)>>,
     /// Outcomes of late, by nonce: who waits for a call that another task has just settled finds it here.
     decided: StdMutex<BTreeMap<u64, (B256, TxOutcome)>>,
+    /// What was done about waiting transactions, by nonce: whoever waits, each is bumped once at a time.
+    cares: StdMutex<BTreeMap<u64, Care>>,
+    /// How many tasks wait for a nonce.
+    waiters: StdMutex<BTreeMap<u64, usize>>,
 }
 
 /// What is to be called.
@@ -112,6 +119,8 @@ impl TxManager {
                 claimed: Mutex::default(),
                 recovered: StdMutex::default(),
                 decided: StdMutex::default(),
+                cares: StdMutex::default(),
+                waiters: StdMutex::default(),
             }),
         }
     }
@@ -119,6 +128,11 @@ impl TxManager {
     /// The account that sends.
     pub fn address(&self) -> Address {
         self.inner.signer.address()
+    }
+
+    /// What gas may cost.
+    pub fn fees(&self) -> FeePolicy {
+        self.inner.options.fees
     }
 
     /// The connection it uses.
@@ -267,7 +281,8 @@ impl TxManager {
     pub async fn pending(&self) -> Result<Vec<PendingTx>, TxError> {
         let label = "listing open transactions";
         self.inner.log.refresh().map_err(|error| TxError::log(label, error))?;
-        let described = describe(&self.inner.rpc, self.address(), &self.inner.log.pending()).await;
+        let described =
+            describe(&self.inner.rpc, self.address(), &self.inner.log.pending(), Some(self.inner.options.fees)).await;
         described.map_err(|error| classify::error(label, error))
     }
 }

@@ -356,6 +356,7 @@ mod tests {
             hash: B256::repeat_byte(n),
             raw: Bytes::from(vec![n; 3]),
             intent: Some(B256::repeat_byte(n)),
+            signed_at: None,
         }
     }
 

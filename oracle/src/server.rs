@@ -7,7 +7,8 @@ use sunwork_edge::{
     Deployment, Rpc, TxManager,
     deployment::{BeaconKind, DrandChain},
     drand::DrandClient,
-    keystore, rpc,
+    keystore,
+    rpc::{self, RpcOptions},
 };
 use sunwork_protocol::drand::PublicKey;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
@@ -51,7 +52,15 @@ impl Server {
     pub async fn bind(config: Config) -> eyre::Result<Self> {
         let lock = lock(&config).wrap_err("taking the data folder")?;
         let deployment = Arc::new(Deployment::load(&config.deployment)?);
-        let rpc = rpc::connect(&config.rpc, deployment.chain_id).await.wrap_err("connecting to the chain")?;
+        let rpc = match rpc::connect(&config.rpc, deployment.chain_id).await {
+            // Blobs and mail are of use without the chain, too, and the index goes on when it is back.
+            Err(error) if error.is_temporary() => {
+                tracing::warn!(%error, "starting without the chain");
+                rpc::connect_later(&config.rpc, deployment.chain_id, RpcOptions::default())
+            }
+            connected => connected,
+        }
+        .wrap_err("connecting to the chain")?;
         let url = match &config.database {
             Some(url) => url.clone(),
             None => Store::sqlite_url(&config.data_dir.join("index.db")).wrap_err("naming the database")?,

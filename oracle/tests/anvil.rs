@@ -157,3 +157,35 @@ async fn a_node_of_another_chain_and_a_wrong_password_are_refused() {
     let error = Server::bind(wrong.check().unwrap()).await.unwrap_err();
     assert!(format!("{error:#}").contains("password"), "{error:#}");
 }
+
+/// The purchase comes back in another block, or another one stands in its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reorganisations_of_depth_1_to_20_are_followed() {
+    let anvil = Anvil::start();
+    let stage = Stage::new(&anvil).await;
+    let dir = tempfile::tempdir().unwrap();
+    stage.provider.anvil_mine(Some(5), None).await.unwrap();
+    let server = Server::bind(settings(dir.path(), &anvil, CHAIN_ID).check().unwrap()).await.unwrap();
+    for depth in 1..=20_u8 {
+        let [goes, comes] = [depth, depth + 100].map(Address::repeat_byte);
+        stage.buy(goes).await;
+        // As deep as it is below the head.
+        stage.provider.anvil_mine(Some(u64::from(depth) - 1), None).await.unwrap();
+        until_status(&server, goes, "open").await;
+        stage.provider.anvil_rollback(Some(u64::from(depth))).await.unwrap();
+        let stays = depth % 2 == 0;
+        let now = if stays { goes } else { comes };
+        stage.buy(now).await;
+        stage.provider.anvil_mine(Some(u64::from(depth) / 3), None).await.unwrap();
+        until_status(&server, now, "open").await;
+        let head = stage.head().await.0;
+        until(&server, "/v1/health", "the whole chain", |health| health["indexedBlock"].as_u64() >= Some(head)).await;
+        let path = format!("/v1/agreements/{goes}");
+        let shown = until(&server, &path, "an answer", |_| true).await;
+        match stays {
+            true => assert_eq!(shown["status"], "open", "depth {depth}"),
+            false => assert_eq!(shown["error"]["code"], "no_such_agreement", "depth {depth}"),
+        }
+    }
+    server.shutdown().await.unwrap();
+}

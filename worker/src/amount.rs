@@ -1,7 +1,7 @@
 //! Token amounts as people write them: "12.5" or "12.5 SUN". Inside there are only integers of the smallest unit.
 
 /// A token's name and number of decimals.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Unit {
     /// Symbol, such as SUN.
     pub symbol: String,

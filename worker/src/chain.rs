@@ -56,6 +56,13 @@ pub enum ChainError {
     Unexpected(String),
 }
 
+impl ChainError {
+    /// True when a node answered, and the contract is not there or not what it should be.
+    pub const fn is_answered(&self) -> bool {
+        matches!(self, Self::Call { answered: true, .. })
+    }
+}
+
 /// The contracts of one deployment, read-only.
 #[derive(Clone, Debug)]
 pub struct Chain {

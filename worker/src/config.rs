@@ -2,6 +2,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sunwork_edge::tx::FeePolicy;
 use url::Url;
 
 use crate::{
@@ -193,6 +194,9 @@ pub struct Layer {
     /// Above this price of gas nothing new is taken, gwei.
     #[arg(long, env = "SUNWORK_WORKER_GAS_PRICE_LIMIT_GWEI", global = true)]
     pub gas_price_limit_gwei: Option<String>,
+    /// Most that is paid per gas, gwei; a transaction that would need more waits.
+    #[arg(long, env = "SUNWORK_WORKER_MAX_FEE_GWEI", global = true)]
+    pub max_fee_gwei: Option<String>,
     /// Socket of the control API; by default control.sock in the data folder.
     #[arg(long, env = "SUNWORK_WORKER_CONTROL_SOCKET", global = true)]
     pub control_socket: Option<PathBuf>,
@@ -329,6 +333,7 @@ impl Layer {
             price_per_gib_hour,
             tokens_per_ether,
             gas_price_limit_gwei,
+            max_fee_gwei,
             control_socket,
             metrics_listen,
             max_milli_cpu,
@@ -404,6 +409,18 @@ impl Layer {
         in_range("cleanup_at_disk_percent", u64::from(percent), 1..=100, "1 to 100")?;
         let images = Quota::new(self.image_quota_mib.unwrap_or(10_240), MAX_KEPT_IMAGES, percent);
         Ok((images, Quota::new(self.cache_quota_mib.unwrap_or(1024), MAX_MODULES, percent)))
+    }
+
+    /// What the worker's transactions may cost.
+    ///
+    /// # Errors
+    /// When the cap is no amount of gwei.
+    pub fn fees(&self) -> Result<FeePolicy, ConfigError> {
+        let default = FeePolicy::default();
+        let Some(text) = &self.max_fee_gwei else { return Ok(default) };
+        let gwei = Unit::gwei();
+        let max_fee_per_gas_wei = gwei.parse(text).map_err(|error| value("max_fee_gwei", text, error))?;
+        Ok(FeePolicy { max_fee_per_gas_wei, ..default })
     }
 
     /// The socket of the control API.

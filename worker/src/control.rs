@@ -24,7 +24,7 @@ use axum::{
 };
 use eyre::WrapErr;
 use serde::{Deserialize, Serialize};
-use sunwork_edge::tx::{PendingState, TxEntry};
+use sunwork_edge::tx::{self, PendingState, TxEntry};
 use sunwork_energy::keeper::State as EnergyState;
 use tokio::{net::UnixListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -51,6 +51,8 @@ const MAX_BODY_BYTES: usize = 4096;
 const MAX_REQUESTS: usize = 16;
 /// Longest request; earnings of years take their time.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long `status` waits for the chain; what needs it is left out after that.
+const CHAIN_TIMEOUT: Duration = Duration::from_secs(4);
 /// Longest path of a socket that Linux takes, bytes.
 const MAX_SOCKET_PATH: usize = 107;
 
@@ -160,8 +162,21 @@ pub struct Transaction {
     pub hash: String,
     /// How often it was signed: replacements, and the first.
     pub attempts: usize,
+    /// Replacements with a higher fee: attempts but for the first.
+    pub bumps: usize,
+    /// Since its first attempt was signed, seconds; absent where an older version signed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_secs: Option<u64>,
     /// Most that it pays per gas, wei; decimal text.
     pub max_fee_wei: String,
+    /// Most that its gas can cost, wei; decimal text. Absent when the chain cannot be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost_wei: Option<String>,
+    /// Base fee of the newest block, wei per gas; decimal text. Absent when the chain cannot be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_fee_wei: Option<String>,
+    /// Most that it may pay per gas by the setting `max_fee_gwei`, wei; decimal text.
+    pub cap_wei: String,
     /// Where it stands: waiting, underpriced, behind, unsent, mined, nonce_used; unknown when the chain cannot be asked.
     pub state: String,
 }
@@ -411,48 +426,53 @@ impl Control {
 
     /// From the chain; from the journal alone where the chain cannot be asked.
     async fn transactions(&self) -> Vec<Transaction> {
+        let now = now_secs();
+        let cap_wei = self.ctx.tx.fees().max_fee_per_gas_wei.to_string();
         let name = |state: PendingState| serde_json::to_value(state).ok()?.as_str().map(str::to_owned);
-        match self.ctx.tx.pending().await {
-            Ok(pending) => pending
-                .into_iter()
-                .map(|tx| Transaction {
-                    label: tx.label,
-                    nonce: tx.nonce,
-                    hash: tx.hash.to_string(),
-                    attempts: tx.attempts,
-                    max_fee_wei: tx.max_fee_wei.to_string(),
-                    state: name(tx.state).unwrap_or_default(),
-                })
-                .collect(),
-            Err(error) => {
-                tracing::debug!(%error, "cannot ask where the transactions stand");
-                let unknown = |entry: TxEntry| Transaction {
-                    label: entry.label,
-                    nonce: entry.nonce,
-                    hash: entry.hash.to_string(),
-                    attempts: 1,
-                    max_fee_wei: "0".to_owned(),
-                    state: "unknown".to_owned(),
-                };
-                self.ctx.journal.state().txs.into_iter().map(unknown).collect()
+        let asked = tokio::time::timeout(CHAIN_TIMEOUT, self.ctx.tx.pending()).await;
+        let error = match asked {
+            Ok(Ok(pending)) => {
+                return pending
+                    .into_iter()
+                    .map(|tx| Transaction {
+                        label: tx.label,
+                        nonce: tx.nonce,
+                        hash: tx.hash.to_string(),
+                        attempts: tx.attempts,
+                        bumps: tx.attempts.saturating_sub(1),
+                        age_secs: tx.signed_at.map(|at| now.saturating_sub(at)),
+                        max_fee_wei: tx.max_fee_wei.to_string(),
+                        max_cost_wei: Some(tx.max_cost_wei.to_string()),
+                        base_fee_wei: Some(tx.base_fee_wei.to_string()),
+                        cap_wei: tx.cap_wei.map_or_else(|| cap_wei.clone(), |cap| cap.to_string()),
+                        state: name(tx.state).unwrap_or_default(),
+                    })
+                    .collect();
             }
-        }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} s", CHAIN_TIMEOUT.as_secs()),
+        };
+        tracing::debug!(error, "cannot ask where the transactions stand");
+        of_journal(&self.ctx.journal.state().txs, &cap_wei, now)
     }
 
     async fn status(&self) -> Status {
         let ctx = &self.ctx;
         let head = *ctx.heads.borrow();
         let (running_leaves, running_milli_cpu) = ctx.governor.running();
-        let (account, account_error) = match Account::read(&ctx.chain, ctx.signer.address(), &self.unit).await {
-            Ok(account) => (Some(account), None),
-            Err(error) => (None, Some(format!("{error:#}"))),
+        let read = Account::read(&ctx.chain, ctx.signer.address(), &self.unit);
+        // Side by side, and not for long: what does not need the chain must be told without it.
+        let (read, transactions) = tokio::join!(tokio::time::timeout(CHAIN_TIMEOUT, read), self.transactions());
+        let (account, account_error) = match read {
+            Ok(Ok(account)) => (Some(account), None),
+            Ok(Err(error)) => (None, Some(format!("{error:#}"))),
+            Err(_) => (None, Some(format!("the chain gave no answer within {} s", CHAIN_TIMEOUT.as_secs()))),
         };
         let mut not_working: Vec<NotWorking> = ctx.governor.hold().err().map(NotWorking::from).into_iter().collect();
         not_working.extend(account.as_ref().and_then(no_stake).map(NotWorking::from));
         let agreements = ctx.governor.board.all();
         let pending = agreements.iter().filter_map(|row| row.pay.parse::<u128>().ok());
         let pending_pay = pending.fold(0_u128, u128::saturating_add).to_string();
-        let transactions = self.transactions().await;
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -473,6 +493,27 @@ impl Control {
             account_error,
         }
     }
+}
+
+/// Transactions as the journal has them, for when no node answers.
+pub fn of_journal(entries: &[TxEntry], cap_wei: &str, now: u64) -> Vec<Transaction> {
+    let first_signed = |nonce| entries.iter().find(|entry| entry.nonce == nonce).and_then(|entry| entry.signed_at);
+    tx::attempts(entries)
+        .into_iter()
+        .map(|(entry, attempts)| Transaction {
+            label: entry.label.clone(),
+            nonce: entry.nonce,
+            hash: entry.hash.to_string(),
+            attempts,
+            bumps: attempts.saturating_sub(1),
+            age_secs: first_signed(entry.nonce).map(|at| now.saturating_sub(at)),
+            max_fee_wei: tx::max_fee_wei(entry).unwrap_or(0).to_string(),
+            max_cost_wei: None,
+            base_fee_wei: None,
+            cap_wei: cap_wei.to_owned(),
+            state: "unknown".to_owned(),
+        })
+        .collect()
 }
 
 /// Without any free stake nothing can be entered.

@@ -11,7 +11,7 @@ use std::{
 /// confidential work, logs (`logs_sent`) only where the client named a key for them. Where openings come by mail, `settle-all`
 /// takes the place of `reveal` and `open-verification`; `proven`, `unproven`, `open-late`, `open-unproven` and `answer` belong to
 /// later rounds of voting, `record-round` to deployments with a late audit, `submit` to level 0, `accept-offer` to signed offers,
-/// `accept-placed` to pools, `claim-and-seal` to public work whose sample is quick.
+/// `accept-placed` to pools, `claim-and-seal` to public work whose sample is quick, `fill-nonce` to reorganisations.
 pub const POINTS: &[&str] = &[
     "journal.seen.before",
     "journal.seen.after",
@@ -37,6 +37,8 @@ pub const POINTS: &[&str] = &[
     "journal.logs_sent.after",
     "journal.claiming.before",
     "journal.claiming.after",
+    "journal.sampling.before",
+    "journal.sampling.after",
     "journal.verdict.before",
     "journal.verdict.after",
     "journal.checked.before",
@@ -119,6 +121,9 @@ pub const POINTS: &[&str] = &[
     "tx.expire.signed",
     "tx.expire.sent",
     "tx.expire.mined",
+    "tx.fill-nonce.signed",
+    "tx.fill-nonce.sent",
+    "tx.fill-nonce.mined",
     "tx.redeem.signed",
     "tx.redeem.sent",
     "tx.redeem.mined",

@@ -2,9 +2,15 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use alloy::{primitives::Address, providers::Provider as _};
-use eyre::{WrapErr, bail, eyre};
-use sunwork_edge::{Deployment, Rpc, TxManager, blobs::BlobClient, mail::MailClient, rpc};
-use sunwork_protocol::{abi::IWorkerDispatcher::AgreementBought, envelope::SecretKey};
+use eyre::{WrapErr, eyre};
+use sunwork_edge::{
+    Deployment, Rpc, TxManager,
+    blobs::BlobClient,
+    mail::MailClient,
+    rpc::{self, RpcOptions},
+    tx::TxOptions,
+};
+use sunwork_protocol::abi::IWorkerDispatcher::AgreementBought;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -20,6 +26,7 @@ use crate::{
     context::Context,
     control::{self, Control, Reloaded},
     energy,
+    facts::Facts,
     folder::Folder,
     governor::{Governor, now_secs},
     identity,
@@ -68,13 +75,12 @@ pub async fn run(
     let encryption = identity::encryption_key(&settings, &folder)?;
     tracing::info!(%device, data_dir = %folder.root().display(), chain_id = deployment.chain_id, "starting");
 
-    let Some(rpc) = until_there(&shutdown, || connect(&settings, &deployment)).await? else { return Ok(()) };
+    let fees = settings.fees()?;
+    let Some((rpc, facts)) = beginning(&settings, &deployment, &folder, device, &shutdown).await? else {
+        return Ok(());
+    };
     let chain = Chain::new(rpc.clone(), deployment.clone());
-    let asked = until_there(&shutdown, || async { retry(facts(&chain, device).await) }).await?;
-    let Some((me, params, unit)) = asked else { return Ok(()) };
-    if me.is_zero() {
-        bail!("the device key {device} acts for no worker; run `sunwork-worker register` with the owner's key first");
-    }
+    let (me, params, unit) = (facts.me, facts.params, facts.unit.clone());
 
     let settled = settings.settle(&unit, &hardware).map_err(|error| loaded.explain(error))?;
     tracing::info!(caps = ?settled.caps, "what leaves may use together");
@@ -88,11 +94,10 @@ pub async fn run(
         }
         None => None,
     };
-    say_who_reads(&chain, me, encryption.as_ref()).await;
-
     let header =
         Header { version: VERSION, chain_id: deployment.chain_id, dispatcher: deployment.dispatcher, worker: me };
     let journal = Arc::new(Journal::open(folder.journal(), &header)?);
+    governor.set_journal_short(journal.is_short_of_room());
     let still_open = |agreement| journal.agreement(agreement).is_some_and(|known| !known.is_closed());
     match folder.sweep(still_open) {
         Ok(0) => {}
@@ -109,14 +114,12 @@ pub async fn run(
     };
     let wasm_config =
         WasmConfig { runner: settings.wasm_runner.clone(), work_dir: folder.root().to_owned(), quota: cache_quota };
-    let Some(kinds) = until_there(&shutdown, || async { retry(kinds(&settings, &chain, me).await) }).await? else {
-        return Ok(());
-    };
+    let kinds = kinds(&settings, facts.kinds(&deployment));
     let open = || async { retry(runtimes(&kinds, &docker_config, &wasm_config).await) };
     let Some(runtimes) = until_there(&shutdown, open).await? else { return Ok(()) };
 
     let (heads_out, heads) = watch::channel(Head::default());
-    let tx = TxManager::new(rpc, signer.clone(), journal.clone());
+    let tx = TxManager::with_options(rpc, signer.clone(), journal.clone(), TxOptions { fees, ..TxOptions::default() });
     let oracles = settings.oracle()?.to_vec();
     let ctx = Arc::new(Context {
         chain,
@@ -134,7 +137,7 @@ pub async fn run(
         params,
         heads,
         shutdown: shutdown.clone(),
-        finality_blocks: settings.finality_blocks.unwrap_or(12),
+        finality_blocks: settings.finality_blocks.unwrap_or(32),
     });
     tracing::info!(worker = %me, %device, runtimes = runtimes.describe(), "ready");
 
@@ -161,6 +164,7 @@ pub async fn run(
         }
         None => None,
     };
+    helpers.spawn(say_who_reads(ctx.clone()));
     notify::ready();
 
     let recovery = tokio::spawn(recover(ctx.clone()));
@@ -195,9 +199,47 @@ pub async fn run(
     ended
 }
 
+/// Connection and facts: from the chain or, where no node answers and an earlier start kept them, from the data folder, so that what
+/// was running goes on without network. `None` on shutdown.
+async fn beginning(
+    settings: &Layer,
+    deployment: &Deployment,
+    folder: &Folder,
+    device: Address,
+    shutdown: &CancellationToken,
+) -> eyre::Result<Option<(Rpc, Facts)>> {
+    let attempt = || async {
+        let asked = async {
+            let rpc = connect(settings, deployment).await?;
+            let facts = retry(Facts::read(&Chain::new(rpc.clone(), deployment.clone()), device).await)?;
+            Ok((rpc, facts))
+        };
+        let error = match asked.await {
+            Ok((rpc, facts)) => {
+                if facts.me.is_zero() {
+                    let sentence = "acts for no worker; run `sunwork-worker register` with the owner's key first";
+                    return Err(Start::Never(eyre!("the device key {device} {sentence}")));
+                }
+                if let Err(error) = facts.keep(&folder.facts()) {
+                    tracing::warn!(%error, "what the chain said is not kept: a start without network will have to wait for it");
+                }
+                return Ok((rpc, facts));
+            }
+            Err(Start::Never(error)) => return Err(Start::Never(error)),
+            Err(Start::NotYet(error)) => error,
+        };
+        let Some(facts) = Facts::kept(&folder.facts(), deployment, device) else { return Err(Start::NotYet(error)) };
+        tracing::warn!("{error:#}; going on from local state until a node answers");
+        let urls = settings.rpc().map_err(|error| Start::Never(error.into()))?;
+        let rpc = rpc::connect_later(urls, deployment.chain_id, RpcOptions::default());
+        Ok((rpc.map_err(|error| Start::Never(error.into()))?, facts))
+    };
+    until_there(shutdown, attempt).await
+}
+
 /// Confidential work is refused one by one; why is said once at the start.
-async fn say_who_reads(chain: &Chain, me: Address, own: Option<&SecretKey>) {
-    let refusal = match (own, chain.encryption_key_of(me).await) {
+async fn say_who_reads(ctx: Arc<Context>) {
+    let refusal = match (&ctx.encryption, ctx.chain.encryption_key_of(ctx.me).await) {
         (None, _) => Refusal::NoEncryptionKey,
         (Some(own), Ok(published)) if published != own.public() => {
             Refusal::EncryptionKey { own: own.public(), published }
@@ -205,13 +247,6 @@ async fn say_who_reads(chain: &Chain, me: Address, own: Option<&SecretKey>) {
         _ => return,
     };
     tracing::warn!("public work only: {refusal}");
-}
-
-/// What the chain must tell before anything can start.
-async fn facts(chain: &Chain, device: Address) -> eyre::Result<(Address, crate::machine::Params, Unit)> {
-    let me = chain.worker_of(device).await?;
-    let params = chain.params().await?;
-    Ok((me, params, identity::unit(chain).await?))
 }
 
 /// Reads the settings again: what is wrong changes nothing.
@@ -260,6 +295,8 @@ async fn look_around(ctx: Arc<Context>) {
     loop {
         ticks.tick().await;
         ctx.governor.sample();
+        ctx.journal.look_for_room();
+        ctx.governor.set_journal_short(ctx.journal.is_short_of_room());
         // Gas moves block by block; a request a minute is enough for a rule of thumb.
         if round.is_multiple_of(6) {
             match ctx.chain.rpc().provider().get_gas_price().await {
@@ -282,20 +319,15 @@ async fn connect(settings: &Layer, deployment: &Deployment) -> Result<Rpc, Start
 }
 
 /// What runs leaves: as set, or as the classes that we are in need it.
-async fn kinds(settings: &Layer, chain: &Chain, me: Address) -> eyre::Result<Vec<Kind>> {
-    let classes = chain.worker_info(me).await?.classes.to::<u64>();
-    let ids = (0..48_u16).filter(|id| classes >> id & 1 == 1);
-    let mut needed: Vec<Kind> = ids.filter_map(|id| Kind::of_class(&chain.deployment.class_name(id))).collect();
-    needed.sort_unstable();
-    needed.dedup();
-    let Some(set) = settings.runtimes.clone() else { return Ok(needed) };
+fn kinds(settings: &Layer, needed: Vec<Kind>) -> Vec<Kind> {
+    let Some(set) = settings.runtimes.clone() else { return needed };
     for kind in needed.iter().filter(|kind| !set.contains(kind)) {
         tracing::warn!(
             ?kind,
             "a class that this worker has joined needs a runtime that the setting `runtimes` leaves out"
         );
     }
-    Ok(set)
+    set
 }
 
 async fn runtimes(kinds: &[Kind], docker: &DockerConfig, wasm: &WasmConfig) -> eyre::Result<Several> {
@@ -345,25 +377,26 @@ async fn until_there<T, F: Future<Output = Result<T, Start>>>(
     }
 }
 
-/// Settles what was under way when the process ended. Supervisors need not wait for it: the same call is never sent twice.
+/// Settles what was under way when the process ended, and then whatever nobody waits for any more. Supervisors need not wait for
+/// it: the same call is never sent twice.
 async fn recover(ctx: Arc<Context>) {
-    let settle = async {
+    let tend = async {
         loop {
-            match ctx.tx.recover().await {
+            // Not `TxManager::recover`, which waits for each: one that is stuck must not hold up the others.
+            match ctx.tx.tend().await {
                 Ok(outcomes) => {
                     for (entry, outcome) in outcomes {
-                        tracing::info!(label = %entry.label, tx = %entry.hash, ?outcome, "settled a transaction from before");
+                        tracing::info!(label = %entry.label, tx = %entry.hash, ?outcome, "settled a transaction that nobody waited for");
                     }
-                    return;
                 }
-                Err(error) => tracing::warn!(%error, "a transaction from before the restart is not settled yet"),
+                Err(error) => tracing::warn!(%error, "transactions that nobody waits for are not looked after now"),
             }
             tokio::time::sleep(START_PAUSE).await;
         }
     };
     tokio::select! {
         () = ctx.shutdown.cancelled() => {}
-        () = settle => {}
+        () = tend => {}
     }
 }
 
@@ -383,12 +416,11 @@ struct Watcher {
 impl Watcher {
     async fn run(mut self) -> eyre::Result<()> {
         self.seen = self.ctx.journal.last_block();
-        let mut result = self.first_head().await;
-        if result.is_ok() {
-            for address in self.ctx.journal.state().agreements.into_keys() {
-                self.supervise(address)?;
-            }
+        // Before the first block is known: what was running goes on meanwhile.
+        for address in self.ctx.journal.state().agreements.into_keys() {
+            self.supervise(address)?;
         }
+        let mut result = Ok(());
         let mut ticks = tokio::time::interval(self.poll);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while result.is_ok() && !self.ctx.shutdown.is_cancelled() {
@@ -410,7 +442,7 @@ impl Watcher {
             }
         }
         if let (Ok(()), Some(block)) = (&result, self.scanned) {
-            self.ctx.journal.append(Record::Seen { block })?;
+            self.write(Record::Seen { block })?;
         }
         result
     }
@@ -437,21 +469,6 @@ impl Watcher {
         state.txs.is_empty() && open.all(|(agreement, _)| self.ctx.governor.board.has(*agreement))
     }
 
-    /// Supervisors start with a real clock.
-    async fn first_head(&mut self) -> eyre::Result<()> {
-        while !self.ctx.shutdown.is_cancelled() {
-            match self.ctx.chain.rpc().latest().await {
-                Ok((number, timestamp)) => {
-                    self.heads_out.send_replace(Head { number, timestamp });
-                    return Ok(());
-                }
-                Err(error) => tracing::warn!(%error, "cannot read the newest block"),
-            }
-            tokio::time::sleep(self.poll).await;
-        }
-        Ok(())
-    }
-
     async fn look(&mut self) -> eyre::Result<()> {
         let head = match self.ctx.chain.rpc().latest().await {
             Ok((number, timestamp)) => Head { number, timestamp },
@@ -462,6 +479,10 @@ impl Watcher {
         };
         if *self.heads_out.borrow() == head && self.scanned.is_some() {
             return Ok(());
+        }
+        if self.heads_out.borrow().number == 0 {
+            // The first look reads far back: the supervisors of old agreements need a clock before that.
+            self.heads_out.send_replace(head);
         }
         self.scan(head.number).await?;
         self.heads_out.send_replace(head);
@@ -484,11 +505,15 @@ impl Watcher {
             };
             let mut news = false;
             for (block, event) in purchases {
-                news |= self.bought(block, event).await?;
+                match self.bought(block, event).await? {
+                    Purchase::Known => {}
+                    Purchase::New => news = true,
+                    // From this block on again at the next look.
+                    Purchase::NoRoom => return Ok(()),
+                }
             }
             self.scanned = Some(to);
-            if news || to >= self.seen.unwrap_or(0) + SEEN_EVERY_BLOCKS {
-                self.ctx.journal.append(Record::Seen { block: to })?;
+            if (news || to >= self.seen.unwrap_or(0) + SEEN_EVERY_BLOCKS) && self.write(Record::Seen { block: to })? {
                 self.seen = Some(to);
             }
             from = to + 1;
@@ -496,8 +521,21 @@ impl Watcher {
         Ok(())
     }
 
-    /// Writes a purchase down and starts on it. True when it is new.
-    async fn bought(&mut self, block: u64, event: AgreementBought) -> eyre::Result<bool> {
+    /// Writes down what can wait for room. True when it is written.
+    fn write(&self, record: Record) -> eyre::Result<bool> {
+        match self.ctx.journal.append(record) {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_full() => {
+                self.ctx.governor.set_journal_short(true);
+                tracing::debug!(%error, "not written down");
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes a purchase down and starts on it.
+    async fn bought(&mut self, block: u64, event: AgreementBought) -> eyre::Result<Purchase> {
         let agreement = event.agreement;
         let known = self.ctx.journal.agreement(agreement);
         let fresh = match &known {
@@ -508,18 +546,30 @@ impl Watcher {
             }
         };
         if !fresh {
-            return Ok(false);
+            let waits = known.is_some_and(|known| !known.is_closed());
+            if waits && self.running.get(&agreement).is_none_or(AbortHandle::is_finished) {
+                // A reorganisation took it away for so long that it was left alone, and another brought it back.
+                self.supervise(agreement)?;
+            }
+            return Ok(Purchase::Known);
         }
         if let Err(refusal) = self.is_ours(&event).await {
             self.note(agreement, block, Fate::Excluded { refusal });
-            return Ok(false);
+            return Ok(Purchase::Known);
+        }
+        if self.ctx.journal.is_short_of_room() {
+            // What is left is for the agreements under way.
+            self.note(agreement, block, Fate::Excluded { refusal: Refusal::JournalRoom });
+            return Ok(Purchase::NoRoom);
         }
         self.note(agreement, block, Fate::Fits);
         tracing::info!(%agreement, client = %event.client, block, budget = %event.budget, "a purchase in our class");
         let (client, terms, spec) = (event.client, event.terms, event.spec);
-        self.ctx.journal.append(Record::Bought { agreement, client, terms, spec, block })?;
+        if !self.write(Record::Bought { agreement, client, terms, spec, block })? {
+            return Ok(Purchase::NoRoom);
+        }
         self.supervise(agreement)?;
-        Ok(true)
+        Ok(Purchase::New)
     }
 
     async fn is_ours(&self, event: &AgreementBought) -> Result<(), Refusal> {
@@ -550,6 +600,16 @@ impl Watcher {
         }
         Ok(())
     }
+}
+
+/// What a purchase was.
+enum Purchase {
+    /// Known, or not for us.
+    Known,
+    /// Written down, and begun.
+    New,
+    /// There is no room to write it down.
+    NoRoom,
 }
 
 fn settled(ended: Result<Result<(), SupervisorError>, tokio::task::JoinError>) -> eyre::Result<()> {

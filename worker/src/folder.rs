@@ -3,6 +3,7 @@
 //! ```text
 //! lock                     held while a worker runs
 //! journal                  see [`crate::journal`]
+//! facts.json               see [`crate::facts`]
 //! keys/{owner,device}/     keystores
 //! keys/encryption/         keystore of the secret that session keys are sealed to; the same file on all devices of a worker
 //! password                 made by `init` when no password file is given
@@ -92,6 +93,11 @@ impl Folder {
     /// The journal.
     pub fn journal(&self) -> PathBuf {
         self.root.join("journal")
+    }
+
+    /// What the chain said at the last start, see [`crate::facts`].
+    pub fn facts(&self) -> PathBuf {
+        self.root.join("facts.json")
     }
 
     /// The placement that a pool signed for us for an agreement.

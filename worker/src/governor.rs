@@ -55,6 +55,7 @@ struct Inner {
     idle: IdleGate,
     busy: Option<Refusal>,
     free_disk_mib: Option<u64>,
+    journal_short: bool,
     gas_price_wei: Option<u64>,
 }
 
@@ -94,6 +95,7 @@ impl Governor {
             idle: IdleGate::default(),
             busy: None,
             free_disk_mib: None,
+            journal_short: false,
             gas_price_wei: None,
         };
         let governor = Self {
@@ -233,6 +235,16 @@ impl Governor {
         };
     }
 
+    /// Whether there is too little room for the journal.
+    pub fn set_journal_short(&self, short: bool) {
+        let before = std::mem::replace(&mut self.lock().journal_short, short);
+        match (before, short) {
+            (false, true) => tracing::error!("nothing new is taken: {}", Refusal::JournalRoom),
+            (true, false) => tracing::info!("there is room for the journal again"),
+            _ => {}
+        }
+    }
+
     /// What a unit of gas costs now.
     pub fn set_gas_price(&self, wei: u64) {
         self.lock().gas_price_wei = Some(wei);
@@ -264,6 +276,7 @@ impl Governor {
             schedule: inner.policy.schedule.as_ref().map(|schedule| schedule.state(now)),
             busy: inner.busy.clone(),
             free_disk_mib: inner.free_disk_mib,
+            journal_short: inner.journal_short,
             transferred_bytes: if same_day { inner.owner.transferred_bytes } else { 0 },
             gas_price_wei: inner.gas_price_wei,
         };

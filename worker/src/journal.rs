@@ -2,7 +2,8 @@
 //!
 //! One file, one record per line: `crc32-hex json`. Appended and synced before the caller goes on. A torn last line (power
 //! cut in the middle of a write) is cut off; anything else that does not fit stops the worker, since a hole in the
-//! middle is no torn write. [`record`] holds the records, [`state`] the pure fold over them.
+//! middle is no torn write. [`record`] holds the records, [`state`] the pure fold over them, `line` the format, `room` what is
+//! kept back for a full disk: then nothing new is begun, and what is under way goes on.
 use std::{
     fs::{File, OpenOptions},
     io::{Read, Write},
@@ -13,88 +14,41 @@ use std::{
 use alloy::primitives::{Address, B256};
 use sunwork_edge::tx::{TxEntry, TxLog, TxLogError, TxOutcome};
 
+mod error;
+mod line;
 pub mod record;
+mod room;
 pub mod state;
 
+pub use error::JournalError;
+pub use line::Torn;
 pub use record::{Header, Record, VERSION};
 pub use state::{Agreement, SealedKey, State};
 
 use crate::crash;
+use line::{Content, encode};
+use room::Room;
 
 /// From this size on the journal is rewritten at the start, without what is finished.
 const COMPACT_ABOVE_BYTES: u64 = 4 << 20;
 /// Largest journal that is read.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Why the journal cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// Reading or writing failed.
-    #[error("cannot {doing} the journal {}: {source}", path.display())]
-    Io {
-        /// What was being done.
-        doing: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// A record in the middle is broken.
-    #[error("the journal {} is broken at byte {offset}: {reason}; restore it from a backup, or move the data folder away if no agreement is open", path.display())]
-    Broken {
-        /// The file.
-        path: PathBuf,
-        /// Where.
-        offset: usize,
-        /// What is wrong.
-        reason: String,
-    },
-    /// It belongs to something else.
-    #[error("the journal {} is of {found}, expected {expected}; use another data folder", path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-        /// What it says.
-        found: String,
-        /// What it should say.
-        expected: String,
-    },
-    /// It was written for other contracts.
-    #[error(
-        "the journal {} has version {found}, this worker reads version {expected}; another version of the worker wrote it, for other \
-         contracts: let that one finish its agreements, then move the journal away (keys may stay)",
-        path.display()
-    )]
-    Version {
-        /// The file.
-        path: PathBuf,
-        /// What it says.
-        found: u32,
-        /// What this build reads.
-        expected: u32,
-    },
-    /// An earlier write failed, so what is on disk is not known any more.
-    #[error("the journal {} failed to write before; restart the worker once the disk works", path.display())]
-    Poisoned {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A record cannot be put into words.
-    #[error("cannot encode a journal record: {0}")]
-    Encode(serde_json::Error),
-}
-
 /// The open journal. All methods block for a disk sync at most.
 pub struct Journal {
     path: PathBuf,
+    torn: Option<Torn>,
     /// A std mutex: appends are short, ordered, and never wait for anything but the disk.
     inner: Mutex<Inner>,
 }
 
 struct Inner {
     file: File,
+    /// Bytes of whole records.
+    length: u64,
     state: State,
-    /// Set by a failed write and never cleared.
+    room: Room,
+    /// Set by a write that failed otherwise than for want of room, and never cleared.
     poisoned: bool,
 }
 
@@ -111,19 +65,21 @@ impl Journal {
         };
         let mut options = OpenOptions::new();
         let mut file = options.read(true).append(true).create(true).open(&path).map_err(io("open"))?;
-        let size = file.metadata().map_err(io("read"))?.len();
-        let (mut state, good) = read(&path, &mut file)?;
-        if (good as u64) < size {
-            tracing::warn!(path = %path.display(), good, size, "the journal's last record is torn and is cut off");
-            file.set_len(good as u64).map_err(io("repair"))?;
+        let Content { mut state, good, torn } = read(&path, &mut file)?;
+        let mut length = good as u64;
+        if let Some(torn) = &torn {
+            tracing::warn!(path = %path.display(), "the end of the journal is torn and is cut off: {torn}; it had no effect");
+            file.set_len(length).map_err(io("repair"))?;
             file.sync_all().map_err(io("repair"))?;
         }
         match &state.header {
             None => {
                 let record = Record::Header(header.clone());
-                file.write_all(&encode(&record)?).map_err(io("write"))?;
+                let line = encode(&record)?;
+                file.write_all(&line).map_err(io("write"))?;
                 file.sync_all().map_err(io("write"))?;
                 sync_folder(&path).map_err(io("write"))?;
+                length += line.len() as u64;
                 state.apply(record);
             }
             Some(found) if found != header => {
@@ -131,13 +87,28 @@ impl Journal {
             }
             Some(_) => {}
         }
-        if size > COMPACT_ABOVE_BYTES {
-            file = compact(&path, &state).map_err(|error| match error {
-                CompactError::Io(source) => io("compact")(source),
-                CompactError::Encode(error) => JournalError::Encode(error),
-            })?;
+        if length > COMPACT_ABOVE_BYTES {
+            match compact(&path, &state) {
+                Ok(shorter) => {
+                    file = shorter;
+                    length = file.metadata().map_err(io("read"))?.len();
+                }
+                Err(CompactError::Io(error)) if room::is_full(&error) => {
+                    tracing::warn!(path = %path.display(), %error, "no room to shorten the journal; it stays as it is");
+                    let _ = std::fs::remove_file(draft_of(&path));
+                }
+                Err(CompactError::Io(source)) => return Err(io("compact")(source)),
+                Err(CompactError::Encode(error)) => return Err(JournalError::Encode(error)),
+            }
         }
-        Ok(Self { path, inner: Mutex::new(Inner { file, state, poisoned: false }) })
+        let mut room = Room::default();
+        room.keep(&file, length);
+        Ok(Self { path, torn, inner: Mutex::new(Inner { file, length, state, room, poisoned: false }) })
+    }
+
+    /// What was cut off when it was opened.
+    pub const fn torn(&self) -> Option<&Torn> {
+        self.torn.as_ref()
     }
 
     /// Reads a journal without touching it, for `status`.
@@ -148,13 +119,14 @@ impl Journal {
         let path = path.as_ref();
         let open = File::open(path);
         let mut file = open.map_err(|source| JournalError::Io { doing: "open", path: path.to_owned(), source })?;
-        Ok(read(path, &mut file)?.0)
+        Ok(read(path, &mut file)?.state)
     }
 
     /// Writes a record down. Returns when it is durable.
     ///
     /// # Errors
-    /// When it could not be made durable; from then on every write fails.
+    /// `Full` when there is no room: nothing was written, and the same record can be written later. Any other failure leaves the
+    /// disk in doubt; from then on every write fails.
     pub fn append(&self, record: Record) -> Result<(), JournalError> {
         let mut inner = self.lock();
         if inner.poisoned {
@@ -163,14 +135,28 @@ impl Journal {
         let line = encode(&record)?;
         let [before, after] = record.crash_points();
         crash::point(before);
-        let written = inner.file.write_all(&line).and_then(|()| inner.file.sync_data());
-        if let Err(source) = written {
-            inner.poisoned = true;
-            return Err(JournalError::Io { doing: "write", path: self.path.clone(), source });
-        }
+        inner.write(&line, &self.path)?;
         inner.state.apply(record);
         crash::point(after);
         Ok(())
+    }
+
+    /// Looks for room again, where there was too little: a write that failed is proven possible by one that says nothing new.
+    pub fn look_for_room(&self) {
+        let mut inner = self.lock();
+        if inner.room.is_full() && !inner.poisoned {
+            let block = inner.state.last_block.unwrap_or_default();
+            let Ok(line) = encode(&Record::Seen { block }) else { return };
+            // What is wrong is known already; the next look tries again.
+            let _ = inner.write(&line, &self.path);
+        }
+        let Inner { file, length, room, .. } = &mut *inner;
+        room.keep(file, *length);
+    }
+
+    /// True while there is too little room on the disk: nothing new is to be begun then.
+    pub fn is_short_of_room(&self) -> bool {
+        self.lock().room.is_short()
     }
 
     /// What is known about an agreement.
@@ -190,6 +176,30 @@ impl Journal {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Appends whole lines only: one that finds no room is taken back.
+    fn write(&mut self, line: &[u8], path: &Path) -> Result<(), JournalError> {
+        self.room.keep(&self.file, self.length);
+        let Err(source) = self.file.write_all(line) else {
+            if let Err(source) = self.file.sync_data() {
+                // Nobody knows what the disk has now, and a second sync would say nothing (docs of fsync).
+                self.poisoned = true;
+                return Err(JournalError::Io { doing: "write", path: path.to_owned(), source });
+            }
+            self.length += line.len() as u64;
+            self.room.wrote();
+            return Ok(());
+        };
+        let taken_back = self.file.set_len(self.length).and_then(|()| self.file.sync_all());
+        if taken_back.is_ok() && room::is_full(&source) {
+            self.room.failed();
+            return Err(JournalError::Full { path: path.to_owned(), source });
+        }
+        self.poisoned = true;
+        Err(JournalError::Io { doing: "write", path: path.to_owned(), source })
     }
 }
 
@@ -220,46 +230,20 @@ impl TxLog for Journal {
     }
 }
 
-/// One line: checksum of the JSON, the JSON, a newline. JSON holds no bare newline.
-fn encode(record: &Record) -> Result<Vec<u8>, JournalError> {
-    let json = serde_json::to_string(record).map_err(JournalError::Encode)?;
-    Ok(format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes())).into_bytes())
-}
-
-fn decode(line: &[u8]) -> Result<Record, String> {
-    let (checksum, json) = line.split_at_checked(9).ok_or("the line is too short")?;
-    let expected = std::str::from_utf8(&checksum[..8]).ok().and_then(|text| u32::from_str_radix(text, 16).ok());
-    let found = crc32fast::hash(json);
-    if checksum[8] != b' ' || expected != Some(found) {
-        return Err(format!("the checksum is {found:08x}, expected {}", String::from_utf8_lossy(&checksum[..8])));
-    }
-    serde_json::from_slice(json).map_err(|error| format!("a record of another version: {error}"))
-}
-
-/// All good records folded, and how many bytes they take.
-fn read(path: &Path, file: &mut File) -> Result<(State, usize), JournalError> {
+/// Reads the whole file.
+fn read(path: &Path, file: &mut File) -> Result<Content, JournalError> {
     let io = |source| JournalError::Io { doing: "read", path: path.to_owned(), source };
+    let size = file.metadata().map_err(io)?.len();
+    if size > MAX_BYTES {
+        return Err(JournalError::TooLarge { path: path.to_owned(), bytes: size, limit: MAX_BYTES });
+    }
     let mut bytes = Vec::new();
     file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(io)?;
-    let mut state = State::default();
-    let mut offset = 0;
-    while offset < bytes.len() {
-        let rest = &bytes[offset..];
-        // Without its newline the last line is torn, even if it happens to be whole otherwise.
-        let Some(length) = rest.iter().position(|byte| *byte == b'\n') else { break };
-        match decode(&rest[..length]) {
-            Ok(Record::Header(header)) if header.version != VERSION => {
-                let (found, expected) = (header.version, VERSION);
-                return Err(JournalError::Version { path: path.to_owned(), found, expected });
-            }
-            Ok(record) => state.apply(record),
-            // Blocks of a torn write may reach the disk out of order: a bad line is torn if it is the last one.
-            Err(_) if offset + length + 1 == bytes.len() => break,
-            Err(reason) => return Err(JournalError::Broken { path: path.to_owned(), offset, reason }),
-        }
-        offset += length + 1;
-    }
-    Ok((state, offset))
+    line::read(&bytes, path)
+}
+
+fn draft_of(path: &Path) -> PathBuf {
+    path.with_extension("draft")
 }
 
 enum CompactError {
@@ -269,7 +253,7 @@ enum CompactError {
 
 /// Writes the state anew beside the journal and puts it in its place.
 fn compact(path: &Path, state: &State) -> Result<File, CompactError> {
-    let draft = path.with_extension("draft");
+    let draft = draft_of(path);
     let mut file = File::create(&draft).map_err(CompactError::Io)?;
     for record in state.to_records() {
         let line = encode(&record).map_err(|error| match error {

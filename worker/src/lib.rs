@@ -8,7 +8,7 @@
 //! - [`governor`] holds the owner's rules ([`policy`], pure), [`why`] counts what became of every purchase, [`control`] is the
 //!   owner's way in, [`board`] and [`budget`] say where everything stands and what leaves may use together
 //! - [`energy`]: sensors, plan, and what they allow
-//! - [`chain`], [`view`]: what the chain says; [`folder`], [`config`], [`identity`], [`commands`], [`cli`]: the rim
+//! - [`chain`], [`view`]: what the chain says; [`folder`], [`facts`], [`config`], [`identity`], [`commands`], [`cli`]: the rim
 //!
 //! Invariant: after a restart at any moment, chain and journal alone lead to the right next step.
 pub mod account;
@@ -27,6 +27,7 @@ pub mod duration;
 pub mod earnings;
 pub mod energy;
 pub mod exit;
+pub mod facts;
 pub mod folder;
 pub mod governor;
 pub mod identity;

@@ -44,7 +44,7 @@ pub use drawing::threshold;
 use drawing::{drawing, sealed};
 
 /// Parameters of the deployment that the machine needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Params {
     /// From the worker's seal to the proof of the round, seconds.
     pub seed_secs: u64,
@@ -65,7 +65,7 @@ pub struct Params {
 }
 
 /// What the rounds of a deployment's beacon are, and so whether we can prove one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Rounds {
     /// Blocks: every node has the header that proves one.
     Blocks,

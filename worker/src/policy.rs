@@ -89,6 +89,8 @@ pub struct Conditions {
     pub busy: Option<Refusal>,
     /// Free room on the disk of the data folder, MiB.
     pub free_disk_mib: Option<u64>,
+    /// There is too little room for the journal, whatever is said to be free.
+    pub journal_short: bool,
     /// Bytes that were transferred today.
     pub transferred_bytes: u64,
     /// What a unit of gas costs, wei.
@@ -123,6 +125,9 @@ pub fn hold(policy: &Policy, now: &Conditions) -> Result<(), Refusal> {
     }
     if let Some(busy) = &now.busy {
         return Err(busy.clone());
+    }
+    if now.journal_short {
+        return Err(Refusal::JournalRoom);
     }
     match now.free_disk_mib {
         Some(free_mib) if free_mib < policy.keep_free_disk_mib => {
@@ -214,6 +219,9 @@ mod tests {
         assert_eq!(hold(&policy, &now), Err(busy));
         now.busy = None;
         assert_eq!(hold(&policy, &now), Err(Refusal::DiskFree { free_mib: 3, keep_mib: 10 }));
+        now.journal_short = true;
+        assert_eq!(hold(&policy, &now), Err(Refusal::JournalRoom), "a quota is not seen in what is free");
+        now.journal_short = false;
         now.mode = Mode::Draining { until: None };
         assert_eq!(hold(&policy, &now), Err(Refusal::Draining { left_secs: None }));
         assert!(now.mode.may_compute(160), "who drains finishes what it has");

@@ -110,6 +110,8 @@ pub enum Refusal {
     EnergyLow { mode: String, message: String, charge_mwh: u64, reserve_mwh: u64 },
     /// Nobody can tell what may be promised.
     EnergyUnknown { state: String, message: String },
+    /// There is too little room to write down what is promised.
+    JournalRoom,
 }
 
 /// What says that the machine is used.
@@ -173,6 +175,7 @@ impl Refusal {
             Self::EnergyReserve { .. } => Reason::EnergyReserve,
             Self::EnergyLow { .. } => Reason::EnergyLow,
             Self::EnergyUnknown { .. } => Reason::EnergyUnknown,
+            Self::JournalRoom => Reason::JournalRoom,
         }
     }
 
@@ -237,6 +240,7 @@ impl Refusal {
                 | Reason::EnergyReserve
                 | Reason::EnergyLow
                 | Reason::EnergyUnknown
+                | Reason::JournalRoom
         )
     }
 }
@@ -350,6 +354,9 @@ impl fmt::Display for Refusal {
                 watt_hours(*reserve_mwh)
             ),
             Self::EnergyUnknown { state, message } => write!(f, "no energy can be promised ({state}): {message}"),
+            Self::JournalRoom => {
+                f.write_str("the disk of the data folder is full: what is promised could not be written down")
+            }
         }
     }
 }

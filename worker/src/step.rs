@@ -23,9 +23,9 @@ pub enum StepError {
     /// Somebody must act; trying goes on, slowly.
     #[error("{0}")]
     Stuck(String),
-    /// What is on disk is not known any more: the worker must stop.
+    /// What is on disk is not known any more: the worker must stop. A full disk is no such case: that is [`StepError::Stuck`].
     #[error(transparent)]
-    Journal(#[from] JournalError),
+    Journal(JournalError),
 }
 
 impl StepError {
@@ -37,6 +37,12 @@ impl StepError {
     /// A file that could not be read or written.
     pub fn io(doing: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |error| Self::Stuck(format!("{doing}: {error}"))
+    }
+}
+
+impl From<JournalError> for StepError {
+    fn from(error: JournalError) -> Self {
+        if error.is_full() { Self::Stuck(error.to_string()) } else { Self::Journal(error) }
     }
 }
 

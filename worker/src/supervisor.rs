@@ -30,6 +30,7 @@ mod late;
 mod local;
 mod logs;
 mod offer;
+mod offline;
 mod openings;
 mod placement;
 mod prepare;
@@ -46,6 +47,8 @@ use unproven::UnprovenLog;
 
 /// Longest pause after failures; short against every deadline.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// How long the first block after the start is waited for, before anything is gone on with that does not need it.
+const FIRST_HEAD: Duration = Duration::from_secs(5);
 /// Blocks after which an agreement that the chain does not know is taken for reorganised away.
 const GONE_AFTER_BLOCKS: u64 = 64;
 /// Seconds that others leave a party to do its own step.
@@ -121,7 +124,11 @@ impl Supervisor {
                 let refusal = Refusal::Specification { message: error.to_string() };
                 tracing::info!(agreement = %address, %refusal, "refused");
                 ctx.governor.why.note(address, Fate::Excluded { refusal: refusal.clone() }, now_secs());
-                ctx.journal.append(Record::Refused { agreement: address, refusal })?;
+                match ctx.journal.append(Record::Refused { agreement: address, refusal }) {
+                    // The next start finds the same.
+                    Err(error) if error.is_full() => tracing::warn!(agreement = %address, %error, "not written down"),
+                    written => written?,
+                }
                 Ok(None)
             }
         }
@@ -189,7 +196,11 @@ impl Supervisor {
                     _ => None,
                 };
                 if let Some(from) = barred {
-                    self.ctx.journal.append(Record::Barred { agreement, from })?;
+                    match self.ctx.journal.append(Record::Barred { agreement, from }) {
+                        // The next try finds the same.
+                        Err(error) if error.is_full() => tracing::warn!(%agreement, %error, "not written down"),
+                        written => written?,
+                    }
                 }
             }
             StepError::Retry(reason) if failures < 4 || !say => {
@@ -206,8 +217,16 @@ impl Supervisor {
 
     /// One look and what follows from it.
     async fn step(&mut self, head: Head) -> Result<Next, StepError> {
+        if head.number == 0 {
+            // No node has answered since the start, or not yet.
+            let mut heads = self.ctx.heads.clone();
+            let first = async { heads.wait_for(|head| head.number != 0).await.map(drop) };
+            let waited = tokio::time::timeout(FIRST_HEAD, first).await;
+            return if waited.is_ok() { Ok(Next::Now) } else { self.without_chain(None).await };
+        }
         let mut view = match self.ctx.chain.view(self.address).await {
             Ok(view) => view,
+            Err(error) if !error.is_answered() => return self.without_chain(Some(error)).await,
             Err(error) => return self.unreadable(error, head),
         };
         if view.status == Status::Sealed && !view.draw_seed.is_zero() {
@@ -326,8 +345,7 @@ impl Supervisor {
     }
 
     fn unreadable(&self, error: ChainError, head: Head) -> Result<Next, StepError> {
-        let answered = matches!(error, ChainError::Call { answered: true, .. });
-        if answered && head.number > self.bought_block + GONE_AFTER_BLOCKS {
+        if error.is_answered() && head.number > self.bought_block + GONE_AFTER_BLOCKS {
             tracing::warn!(agreement = %self.address, %error, "the agreement is gone from the chain; left alone");
             self.ctx.governor.board.remove(self.address);
             if let Err(error) = self.ctx.folder.agreement(self.address).remove() {

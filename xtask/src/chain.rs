@@ -2,9 +2,9 @@
 use std::{
     collections::BTreeSet,
     net::TcpListener,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
-    sync::atomic::{AtomicU16, Ordering},
+    sync::atomic::{AtomicU16, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -37,6 +37,11 @@ pub struct Chain {
     pub process: Process,
     url: Url,
     provider: DynProvider,
+    dir: PathBuf,
+    port: u16,
+    /// Where it keeps its state, and how often it writes it.
+    state: Option<(PathBuf, u64)>,
+    block_secs: AtomicU64,
 }
 
 impl Chain {
@@ -45,33 +50,56 @@ impl Chain {
     /// # Errors
     /// When it does not come up.
     pub async fn start(port: u16, dir: &Path) -> eyre::Result<Self> {
-        let mut command = Command::new(foundry::tool("anvil").await?);
-        command
-            .args(["--quiet", "--host", "127.0.0.1", "--order", "fifo"])
-            .args(["--port", &port.to_string()])
-            .args(["--chain-id", &CHAIN_ID.to_string()])
-            .args(["--accounts", &accounts::ALL.len().to_string()])
-            .current_dir(dir);
+        Self::start_with(port, dir, None).await
+    }
+
+    /// The same; with `state_secs` it writes its state to a file every so many seconds, from which [`Self::start_again`] goes on.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start_with(port: u16, dir: &Path, state_secs: Option<u64>) -> eyre::Result<Self> {
         // The HTTP client is built without a TLS provider of its own. An error means that there is one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let process = Process::spawn("anvil", command, &dir.join("anvil.log"), STOP_GRACE)?;
+        let state = state_secs.map(|secs| (dir.join("anvil-state.json"), secs));
+        let process = spawn(port, dir, state.as_ref(), None).await?;
         let url: Url = format!("http://127.0.0.1:{port}").parse().wrap_err("the chain's address")?;
         let provider = ProviderBuilder::new().connect_http(url.clone()).erased();
-        let mut chain = Self { process, url, provider };
+        let (dir, block_secs) = (dir.to_owned(), AtomicU64::new(0));
+        let mut chain = Self { process, url, provider, dir, port, state, block_secs };
+        chain.wait_until_up().await?;
+        Ok(chain)
+    }
+
+    async fn wait_until_up(&mut self) -> eyre::Result<()> {
         let until = Instant::now() + START_LIMIT;
         loop {
-            if matches!(chain.provider.get_chain_id().await, Ok(CHAIN_ID)) {
+            if matches!(self.provider.get_chain_id().await, Ok(CHAIN_ID)) {
                 // Another program's node on the same port would answer too, while ours dies of the taken port.
                 sleep(Duration::from_millis(50)).await;
-                chain.process.expect_alive()?;
-                return Ok(chain);
+                return self.process.expect_alive();
             }
-            chain.process.expect_alive()?;
+            self.process.expect_alive()?;
             if Instant::now() > until {
-                bail!("anvil did not answer at {} within {} s", chain.url, START_LIMIT.as_secs());
+                bail!("anvil did not answer at {} within {} s", self.url, START_LIMIT.as_secs());
             }
             sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Where its state is written to, if it is.
+    pub fn state_file(&self) -> Option<&Path> {
+        self.state.as_ref().map(|(path, _)| path.as_path())
+    }
+
+    /// Starts it anew on its state file, after it was killed: what was mined since the file was written is gone, as by a
+    /// reorganisation, and what waited in its pool is forgotten.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start_again(&mut self) -> eyre::Result<()> {
+        let block_secs = Some(self.block_secs.load(Ordering::Relaxed)).filter(|secs| *secs > 0);
+        self.process = spawn(self.port, &self.dir, self.state.as_ref(), block_secs).await?;
+        self.wait_until_up().await
     }
 
     /// Its JSON-RPC address.
@@ -89,7 +117,9 @@ impl Chain {
     /// # Errors
     /// When anvil refuses.
     pub async fn mine_every(&self, seconds: u64) -> eyre::Result<()> {
-        self.provider.anvil_set_interval_mining(seconds).await.wrap_err("setting the block time")
+        self.provider.anvil_set_interval_mining(seconds).await.wrap_err("setting the block time")?;
+        self.block_secs.store(seconds, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Ether for gas.
@@ -150,6 +180,28 @@ impl Chain {
             .await
             .wrap_err_with(|| format!("reading the token balance of {account}"))
     }
+}
+
+async fn spawn(
+    port: u16,
+    dir: &Path,
+    state: Option<&(PathBuf, u64)>,
+    block_secs: Option<u64>,
+) -> eyre::Result<Process> {
+    let mut command = Command::new(foundry::tool("anvil").await?);
+    command
+        .args(["--quiet", "--host", "127.0.0.1", "--order", "fifo"])
+        .args(["--port", &port.to_string()])
+        .args(["--chain-id", &CHAIN_ID.to_string()])
+        .args(["--accounts", &accounts::ALL.len().to_string()])
+        .current_dir(dir);
+    if let Some((path, secs)) = state {
+        command.arg("--state").arg(path).args(["--state-interval", &secs.to_string()]);
+    }
+    if let Some(secs) = block_secs {
+        command.args(["--block-time", &secs.to_string()]);
+    }
+    Process::spawn("anvil", command, &dir.join("anvil.log"), STOP_GRACE)
 }
 
 /// Below the ports that the system gives to outgoing connections: none of those takes a server's port while it is down.

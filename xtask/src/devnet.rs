@@ -173,6 +173,11 @@ impl Devnet {
         sunwork_client::chain::short(address)
     }
 
+    /// Keeps the folder with the logs, for whoever looks into a failure.
+    pub fn keep_folder(&mut self) {
+        self.folder.keep();
+    }
+
     /// Are all processes still there? Killed and stopped workers do not count.
     ///
     /// # Errors
@@ -209,7 +214,8 @@ impl Devnet {
     }
 
     fn workers_run(&mut self, options: &Options) -> eyre::Result<()> {
-        let (rpc, oracle, file) = (self.rpc_url().clone(), self.oracle_url().clone(), self.deployment_file());
+        let rpc = options.rpc_url.as_ref().unwrap_or(self.rpc_url()).clone();
+        let (oracle, file) = (self.oracle_url().clone(), self.deployment_file());
         for worker in &mut self.workers {
             worker.connect(&rpc, &oracle, &file);
             worker.start(&options.worker_env)?;
@@ -259,13 +265,14 @@ impl Drop for Devnet {
 }
 
 async fn start_chain(options: &Options, dir: &Path) -> eyre::Result<Chain> {
+    let state = options.state_secs;
     if let Some(port) = options.port {
-        return Chain::start(port_or_free(port)?, dir).await;
+        return Chain::start_with(port_or_free(port)?, dir, state).await;
     }
     // The port may be taken between looking and starting.
-    match Chain::start(free_port()?, dir).await {
+    match Chain::start_with(free_port()?, dir, state).await {
         Ok(chain) => Ok(chain),
-        Err(_) => Chain::start(free_port()?, dir).await,
+        Err(_) => Chain::start_with(free_port()?, dir, state).await,
     }
 }
 

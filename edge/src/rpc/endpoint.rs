@@ -17,7 +17,7 @@ use crate::answer::{self, BodyError};
 use crate::causes::with_causes;
 
 /// How long a node of another chain is left alone before it is asked again.
-const WRONG_CHAIN_PAUSE: Duration = Duration::from_secs(60);
+const WRONG_CHAIN_PAUSE: Duration = Duration::from_secs(10);
 
 /// Why a node gave no usable answer.
 #[derive(Debug)]

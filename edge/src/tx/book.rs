@@ -92,6 +92,7 @@ mod tests {
             hash: B256::repeat_byte(n),
             raw: Bytes::new(),
             intent: intent.map(B256::repeat_byte),
+            signed_at: None,
         }
     }
 

@@ -27,6 +27,9 @@ pub struct TxEntry {
     /// (a permit has a deadline), and must be found again all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<B256>,
+    /// When it was signed, Unix seconds by the own clock; only for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_at: Option<u64>,
 }
 
 /// What became of a logged transaction.

@@ -42,6 +42,13 @@ pub enum Notice {
         /// Most that it pays per gas, wei.
         max_fee_wei: u128,
     },
+    /// An earlier nonce than those that wait was in no transaction any more, after a reorganisation; one that does nothing uses it.
+    Filled {
+        /// The one that does nothing.
+        hash: B256,
+        /// The nonce.
+        nonce: u64,
+    },
     /// A waiting transaction would need a higher fee than the caps allow; told once per wait.
     AtCap {
         /// What it is for.
@@ -96,6 +103,11 @@ impl fmt::Display for Notice {
                 f,
                 "{label} waits too long: replaced by transaction {hash} (nonce {nonce}) for up to {} gwei per gas",
                 gwei(*max_fee_wei)
+            ),
+            Self::Filled { hash, nonce } => write!(
+                f,
+                "nonce {nonce} is missing on the chain (a reorganisation took it back); transaction {hash}, which does nothing, \
+                 uses it, so that later ones can be mined"
             ),
             Self::AtCap { label, hash, max_fee_wei, base_fee_wei, cap_wei } => write!(
                 f,

@@ -10,7 +10,7 @@ use alloy::{
 };
 use serde::Serialize;
 
-use super::{TxEntry, decode};
+use super::{FeePolicy, TxEntry, decode};
 use crate::rpc::Rpc;
 
 /// Where a logged transaction stands.
@@ -55,19 +55,54 @@ pub struct PendingTx {
     /// Base fee of the newest block, wei per gas.
     #[serde(serialize_with = "decimal")]
     pub base_fee_wei: u128,
+    /// Most that it may pay per gas by the caps, wei; `None` where they are not known.
+    #[serde(serialize_with = "optional", skip_serializing_if = "Option::is_none")]
+    pub cap_wei: Option<u128>,
+    /// When its first attempt was signed, Unix seconds; `None` for logs of older versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_at: Option<u64>,
     /// Where it stands.
     pub state: PendingState,
+}
+
+fn optional<S: serde::Serializer>(amount: &Option<u128>, s: S) -> Result<S::Ok, S::Error> {
+    match amount {
+        Some(amount) => s.collect_str(amount),
+        None => s.serialize_none(),
+    }
+}
+
+/// What the log alone says, for when no node answers: one item per nonce, oldest first, with the newest attempt and how many
+/// there were.
+pub fn attempts(entries: &[TxEntry]) -> Vec<(&TxEntry, usize)> {
+    let mut by_nonce: BTreeMap<u64, (&TxEntry, usize)> = BTreeMap::new();
+    for entry in entries {
+        let slot = by_nonce.entry(entry.nonce).or_insert((entry, 0));
+        *slot = (entry, slot.1 + 1);
+    }
+    by_nonce.into_values().collect()
+}
+
+/// Most that a logged transaction pays per gas, wei.
+pub fn max_fee_wei(entry: &TxEntry) -> Option<u128> {
+    decode(&entry.raw).map(|tx| tx.max_fee_per_gas)
 }
 
 fn decimal<T: std::fmt::Display, S: serde::Serializer>(amount: &T, s: S) -> Result<S::Ok, S::Error> {
     s.collect_str(amount)
 }
 
-/// Looks up logged transactions of `account`, one item per nonce, oldest first. Sends nothing.
+/// Looks up logged transactions of `account`, one item per nonce, oldest first, with the caps they are held to where those are known.
+/// Sends nothing.
 ///
 /// # Errors
 /// When no node answers.
-pub async fn describe(rpc: &Rpc, account: Address, entries: &[TxEntry]) -> Result<Vec<PendingTx>, TransportError> {
+pub async fn describe(
+    rpc: &Rpc,
+    account: Address,
+    entries: &[TxEntry],
+    caps: Option<FeePolicy>,
+) -> Result<Vec<PendingTx>, TransportError> {
     if entries.is_empty() {
         return Ok(Vec::new());
     }
@@ -93,8 +128,9 @@ pub async fn describe(rpc: &Rpc, account: Address, entries: &[TxEntry]) -> Resul
         let state = match () {
             () if mined => PendingState::Mined,
             () if used > nonce => PendingState::NonceUsed,
-            () if !known => PendingState::Unsent,
+            // Many nodes do not even keep one of these: that it is too cheap says more than that nobody has it.
             () if max_fee_wei < base_fee_wei => PendingState::Underpriced,
+            () if !known => PendingState::Unsent,
             () if used < nonce => PendingState::Behind,
             () => PendingState::Waiting,
         };
@@ -107,6 +143,8 @@ pub async fn describe(rpc: &Rpc, account: Address, entries: &[TxEntry]) -> Resul
             max_fee_wei,
             max_cost_wei: U256::from(gas_limit) * U256::from(max_fee_wei),
             base_fee_wei,
+            cap_wei: caps.map(|caps| caps.cap_for(gas_limit)),
+            signed_at: attempts.first().and_then(|entry| entry.signed_at),
             state,
         });
     }

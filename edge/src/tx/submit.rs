@@ -1,4 +1,9 @@
 //! Bringing a transaction out: estimate, caps, funds, nonce, signature, log, node.
+use std::{
+    collections::BTreeSet,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
 use alloy::{
     consensus::{SignableTransaction, TxEip1559, TxEnvelope},
     eips::{BlockId, BlockNumberOrTag, Encodable2718},
@@ -11,7 +16,7 @@ use alloy::{
 use super::{Call, Inner, TxEntry, TxError, TxOutcome, classify, fees};
 
 /// Gas of the cheapest transaction there is.
-const LEAST_GAS: u64 = 21_000;
+pub(super) const LEAST_GAS: u64 = 21_000;
 
 /// What became of an attempt to send.
 pub(super) enum Submitted {
@@ -60,7 +65,7 @@ impl Inner {
             return Ok(Submitted::Under(entry.nonce));
         }
         let on_chain = self.count(BlockNumberOrTag::Pending).await.map_err(failed)?;
-        let nonce = pending.iter().map(|entry| entry.nonce + 1).fold(on_chain, u64::max);
+        let nonce = lowest_free(on_chain, &pending);
         let market = self.market().await.map_err(failed)?;
         let cap = self.options.fees.cap_for(gas_limit);
         let fees = fees::initial(market.base_fee_wei, market.tip_wei, cap).ok_or_else(|| TxError::FeeAboveCap {
@@ -148,7 +153,17 @@ impl Inner {
         let envelope = TxEnvelope::from(tx.into_signed(signature));
         let raw = Bytes::from(envelope.encoded_2718());
         let label = label.to_owned();
-        Ok(TxEntry { label, to, value, input_hash, nonce, hash: *envelope.tx_hash(), raw, intent: None })
+        Ok(TxEntry {
+            label,
+            to,
+            value,
+            input_hash,
+            nonce,
+            hash: *envelope.tx_hash(),
+            raw,
+            intent: None,
+            signed_at: now_secs(),
+        })
     }
 
     pub(super) async fn broadcast(&self, entry: &TxEntry) -> Result<(), TransportError> {
@@ -189,6 +204,18 @@ impl Inner {
         let tip_wei = provider.get_max_priority_fee_per_gas().await.unwrap_or(1_000_000_000);
         Ok(Market { base_fee_wei, tip_wei })
     }
+}
+
+/// The lowest nonce from `on_chain` on that nothing of ours waits with. A reorganisation may leave a gap below what waits: filling it
+/// first lets the rest be mined.
+pub(super) fn lowest_free(on_chain: u64, pending: &[TxEntry]) -> u64 {
+    let taken: BTreeSet<u64> = pending.iter().map(|entry| entry.nonce).collect();
+    (on_chain..).find(|nonce| !taken.contains(nonce)).unwrap_or(on_chain)
+}
+
+/// Only for people, so a clock that stands wrong does no harm.
+fn now_secs() -> Option<u64> {
+    SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
 }
 
 /// Most that a transaction may cost, wei.

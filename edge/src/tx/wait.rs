@@ -1,16 +1,8 @@
-//! Bringing a transaction home: its receipt, or the proof that there will be none; a higher fee where it is stuck.
-use alloy::{
-    consensus::TxEip1559, eips::BlockNumberOrTag, primitives::B256, providers::Provider, transports::TransportError,
-};
+//! Bringing a transaction home: its receipt, or the proof that there will be none.
+use alloy::{eips::BlockNumberOrTag, primitives::B256, providers::Provider, transports::TransportError};
 use tokio::time::Instant;
 
-use super::{
-    Inner, Notice, Receipt, Stuck, TxEntry, TxError, TxOutcome, classify, decode,
-    fees::{self, Fees},
-    lock,
-    nonce::User,
-    since,
-};
+use super::{Inner, Notice, Receipt, Stuck, TxEntry, TxError, TxOutcome, classify, decode, lock, nonce::User, since};
 
 /// Outcomes that are remembered.
 const MAX_DECIDED: usize = 256;
@@ -27,24 +19,19 @@ pub(super) enum Decided {
 }
 
 /// What a look at the chain shows.
-enum Look {
+pub(super) enum Look {
     Mined(Box<Receipt>),
-    Waiting,
+    /// The account has used this many nonces.
+    Waiting {
+        used: u64,
+    },
     NonceUsed(User),
-}
-
-/// What was done about a waiting transaction, and when.
-struct Care {
-    last_sent: Instant,
-    /// Block in which it was sent last; unknown until the first look.
-    last_block: Option<u64>,
-    at_cap_told: bool,
 }
 
 impl Inner {
     /// Waits until the nonce is decided; sends again and replaces on the way.
     pub(super) async fn wait(&self, label: &str, nonce: u64, started: Instant) -> Result<Decided, TxError> {
-        let mut care = Care { last_sent: Instant::now(), last_block: None, at_cap_told: false };
+        let _waits = self.waits(nonce);
         let mut unproven = 0_u32;
         let mut trouble = None;
         loop {
@@ -77,10 +64,10 @@ impl Inner {
                 }
                 // Its receipt is late.
                 Ok(Look::NonceUsed(User::Ours | User::SameCall(_))) => unproven = 0,
-                Ok(Look::Waiting) => {
+                Ok(Look::Waiting { used }) => {
                     unproven = 0;
                     trouble = None;
-                    self.care(newest, &mut care).await;
+                    self.care_for_all(used, newest).await;
                 }
                 Err(error) => trouble = Some(error.to_string()),
             }
@@ -91,14 +78,15 @@ impl Inner {
         }
     }
 
-    async fn look(&self, attempts: &[TxEntry], nonce: u64) -> Result<Look, TransportError> {
+    pub(super) async fn look(&self, attempts: &[TxEntry], nonce: u64) -> Result<Look, TransportError> {
         for entry in attempts.iter().rev() {
             if let Some(receipt) = self.receipt(entry.hash).await? {
                 return Ok(Look::Mined(Box::new(receipt)));
             }
         }
-        if self.count(BlockNumberOrTag::Latest).await? <= nonce {
-            return Ok(Look::Waiting);
+        let used = self.count(BlockNumberOrTag::Latest).await?;
+        if used <= nonce {
+            return Ok(Look::Waiting { used });
         }
         let user = self.user_of(nonce, attempts).await?;
         if let User::SameCall(hash) = user
@@ -112,52 +100,6 @@ impl Inner {
     async fn receipt(&self, hash: B256) -> Result<Option<Receipt>, TransportError> {
         let receipt = self.rpc.provider().get_transaction_receipt(hash).await?;
         Ok(receipt.filter(|receipt| receipt.block_number.is_some()))
-    }
-
-    /// Sends a waiting transaction again, for more, when blocks pass it by or it waits for too long.
-    async fn care(&self, newest: &TxEntry, care: &mut Care) {
-        let Ok(head) = self.rpc.provider().get_block_number().await else { return };
-        let sent_at = *care.last_block.get_or_insert(head);
-        let passed_by = head.saturating_sub(sent_at) >= self.options.fees.bump_after_blocks.max(1);
-        if !passed_by && care.last_sent.elapsed() < self.options.stuck_after {
-            return;
-        }
-        (care.last_sent, care.last_block) = (Instant::now(), Some(head));
-        if let Some(at_cap) = self.nudge(newest).await
-            && !std::mem::replace(&mut care.at_cap_told, true)
-        {
-            self.options.notify.tell(at_cap);
-        }
-    }
-
-    /// Sends a stuck transaction again, with a higher fee where the caps allow it; else returns that they do not.
-    async fn nudge(&self, stuck: &TxEntry) -> Option<Notice> {
-        let _guard = self.nonces.lock().await;
-        let market = self.market().await.ok();
-        // The old one first: it may only have been forgotten, and costs less.
-        let _ = self.broadcast(stuck).await;
-        let tx = decode(&stuck.raw)?;
-        let cap_wei = self.options.fees.cap_for(tx.gas_limit);
-        let last = Fees { max_fee_wei: tx.max_fee_per_gas, tip_wei: tx.max_priority_fee_per_gas };
-        let now = market.and_then(|market| fees::initial(market.base_fee_wei, market.tip_wei, cap_wei));
-        let Some(fees) = fees::bump(last, now, cap_wei, self.options.fees.bump_percent) else {
-            let base_fee_wei = market.map_or(0, |market| market.base_fee_wei);
-            let (label, hash, max_fee_wei) = (stuck.label.clone(), stuck.hash, last.max_fee_wei);
-            return Some(Notice::AtCap { label, hash, max_fee_wei, base_fee_wei, cap_wei });
-        };
-        let tx = TxEip1559 { max_fee_per_gas: fees.max_fee_wei, max_priority_fee_per_gas: fees.tip_wei, ..tx };
-        let mut entry = self.sign(&stuck.label, tx).ok()?;
-        entry.intent = stuck.intent;
-        if let Err(error) = self.log.signed(&entry) {
-            tracing::error!(%error, label = %stuck.label, "no replacement is sent");
-            return None;
-        }
-        let (label, hash, nonce, max_fee_wei) = (entry.label.clone(), entry.hash, entry.nonce, fees.max_fee_wei);
-        self.options.notify.tell(Notice::Replaced { label, hash, nonce, max_fee_wei });
-        if let Err(error) = self.broadcast(&entry).await {
-            tracing::debug!(%error, "the node did not take the replacement");
-        }
-        None
     }
 
     /// It is not decided in time: what can be said about it.
@@ -182,8 +124,9 @@ impl Inner {
         }))
     }
 
-    fn resolve(&self, label: &str, nonce: u64, hash: B256, outcome: TxOutcome) -> Result<(), TxError> {
+    pub(super) fn resolve(&self, label: &str, nonce: u64, hash: B256, outcome: TxOutcome) -> Result<(), TxError> {
         self.log.resolved(nonce, hash, outcome).map_err(|error| TxError::log(label, error))?;
+        lock(&self.cares).remove(&nonce);
         let mut decided = lock(&self.decided);
         decided.insert(nonce, (hash, outcome));
         while decided.len() > MAX_DECIDED {

@@ -184,6 +184,7 @@ mod tests {
             hash: B256::repeat_byte(n),
             raw: Bytes::from(vec![n; 3]),
             intent: None,
+            signed_at: None,
         }
     }
 

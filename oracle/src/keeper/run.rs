@@ -37,8 +37,8 @@ const PARALLEL_READS: usize = 8;
 const MAX_UNDER_WAY: usize = 8;
 /// Chain time until a failed poke is tried again, seconds.
 const RETRY_SECS: u64 = 10;
-/// Longest pause between attempts to settle what was under way before a restart.
-const RECOVER_BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// Pause between looks after transactions that nobody waits for.
+const TEND_PAUSE: Duration = Duration::from_secs(3);
 /// What transactions under way may still take when the oracle is asked to stop. They are journaled, so the next start
 /// settles what is left.
 const STOP_GRACE: Duration = Duration::from_secs(3);
@@ -100,10 +100,9 @@ impl Keeper {
     /// Works until cancelled.
     pub async fn run(mut self, mut progress: watch::Receiver<Progress>, token: CancellationToken) {
         tracing::info!(account = %self.tx.address(), "the keeper starts");
-        tokio::select! {
-            () = token.cancelled() => return,
-            () = self.recover() => {}
-        }
+        // Beside the rounds: one transaction that is stuck must not hold up the others.
+        let mut tending = JoinSet::new();
+        tending.spawn(tend(self.tx.clone()));
         loop {
             // Only on an index that is up to date: an old one shows deadlines that have long been met.
             let head = {
@@ -126,24 +125,6 @@ impl Keeper {
         let rest = async { while self.sending.join_next().await.is_some() {} };
         if tokio::time::timeout(STOP_GRACE, rest).await.is_err() {
             tracing::info!("transactions of the keeper are still under way; the next start settles them");
-        }
-    }
-
-    /// Settles what was under way before a restart.
-    async fn recover(&self) {
-        let mut pause = Duration::from_secs(1);
-        loop {
-            match self.tx.recover().await {
-                Ok(settled) => {
-                    for (entry, outcome) in settled {
-                        tracing::info!(label = %entry.label, to = %entry.to, hash = %entry.hash, ?outcome, "settled");
-                    }
-                    return;
-                }
-                Err(error) => tracing::warn!(%error, "the keeper's earlier transactions are not settled yet"),
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(RECOVER_BACKOFF_MAX);
         }
     }
 
@@ -220,6 +201,21 @@ impl Keeper {
                 });
             }
         }
+    }
+}
+
+/// Settles what was under way before a restart, and whatever nobody waits for any more.
+async fn tend(tx: TxManager) {
+    loop {
+        match tx.tend().await {
+            Ok(settled) => {
+                for (entry, outcome) in settled {
+                    tracing::info!(label = %entry.label, to = %entry.to, hash = %entry.hash, ?outcome, "settled");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the keeper's earlier transactions are not looked after now"),
+        }
+        tokio::time::sleep(TEND_PAUSE).await;
     }
 }
 

@@ -1,7 +1,6 @@
 //! `status`: what the running worker says; without one what data folder and chain say.
 use eyre::WrapErr;
 use serde_json::{Value, json};
-use sunwork_edge::tx::TxEntry;
 
 use super::{Report, chain, orders::show_mode};
 use crate::{
@@ -10,9 +9,9 @@ use crate::{
     board::{Part, Standing},
     config::Layer,
     control::{
-        Status,
+        Status, Transaction,
         client::{self, ControlError},
-        no_stake,
+        no_stake, of_journal,
     },
     duration,
     folder::{Folder, FolderError},
@@ -82,14 +81,35 @@ fn of_daemon(report: &mut Report, status: &Status) {
         report.line(format!("  {}", row.agreement), standing(row, status.block_time));
     }
     report.line("Candidates", candidates.len().to_string());
-    let txs = serde_json::to_value(&status.transactions).unwrap_or_default();
-    report.add("transactions", "Transactions under way", status.transactions.len(), txs);
-    for tx in &status.transactions {
-        report.line(
-            format!("  {}", tx.label),
-            format!("nonce {}, {}, signed {} times, {}", tx.nonce, tx.state, tx.attempts, tx.hash),
-        );
+    show_transactions(report, &status.transactions);
+}
+
+fn show_transactions(report: &mut Report, transactions: &[Transaction]) {
+    let rows = serde_json::to_value(transactions).unwrap_or_default();
+    report.add("transactions", "Transactions under way", transactions.len(), rows);
+    for tx in transactions {
+        report.line(format!("  {}", tx.label), transaction(tx));
     }
+}
+
+/// "nonce 7, waiting for 2 min, bumped 1 times, offers 2.2 gwei of at most 500 gwei, base fee 1 gwei, 0x…".
+pub(super) fn transaction(tx: &Transaction) -> String {
+    let age = tx.age_secs.map_or_else(String::new, |secs| format!(" for {}", duration::show(secs)));
+    let base = tx.base_fee_wei.as_ref().map_or_else(String::new, |wei| format!(", base fee {}", gwei(wei)));
+    format!(
+        "nonce {}, {}{age}, bumped {} times, offers {} of at most {}{base}, {}",
+        tx.nonce,
+        tx.state,
+        tx.bumps,
+        gwei(&tx.max_fee_wei),
+        gwei(&tx.cap_wei),
+        tx.hash
+    )
+}
+
+fn gwei(wei: &str) -> String {
+    let unit = Unit { symbol: "gwei".to_owned(), decimals: 9 };
+    wei.parse().map_or_else(|_| wei.to_owned(), |wei| unit.format(wei))
 }
 
 /// "worker, working: compute leaves (3 of 8), 12 min left, pays 5".
@@ -188,7 +208,8 @@ async fn of_chain(report: &mut Report, settings: &Layer, folder: &Folder) -> eyr
     }
     report.add("agreements", "Agreements under way", open.len(), rows);
     report.rows.extend(lines);
-    transactions(report, &state.txs);
+    let cap_wei = settings.fees()?.max_fee_per_gas_wei.to_string();
+    show_transactions(report, &of_journal(&state.txs, &cap_wei, now_secs()));
     report.line("", "why purchases were refused: `sunwork-worker why`");
     Ok(())
 }
@@ -200,17 +221,6 @@ fn of_view(known: &Agreement, view: &View, now: u64) -> String {
         deadline => format!("{} left", duration::show(deadline - now)),
     };
     format!("{}, {}: {}, {} leaves done, {left}", role(known), view.status, view.status.meaning(), known.leaves.len())
-}
-
-fn transactions(report: &mut Report, entries: &[TxEntry]) {
-    let txs: Vec<_> = entries
-        .iter()
-        .map(|entry| json!({ "label": entry.label, "nonce": entry.nonce, "hash": entry.hash.to_string() }))
-        .collect();
-    report.add("transactions", "Transactions under way", txs.len(), txs);
-    for entry in entries {
-        report.line(format!("  {}", entry.label), format!("nonce {}, {}", entry.nonce, entry.hash));
-    }
 }
 
 fn role(known: &Agreement) -> &'static str {

@@ -141,6 +141,15 @@ pub enum Record {
         /// The salt.
         salt: B256,
     },
+    /// As verifier we compute these leaves: without network they can be gone on with.
+    Sampling {
+        /// The agreement.
+        agreement: Address,
+        /// The draw that sampled them.
+        draw_seed: B256,
+        /// The leaves, ascending.
+        leaves: Vec<u32>,
+    },
     /// The digests that our seal commits to, in ascending order of the leaf.
     Verdict {
         /// The agreement.
@@ -246,6 +255,7 @@ impl Record {
             Self::KeySent { .. } => ["journal.key_sent.before", "journal.key_sent.after"],
             Self::LogsSent { .. } => ["journal.logs_sent.before", "journal.logs_sent.after"],
             Self::Claiming { .. } => ["journal.claiming.before", "journal.claiming.after"],
+            Self::Sampling { .. } => ["journal.sampling.before", "journal.sampling.after"],
             Self::Verdict { .. } => ["journal.verdict.before", "journal.verdict.after"],
             Self::Checked { .. } => ["journal.checked.before", "journal.checked.after"],
             Self::Proven { .. } => ["journal.proven.before", "journal.proven.after"],

@@ -52,6 +52,8 @@ pub struct Agreement {
     pub bundle: Option<Bundle>,
     /// Salt of the verifier's seal.
     pub verdict_salt: Option<B256>,
+    /// What we compute as verifier: draw seed and leaves.
+    pub sampling: Option<(B256, Vec<u32>)>,
     /// What the verifier's seal commits to: draw seed and digests.
     pub verdict: Option<(B256, Vec<B256>)>,
     /// Bundle of the worker that was found good.
@@ -166,6 +168,9 @@ impl State {
                 self.at(agreement).bundle = Some(Bundle { attempt, root, ciphertext_root, blob });
             }
             Record::Claiming { agreement, salt } => self.at(agreement).verdict_salt = Some(salt),
+            Record::Sampling { agreement, draw_seed, leaves } => {
+                self.at(agreement).sampling = Some((draw_seed, leaves));
+            }
             Record::Verdict { agreement, draw_seed, digests } => {
                 let known = self.at(agreement);
                 if known.verdict.as_ref().is_some_and(|(before, _)| *before != draw_seed) {
@@ -243,6 +248,9 @@ impl Agreement {
             records.push(Record::Bundle { agreement, attempt, root, ciphertext_root, blob });
         }
         records.extend(self.verdict_salt.map(|salt| Record::Claiming { agreement, salt }));
+        if let Some((draw_seed, leaves)) = self.sampling.clone() {
+            records.push(Record::Sampling { agreement, draw_seed, leaves });
+        }
         if let Some((draw_seed, digests)) = self.verdict.clone() {
             records.push(Record::Verdict { agreement, draw_seed, digests });
         }

@@ -22,6 +22,7 @@ fn entry(nonce: u64) -> TxEntry {
         hash: B256::with_last_byte(nonce as u8),
         raw: vec![1, 2, 3].into(),
         intent: None,
+        signed_at: None,
     }
 }
 
@@ -58,6 +59,7 @@ fn records() -> Vec<Record> {
         Record::KeySent { agreement, attempt: 1, verifier: Address::repeat_byte(6) },
         Record::LogsSent { agreement, attempt: 1, blob: Some(B256::repeat_byte(7)) },
         Record::Claiming { agreement, salt: B256::repeat_byte(8) },
+        Record::Sampling { agreement, draw_seed: B256::repeat_byte(9), leaves: vec![0, 1] },
         Record::Verdict { agreement, draw_seed: B256::repeat_byte(9), digests: vec![B256::repeat_byte(1); 2] },
         Record::Checked { agreement, blob: B256::repeat_byte(2) },
         Record::Proven {
@@ -274,4 +276,49 @@ proptest! {
         std::fs::write(&path, bytes).unwrap();
         let _ = Journal::open(&path, &header());
     }
+}
+
+#[test]
+fn a_whole_record_of_a_newer_version_is_never_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    drop(Journal::open(&path, &header()).unwrap());
+    let mut bytes = std::fs::read(&path).unwrap();
+    let json = r#"{"kind":"promised_by_a_newer_version","agreement":"0x00"}"#;
+    bytes.extend(format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes())).bytes());
+    std::fs::write(&path, &bytes).unwrap();
+    let error = Journal::open(&path, &header()).err().unwrap();
+    assert!(matches!(error, JournalError::Unknown { .. }), "{error}");
+    assert!(error.to_string().contains("a newer worker wrote it"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), bytes, "it is left as it is");
+}
+
+#[test]
+fn what_was_cut_off_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let journal = Journal::open(&path, &header()).unwrap();
+    assert_eq!(journal.torn(), None);
+    drop(journal);
+    let whole = std::fs::metadata(&path).unwrap().len() as usize;
+    let line = line::encode(&Record::Holding { agreement: Address::repeat_byte(2), attempt: 1 }).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.extend(&line[..line.len() - 3]);
+    std::fs::write(&path, &bytes).unwrap();
+    let journal = Journal::open(&path, &header()).unwrap();
+    let torn = journal.torn().unwrap();
+    assert_eq!((torn.offset, torn.bytes, torn.kind.as_deref()), (whole, line.len() - 3, Some("holding")));
+    assert_eq!(torn.to_string(), format!("{} bytes from byte {whole} on (record: holding)", line.len() - 3));
+}
+
+#[test]
+fn a_file_that_is_far_too_large_is_refused_and_not_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    drop(Journal::open(&path, &header()).unwrap());
+    // Sparse: it takes no room.
+    std::fs::File::options().append(true).open(&path).unwrap().set_len(MAX_BYTES + 1).unwrap();
+    let error = Journal::open(&path, &header()).err().unwrap();
+    assert!(matches!(error, JournalError::TooLarge { .. }), "{error}");
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), MAX_BYTES + 1);
 }

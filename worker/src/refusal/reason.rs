@@ -153,6 +153,8 @@ reasons! {
     EnergyLow = "energy_low", "wait for the sun; see `sunwork-worker energy`";
     /// Charge, clock or a sensor is not known.
     EnergyUnknown = "energy_unknown", "see `sunwork-worker energy`: it names what is wrong and what to do";
+    /// There is no room for the journal.
+    JournalRoom = "journal_room", "make room on the disk of the data folder; the worker goes on by itself";
 }
 
 #[cfg(test)]

@@ -59,6 +59,11 @@ impl Supervisor {
         }
         let sample = self.sample(view);
         let missing: Vec<u32> = sample.iter().copied().filter(|leaf| !known.leaves.contains_key(leaf)).collect();
+        let sampling = (view.draw_seed, sample.clone());
+        if !missing.is_empty() && known.sampling.as_ref() != Some(&sampling) {
+            let (draw_seed, leaves) = sampling;
+            self.ctx.journal.append(Record::Sampling { agreement: self.address, draw_seed, leaves })?;
+        }
         self.compute(missing, None).await?;
         let known = self.known();
         let digests: Option<Vec<B256>> =

@@ -46,6 +46,8 @@ const COUNT_GAS: u64 = 250_000;
 const COUNT_GAS_PER_LEAF: u64 = 25_000;
 /// Pause before a leaf is tried again when the engine failed.
 const ENGINE_PAUSE: std::time::Duration = std::time::Duration::from_secs(2);
+/// Pause before a record is tried again when there was no room for it.
+const ROOM_PAUSE: std::time::Duration = std::time::Duration::from_secs(2);
 
 impl Supervisor {
     pub(super) async fn send(&self, label: &str, call: impl SolCall) -> Result<(), StepError> {
@@ -305,8 +307,8 @@ fn short(address: Address) -> String {
 /// Under which key a worker's leaf is encrypted.
 #[derive(Clone, Copy)]
 pub(super) struct Sealing {
-    salt: B256,
-    attempt: u8,
+    pub(super) salt: B256,
+    pub(super) attempt: u8,
 }
 
 enum LeafError {
@@ -424,7 +426,14 @@ impl LeafTask {
                 Some(written.map_err(StepError::io("encrypting a leaf"))?)
             }
         };
-        self.ctx.journal.append(Record::Leaf { agreement, leaf, digest, body }).map_err(StepError::from)?;
+        // What was computed is worth waiting for room on the disk.
+        while let Err(error) = self.ctx.journal.append(Record::Leaf { agreement, leaf, digest, body }) {
+            if !error.is_full() {
+                return Err(StepError::from(error).into());
+            }
+            tracing::warn!(%agreement, leaf, %error, "a leaf that is done waits to be written down");
+            tokio::time::sleep(ROOM_PAUSE).await;
+        }
         // What the output was is in the body, or only its digest mattered.
         if let Err(error) = tokio::fs::remove_dir_all(&out_dir).await
             && error.kind() != std::io::ErrorKind::NotFound

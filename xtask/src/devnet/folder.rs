@@ -59,6 +59,13 @@ impl NetFolder {
         &self.path
     }
 
+    /// Keeps a temporary folder, for whoever looks into a failure.
+    pub(super) fn keep(&mut self) {
+        if let Some(dir) = self.temporary.take() {
+            eprintln!("the logs of this network are in {}", dir.keep().display());
+        }
+    }
+
     /// Where the deploy script may write: only below `deployments/`.
     pub(super) fn deploy_scratch(&self) -> eyre::Result<TempDir> {
         let dir = paths::root().join("deployments/tmp");

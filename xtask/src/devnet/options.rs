@@ -3,6 +3,7 @@ use std::fs;
 
 use eyre::WrapErr;
 use serde_json::Value;
+use url::Url;
 
 use super::{Place, Runtime};
 use crate::paths;
@@ -26,6 +27,10 @@ pub struct Options {
     pub stake_sun: u32,
     /// Seconds per block once all is ready; `None` leaves the one second that making stake active needed.
     pub block_secs: Option<u64>,
+    /// Seconds between two writes of the chain's state to its file; `None`: it is in memory only.
+    pub state_secs: Option<u64>,
+    /// What workers and oracle are told instead of the chain's own address: a proxy that a test keeps in between.
+    pub rpc_url: Option<Url>,
     /// Port of the chain if it is free; `None`: any.
     pub port: Option<u16>,
     /// Port of the oracle if it is free; `None`: any.
@@ -58,6 +63,8 @@ impl Options {
             workers: 4,
             stake_sun: 2500,
             block_secs: Some(1),
+            state_secs: None,
+            rpc_url: None,
             port: None,
             oracle_port: None,
             params: serde_json::from_str(&text).wrap_err_with(|| format!("reading {}", path.display()))?,

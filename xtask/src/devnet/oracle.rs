@@ -1,7 +1,8 @@
 //! The network's oracle.
 use std::{
+    ffi::OsString,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
@@ -28,6 +29,10 @@ pub struct OracleNode {
     /// The process.
     pub process: Process,
     url: Url,
+    args: Vec<OsString>,
+    env: Vec<(String, String)>,
+    home: PathBuf,
+    log: PathBuf,
 }
 
 impl OracleNode {
@@ -44,21 +49,31 @@ impl OracleNode {
 
         let port = options.oracle_port.map_or_else(free_port, port_or_free)?;
         let url: Url = format!("http://127.0.0.1:{port}").parse().wrap_err("the oracle's address")?;
-        let mut command = Command::new(binaries::path("sunwork-oracle")?);
-        command
-            .arg("run")
-            .args(["--listen", &format!("127.0.0.1:{port}")])
-            .args(["--rpc", chain.url().as_str(), "--poll-ms", "250"])
-            .args(["--data-dir".as_ref(), home.as_os_str()])
-            .args(["--deployment".as_ref(), deployment.as_os_str()])
-            .args(["--keystore".as_ref(), keystore.as_os_str()])
-            .args(["--password-file".as_ref(), password_file.as_os_str()])
-            .envs(options.oracle_env.iter().map(|(name, value)| (name, value)))
-            .current_dir(&home);
-        let process = Process::spawn("the oracle", command, &dir.join("oracle.log"), STOP_GRACE)?;
-        let mut node = Self { process, url };
+        let rpc = options.rpc_url.as_ref().unwrap_or(chain.url());
+        let mut args: Vec<OsString> = vec!["run".into(), "--listen".into(), format!("127.0.0.1:{port}").into()];
+        args.extend(["--rpc", rpc.as_str(), "--poll-ms", "250"].map(OsString::from));
+        for (flag, path) in [
+            ("--data-dir", home.as_path()),
+            ("--deployment", deployment),
+            ("--keystore", keystore.as_path()),
+            ("--password-file", password_file.as_path()),
+        ] {
+            args.extend([flag.into(), path.as_os_str().to_owned()]);
+        }
+        let (env, log) = (options.oracle_env.clone(), dir.join("oracle.log"));
+        let process = spawn(&args, &env, &home, &log)?;
+        let mut node = Self { process, url, args, env, home, log };
         node.wait_until_up().await?;
         Ok(node)
+    }
+
+    /// Starts it anew on its data, after it was killed. Does not wait until it answers.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_again(&mut self) -> eyre::Result<()> {
+        self.process = spawn(&self.args, &self.env, &self.home, &self.log)?;
+        Ok(())
     }
 
     /// Its HTTP address.
@@ -66,7 +81,11 @@ impl OracleNode {
         &self.url
     }
 
-    async fn wait_until_up(&mut self) -> eyre::Result<()> {
+    /// Waits until it answers.
+    ///
+    /// # Errors
+    /// When it does not, or has ended.
+    pub async fn wait_until_up(&mut self) -> eyre::Result<()> {
         let health = self.url.join("v1/health").wrap_err("the oracle's address")?;
         let until = Instant::now() + START_LIMIT;
         loop {
@@ -85,6 +104,12 @@ impl OracleNode {
             sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+fn spawn(args: &[OsString], env: &[(String, String)], home: &Path, log: &Path) -> eyre::Result<Process> {
+    let mut command = Command::new(binaries::path("sunwork-oracle")?);
+    command.args(args).envs(env.iter().map(|(name, value)| (name, value))).current_dir(home);
+    Process::spawn("the oracle", command, log, STOP_GRACE)
 }
 
 /// Does a GET answer with 200?

@@ -35,6 +35,7 @@ const NOT_ON_THE_HONEST_PATH: &[&str] = &[
     "record-round",
     "decide",
     "submit",
+    "fill-nonce",
 ];
 /// Points that are passed only where the worker reads no mail: else one transaction opens all seals.
 const WITHOUT_MAIL: &[&str] = &["reveal", "open-verification"];

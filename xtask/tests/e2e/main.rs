@@ -7,6 +7,7 @@
 mod absent;
 mod audit;
 mod bad_jobs;
+mod chaos;
 mod cheat;
 mod cli;
 mod command;
@@ -20,5 +21,7 @@ mod late_confidential;
 mod late_unproven;
 mod level0;
 mod market;
+mod outage;
 mod owner;
+mod reorg;
 mod support;
