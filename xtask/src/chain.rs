@@ -4,6 +4,7 @@ use std::{
     net::TcpListener,
     path::Path,
     process::Command,
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -151,13 +152,27 @@ impl Chain {
     }
 }
 
+/// Below the ports that the system gives to outgoing connections: none of those takes a server's port while it is down.
+const FIRST_PORT: u16 = 20_000;
+const PORTS: u16 = 12_000;
+/// Each process looks in a range of its own first, so that networks that start at the same time do not meet.
+const PORTS_OF_A_PROCESS: u16 = 50;
+
 /// A port of the loopback that is free now.
 ///
 /// # Errors
 /// When there is none.
 pub fn free_port() -> eyre::Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").wrap_err("looking for a free port")?;
-    Ok(listener.local_addr().wrap_err("looking for a free port")?.port())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let ranges = u32::from(PORTS / PORTS_OF_A_PROCESS);
+    let own = (std::process::id() % ranges) as u16 * PORTS_OF_A_PROCESS;
+    for _ in 0..PORTS {
+        let port = FIRST_PORT + own.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("all ports of the loopback from {FIRST_PORT} to {} are taken", FIRST_PORT + PORTS - 1)
 }
 
 /// `wanted` if it is free, else any that is.
