@@ -1,7 +1,7 @@
 //! Whether reported production can be true. For the oracle: pure, findings carry their evidence, so anyone can do the sum again.
 //!
 //! - [`bound`]: more than a panel of the declared peak can give under a clear sky, by the hour and by the day
-//! - [`ratio`]: against a satellite series or neighbours, over 14 and 30 days
+//! - [`ratio`]: against a satellite series or neighbours, over 14 and 30 days, on the [`plane`] of the panel
 //! - [`night`]: energy while the sun is down, and a clock that is wrong
 //! - [`copies`]: two devices with the same curve
 //!
@@ -14,6 +14,7 @@ use crate::units::{MilliWattHours, UnixSeconds};
 pub mod bound;
 pub mod copies;
 pub mod night;
+pub mod plane;
 pub mod ratio;
 
 /// Reported production of an hour.

@@ -1,7 +1,7 @@
 //! Where the sun is, and what a clear sky would give. The position comes from the `solar-positioning` crate (Reda and
 //! Andreas, 0.0003°); the clear-sky models are the textbook ones that need no weather data.
 use serde::{Deserialize, Serialize};
-use solar_positioning::{Location, SolarPositions, time::JulianDate};
+use solar_positioning::{Location, SolarPosition, SolarPositions, time::JulianDate};
 
 use crate::units::UnixSeconds;
 
@@ -66,12 +66,25 @@ impl Place {
     /// of any calendar), which reads as "no sun".
     #[must_use]
     pub fn sine_of_elevation(&self, at: UnixSeconds) -> f64 {
+        self.position(at).map_or(0.0, |sun| sun.elevation_angle().to_radians().sin())
+    }
+
+    fn position(&self, at: UnixSeconds) -> Option<SolarPosition> {
         #[allow(clippy::cast_precision_loss, reason = "seconds since 1970 fit into 53 bits")]
         let day = at.0 as f64 / 86_400.0 + UNIX_EPOCH_JULIAN_DAY;
         let location = Location { latitude: self.latitude_degrees, longitude: self.longitude_degrees };
         JulianDate::new(day, DELTA_T_SECONDS)
             .and_then(|time| SolarPositions::new().at_from_julian(time, location, 0.0, None))
-            .map_or(0.0, |sun| sun.elevation_angle().to_radians().sin())
+            .ok()
+    }
+
+    /// Direction to the sun: east, north, up, a vector of length one; straight down when no position can be computed.
+    #[must_use]
+    pub fn to_the_sun(&self, at: UnixSeconds) -> [f64; 3] {
+        self.position(at).map_or([0.0, 0.0, -1.0], |sun| {
+            let (elevation, azimuth) = (sun.elevation_angle().to_radians(), sun.azimuth().to_radians());
+            [elevation.cos() * azimuth.sin(), elevation.cos() * azimuth.cos(), elevation.sin()]
+        })
     }
 
     /// Degrees above the horizon.
@@ -136,6 +149,15 @@ mod tests {
     fn the_sun_is_where_nrel_says() {
         let elevation = GOLDEN.elevation_degrees(UnixSeconds(1_066_419_030));
         assert!((elevation - (90.0 - 50.111_62 - 0.016)).abs() < 0.005, "{elevation}");
+    }
+
+    #[test]
+    fn the_sun_goes_from_east_by_south_to_west() {
+        // 2003-10-17 in Golden; NREL's example has an azimuth of 194.34° at 12:30:30.
+        let [morning, noon, evening] = [-4, 0, 4].map(|h| GOLDEN.to_the_sun(UnixSeconds(1_066_419_030 + h * 3600)));
+        assert!(morning[0] > 0.5 && evening[0] < -0.5, "{morning:?} {evening:?}");
+        assert!((noon[0].atan2(noon[1]).to_degrees().rem_euclid(360.0) - 194.34).abs() < 0.01, "{noon:?}");
+        assert!(GOLDEN.to_the_sun(UnixSeconds(i64::MAX)).iter().all(|x| x.is_finite()));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use sunwork_energy::{
         bound::check_day,
         copies,
         night::{check_clock, check_night},
+        plane::{Light, Plane, Slot},
         ratio::{DayPair, Fit},
     },
     sun::Place,
@@ -38,6 +39,15 @@ fn honest_days_have_no_finding() {
         assert_eq!(check_night(&place(), PEAK.over(3600), day), None);
         assert_eq!(check_clock(&place(), PEAK.over(3600), 3600, day), None);
     }
+}
+
+#[test]
+fn the_idle_current_of_a_night_that_stands_alone_is_no_day_above_the_sky() {
+    let night: Vec<Hour> = (0..4)
+        .map(|hour| Hour { start: UnixSeconds(START.0 + hour * 3600), energy: MilliWattHours(3) })
+        .collect();
+    assert_eq!(check_day(&place(), PEAK, &night), vec![]);
+    assert_eq!(check_night(&place(), PEAK.over(3600), &night), None);
 }
 
 #[test]
@@ -77,6 +87,35 @@ fn inflation_shows_against_a_reference_and_honesty_does_not() {
     assert!(matches!(found, Finding::AboveReference { ratio_permille: 1290..=1310, days: 30, .. }), "{found:?}");
     assert_eq!(fit.check(400, 30, &window(1.3)[..6]), None, "too few days to say anything");
     assert_eq!(Fit::learn(&honest[..59]), None);
+}
+
+#[test]
+fn the_plane_of_a_panel_is_found_through_snow_and_outages() {
+    let sky = days(&Weather { place: place(), panel_watts: 1000.0, seed: 3 }, START, 60);
+    let east = Plane { tilt_degrees: 40.0, azimuth_degrees: 120.0 };
+    let slot = |(index, sample): (usize, &sunwork_energy::trace::Sample)| {
+        let (middle, global) = (UnixSeconds(sample.start.0 + 450), sample.power.0 as f64 / 1000.0);
+        let covered = (index / 96) % 6 == 0;
+        let watts = if covered { 0.0 } else { 0.09 * Light::new(&place(), middle, global).on(&east) };
+        Slot { middle, watts, global }
+    };
+    let slots: Vec<Slot> = sky.iter().enumerate().map(slot).collect();
+    assert_eq!(Plane::fit(&place(), &slots), Some(east));
+    assert_eq!(Plane::fit(&place(), &slots[..96]), None, "a day is too short");
+}
+
+#[test]
+fn a_satellite_that_is_wrong_for_two_days_flags_nobody() {
+    let pair = |day: i64, reported: f64| DayPair { day, reported, reference: 5000.0, clear: 6000.0 };
+    let honest: Vec<DayPair> = (0..365).map(|day| pair(day, 400.0)).collect();
+    let fit = Fit::learn(&honest).unwrap();
+    let mut window: Vec<DayPair> = (400..414).map(|day| pair(day, 400.0)).collect();
+    window[3].reported = 1500.0;
+    window[4].reported = 1500.0;
+    assert_eq!(fit.check_days(&window), None);
+    let after_an_outage: Vec<DayPair> = (400..414).map(|day| pair(2 * day, 480.0)).collect();
+    assert!(matches!(fit.check_days(&after_an_outage), Some(Finding::AboveReference { days: 14, .. })));
+    assert_eq!(fit.check_days(&[]), None);
 }
 
 #[test]

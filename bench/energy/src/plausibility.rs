@@ -5,9 +5,10 @@ use serde::Serialize;
 use sunwork_energy::{
     plausibility::{
         Finding, Hour,
-        bound::check_day,
+        bound::{DAY_MARGIN, check_day, clear_hour},
         copies,
         night::{check_clock, check_night},
+        plane::{Light, Plane, Slot},
         ratio::{DayPair, Fit},
     },
     sun::Place,
@@ -15,7 +16,7 @@ use sunwork_energy::{
     units::{MilliWattHours, MilliWatts, UnixSeconds},
 };
 
-use crate::score::Share;
+use crate::score::{Share, round};
 
 const HOUR: i64 = 3600;
 const FACTORS: [f64; 5] = [1.1, 1.2, 1.3, 1.5, 2.0];
@@ -30,6 +31,12 @@ pub struct Report {
     /// Share of the windows with a finding against the satellite, by factor of inflation; 1.0 is the honest device.
     pub satellite_windows_pct: BTreeMap<String, BTreeMap<String, f64>>,
     pub satellite_windows: BTreeMap<String, u64>,
+    /// Plane that the first year was explained by.
+    pub plane: Option<Plane>,
+    /// The same with the last year as the one that is learned from, and all before it tested.
+    pub satellite_windows_last_year_learned_pct: BTreeMap<String, BTreeMap<String, f64>>,
+    /// Highest share of the bound of a day that an honest day reached, %.
+    pub highest_honest_day_pct: f64,
     /// Share of days with a finding of the bounds, by factor.
     pub bound_days_pct: BTreeMap<String, f64>,
     /// Share of days with a finding, by hours of shift; days with at least an hour of peak power in all.
@@ -43,7 +50,7 @@ pub fn run(samples: &[Sample], satellite: &[Sample], place: &Place, peak: MilliW
     let east = (place.longitude_degrees / 15.0).round() as i64 * HOUR;
     let day_of = |at: i64| (at + east).div_euclid(DAY_SECONDS);
     let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return report };
-    let mut pairs = Vec::new();
+    let mut days = Vec::new();
     let mut by_factor: BTreeMap<String, Share> = BTreeMap::new();
     let mut by_shift: BTreeMap<String, Share> = BTreeMap::new();
     for day in day_of(first.start.0)..=day_of(last.start.0) {
@@ -56,6 +63,11 @@ pub fn run(samples: &[Sample], satellite: &[Sample], place: &Place, peak: MilliW
         report.days += 1;
         let peak_wh = peak.over(HOUR);
         let quarter = i64::from(own[0].seconds);
+        let limit: f64 = hours.iter().map(|hour| clear_hour(place, peak, hour) * DAY_MARGIN).sum();
+        let sum: i64 = hours.iter().map(|hour| hour.energy.0).sum();
+        if limit > 0.0 {
+            report.highest_honest_day_pct = report.highest_honest_day_pct.max(round(100.0 * sum as f64 / limit));
+        }
         let mut found = check_day(place, peak, &hours);
         found.extend(check_night(place, peak_wh, &hours));
         found.extend(check_clock(place, peak_wh, quarter, &quarters(own, 0)));
@@ -79,15 +91,24 @@ pub fn run(samples: &[Sample], satellite: &[Sample], place: &Place, peak: MilliW
         }
         let above = of_day(satellite, start);
         if own.len() >= 92 && above.len() >= 46 {
-            let wh =
-                |all: &[Sample]| all.iter().map(|s| s.power.over(i64::from(s.seconds)).0 as f64 / 1000.0).sum::<f64>();
-            let clear = place.mean_clear_sky(UnixSeconds(start), DAY_SECONDS, 96).global * 24.0;
-            pairs.push(DayPair { day, reported: wh(own), reference: wh(above), clear });
+            days.push((day, start));
         }
     }
     report.bound_days_pct = by_factor.into_iter().map(|(k, share)| (k, share.percent())).collect();
     report.clock_shift_days_pct = by_shift.into_iter().map(|(k, share)| (k, share.percent())).collect();
-    against_satellite(&pairs, &mut report);
+    let last_year = days.len().saturating_sub(1);
+    let last_year = days.get(last_year).map_or(0, |last| last.0 - 364);
+    let first_year = days.first().map_or(0, |first| first.0 + 365);
+    let reference = Reference { samples, satellite, place, days: &days };
+    if let Some((plane, windows)) = reference.windows(|day| day < first_year) {
+        report.plane = Some(plane);
+        report.satellite_windows = windows.iter().map(|(length, (of, _))| (length.clone(), *of)).collect();
+        report.satellite_windows_pct = windows.into_iter().map(|(length, (_, row))| (length, row)).collect();
+    }
+    if let Some((_, windows)) = reference.windows(|day| day >= last_year) {
+        report.satellite_windows_last_year_learned_pct =
+            windows.into_iter().map(|(length, (_, row))| (length, row)).collect();
+    }
     let week = of_days(samples, first.start.0 + 30 * DAY_SECONDS, 7);
     let next = of_days(samples, first.start.0 + 37 * DAY_SECONDS, 7);
     let one = quarters(week, 0);
@@ -97,26 +118,64 @@ pub fn run(samples: &[Sample], satellite: &[Sample], place: &Place, peak: MilliW
     report
 }
 
-/// Fitted on the first year, tested on the rest.
-fn against_satellite(pairs: &[DayPair], report: &mut Report) {
-    let Some(first) = pairs.first().map(|pair| pair.day) else { return };
-    let split = pairs.partition_point(|pair| pair.day < first + 365);
-    let Some(fit) = Fit::learn(&pairs[..split]) else { return };
-    let tested = &pairs[split..];
-    let last = tested.last().map_or(0, |pair| pair.day);
-    for length in WINDOWS {
-        let mut row = BTreeMap::new();
-        for factor in [1.0].into_iter().chain(FACTORS) {
-            let inflated: Vec<DayPair> =
-                tested.iter().map(|pair| DayPair { reported: pair.reported * factor, ..*pair }).collect();
-            let mut share = Share::default();
-            for start in first + 365..=last + 1 - length as i64 {
-                share.add(fit.check(start, length, &inflated).is_some());
+/// Windows that were looked at, and the share of them with a finding by factor of inflation; by length.
+type Windows = BTreeMap<String, (u64, BTreeMap<String, f64>)>;
+
+/// Both series, and the days (with their beginning) that both have.
+struct Reference<'a> {
+    samples: &'a [Sample],
+    satellite: &'a [Sample],
+    place: &'a Place,
+    days: &'a [(i64, i64)],
+}
+
+impl Reference<'_> {
+    /// Plane and yield from the days that are learned from; every window of the others is tested.
+    fn windows(&self, learned: impl Fn(i64) -> bool) -> Option<(Plane, Windows)> {
+        let year: Vec<Slot> = self.days.iter().filter(|day| learned(day.0)).flat_map(|day| self.slots(day.1)).collect();
+        let plane = Plane::fit(self.place, &year)?;
+        let pairs: Vec<DayPair> = self.days.iter().map(|day| self.pair(*day, &plane)).collect();
+        let (known, tested): (Vec<DayPair>, Vec<DayPair>) = pairs.into_iter().partition(|pair| learned(pair.day));
+        let fit = Fit::learn(&known)?;
+        let mut all = Windows::new();
+        for length in WINDOWS {
+            let mut row = BTreeMap::new();
+            let mut of = 0;
+            for factor in [1.0].into_iter().chain(FACTORS) {
+                let inflated: Vec<DayPair> =
+                    tested.iter().map(|pair| DayPair { reported: pair.reported * factor, ..*pair }).collect();
+                let mut share = Share::default();
+                inflated.windows(length).for_each(|window| share.add(fit.check_days(window).is_some()));
+                of = share.of;
+                row.insert(format!("{factor:?}"), share.percent());
             }
-            report.satellite_windows.insert(length.to_string(), share.of);
-            row.insert(format!("{factor:?}"), share.percent());
+            all.insert(length.to_string(), (of, row));
         }
-        report.satellite_windows_pct.insert(length.to_string(), row);
+        Some((plane, all))
+    }
+
+    /// Half hours of a day. The satellite's values are of an instant, that is the middle of them.
+    fn slots(&self, start: i64) -> impl Iterator<Item = Slot> {
+        of_day(self.satellite, start).iter().filter_map(|seen| {
+            let half = i64::from(seen.seconds) / 2;
+            let from = UnixSeconds(seen.start.0 - half);
+            let power = mean_power(self.samples, from, 2 * half)?;
+            Some(Slot { middle: seen.start, watts: power.0 as f64 / 1000.0, global: seen.power.0 as f64 / 1000.0 })
+        })
+    }
+
+    fn pair(&self, (day, start): (i64, i64), plane: &Plane) -> DayPair {
+        let wh = |s: &Sample| s.power.over(i64::from(s.seconds)).0 as f64 / 1000.0;
+        let turned = |seen: &Sample| {
+            let light = Light::new(self.place, seen.start, seen.power.0 as f64 / 1000.0);
+            light.on(plane) * f64::from(seen.seconds) / HOUR as f64
+        };
+        DayPair {
+            day,
+            reported: of_day(self.samples, start).iter().map(wh).sum(),
+            reference: of_day(self.satellite, start).iter().map(turned).sum(),
+            clear: self.place.mean_clear_sky(UnixSeconds(start), DAY_SECONDS, 96).global * 24.0,
+        }
     }
 }
 

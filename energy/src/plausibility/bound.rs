@@ -41,7 +41,8 @@ pub fn check_day(place: &Place, peak: MilliWatts, day: &[Hour]) -> Vec<Finding> 
     }
     let reported: MilliWattHours = day.iter().map(|hour| hour.energy).sum();
     let limit = MilliWattHours((limit_of_day * DAY_MARGIN) as i64);
-    if let Some(first) = day.first().filter(|_| reported > limit) {
+    // Hours of the night alone (a day that is cut short) have no clear sky to be held against: that is for `check_night`.
+    if let Some(first) = day.first().filter(|_| limit_of_day > 0.0 && reported > limit) {
         findings.push(Finding::AboveClearDay { start: first.start, reported, limit });
     }
     findings

@@ -1,6 +1,6 @@
-//! Against a reference (satellite irradiance, or the median of neighbours), over windows of days. What a device gives per unit of
-//! reference is learned on its first year, by season and time of day is not needed: energy of days against reference of days, with
-//! the reference already in the plane of the panel by a factor per month of the sun's height.
+//! Against a reference (satellite irradiance, or the median of neighbours), over windows of days. The reference is turned onto the
+//! plane of the panel ([`super::plane`]); what the device gives per unit of it is learned on its first year, by the height of the
+//! season's sun.
 use serde::{Deserialize, Serialize};
 
 use super::Finding;
@@ -12,16 +12,18 @@ pub struct DayPair {
     pub day: i64,
     /// Reported, watt hours.
     pub reported: f64,
-    /// The reference on a level plane, Wh/m².
+    /// The reference on the plane of the panel, Wh/m².
     pub reference: f64,
     /// What a clear sky gives on a level plane, Wh/m².
     pub clear: f64,
 }
 
 /// Reported over expected at which a window is remarked on, in thousandths.
-pub const LIMIT_PERMILLE: i64 = 1170;
+pub const LIMIT_PERMILLE: i64 = 1160;
 /// Days with less than this share of what is expected (snow, outage) say nothing of inflation, and are left out.
 const TELLING: f64 = 0.3;
+/// A day counts for at most this ratio: a satellite takes snow on the ground for cloud, and then is far off for a few days.
+const MOST: f64 = 1.3;
 /// Share of a window's days that both series need.
 const NEEDED_PERCENT: usize = 25;
 const BINS: usize = 12;
@@ -66,19 +68,34 @@ impl Fit {
         self.yields[self.bin(day.clear)] * day.reference
     }
 
-    /// One window of days.
+    /// One window of the calendar.
     #[must_use]
-    #[allow(clippy::cast_possible_truncation, reason = "a ratio")]
     pub fn check(&self, first_day: i64, length: usize, days: &[DayPair]) -> Option<Finding> {
-        let last = first_day + i64::try_from(length).ok()?;
-        let telling = |day: &&DayPair| day.reported >= TELLING * self.expected(day);
-        let window = || days.iter().filter(|day| (first_day..last).contains(&day.day)).filter(telling);
+        let last = first_day.checked_add(i64::try_from(length).ok()?)?;
+        self.judge(first_day, length, days.iter().filter(|day| (first_day..last).contains(&day.day)))
+    }
+
+    /// A window of days that both series have, one after the other: an outage does not shorten it.
+    #[must_use]
+    pub fn check_days(&self, days: &[DayPair]) -> Option<Finding> {
+        self.judge(days.first()?.day, days.len(), days.iter())
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "a ratio")]
+    fn judge<'a>(
+        &self,
+        first_day: i64,
+        length: usize,
+        days: impl Iterator<Item = &'a DayPair> + Clone,
+    ) -> Option<Finding> {
+        let window = || days.clone().filter(|day| day.reported >= TELLING * self.expected(day));
         let count = window().count();
         let expected: f64 = window().map(|day| self.expected(day)).sum();
         if count * 100 < length * NEEDED_PERCENT || expected <= 0.0 {
             return None;
         }
-        let ratio_permille = (window().map(|day| day.reported).sum::<f64>() / expected * 1000.0) as i64;
+        let reported: f64 = window().map(|day| day.reported.min(MOST * self.expected(day))).sum();
+        let ratio_permille = (reported / expected * 1000.0) as i64;
         let found = ratio_permille > LIMIT_PERMILLE;
         found.then_some(Finding::AboveReference {
             first_day,
@@ -96,13 +113,18 @@ fn median(days: &[DayPair]) -> f64 {
         .filter(|day| day.reference > 0.0)
         .map(|day| (day.reported / day.reference, day.reference))
         .collect();
-    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    weighted_median(&mut all)
+}
+
+/// Of values with weights; sorts them.
+pub(super) fn weighted_median(all: &mut [(f64, f64)]) -> f64 {
+    all.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     let half = all.iter().map(|(_, weight)| weight).sum::<f64>() / 2.0;
     let mut sum = 0.0;
-    for (value, weight) in all {
+    for (value, weight) in all.iter() {
         sum += weight;
         if sum >= half {
-            return value;
+            return *value;
         }
     }
     0.0
