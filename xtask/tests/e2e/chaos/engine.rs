@@ -83,14 +83,17 @@ impl Drop for Engine {
         if let Some(pid) = self.containerd() {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
+        end_below(self.dir.path());
         unmount_below(self.dir.path());
     }
 }
 
 fn spawn(dir: &Path) -> eyre::Result<Process> {
     let namespace = format!("sunwork-{}", std::process::id());
-    let mut command = Command::new("dockerd");
+    // In a network of its own: without a bridge, an engine removes the docker0 that belongs to the machine's.
+    let mut command = Command::new("unshare");
     command
+        .args(["--net", "dockerd"])
         .args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--log-level=warn"])
         .arg("--data-root")
         .arg(dir.join("d"))
@@ -104,6 +107,24 @@ fn spawn(dir: &Path) -> eyre::Result<Process> {
         .args(["--containerd-plugins-namespace", &format!("{namespace}-plugins")]);
     Process::spawn("the test's dockerd", command, &dir.join("log"), STOP_GRACE)
         .wrap_err("starting an engine of our own")
+}
+
+/// Keepers of containers that a killed engine left, and what they keep: they name our folder, which nobody else has.
+fn end_below(dir: &Path) {
+    let name = dir.display().to_string();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if !String::from_utf8_lossy(&words).contains(&name) {
+            continue;
+        }
+        let kept = std::fs::read_to_string(entry.path().join(format!("task/{pid}/children"))).unwrap_or_default();
+        for pid in kept.split_whitespace().filter_map(|pid| pid.parse().ok()).chain([pid]) {
+            if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
+    }
 }
 
 /// Layers of containers that a killed engine left mounted.
