@@ -216,7 +216,7 @@ pub fn run(series: &Series, setting: &Setting) -> eyre::Result<Report> {
             ..Figures::default()
         },
     );
-    for (name, on, off) in [("greedy", SLEEP, SLEEP), ("threshold_60_40", 0.6, 0.4)] {
+    for (name, on, off) in [("greedy", SLEEP, SLEEP), ("threshold", 0.6, 0.4)] {
         plan.insert(name.to_owned(), thresholds(&sun, &battery, &board, on, off).figures(&battery, &board, &best));
     }
     plan.insert("ours".to_owned(), ours(series, &sun, &battery, &board, None).0.figures(&battery, &board, &best));
