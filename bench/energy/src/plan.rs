@@ -153,11 +153,11 @@ impl Tally {
         self.offered.push(harvest);
         self.captured.push(harvest - (open - next).max(0.0) / battery.charge_efficiency);
         self.consumed.push(load);
-        if !self.cut {
-            if let Choice::Awake(compute) = choice {
-                self.awake += 1;
-                self.compute += compute;
-            }
+        if let Choice::Awake(compute) = choice
+            && !self.cut
+        {
+            self.awake += 1;
+            self.compute += compute;
         }
         if next < floor && !self.cut {
             self.losses += 1;

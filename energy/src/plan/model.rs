@@ -76,7 +76,7 @@ impl Battery {
 }
 
 /// Darkness that planned sleep lasts for before hardware cuts the power. More costs an hour awake per 24 hours of it in each spell.
-pub const SLEEP_RESERVE_HOURS: f64 = 72.0;
+pub const SLEEP_RESERVE_HOURS: f64 = 96.0;
 /// Darkness that the reserve lasts for.
 pub const RESERVE_HOURS: f64 = 48.0;
 
