@@ -43,9 +43,8 @@ fn honest_days_have_no_finding() {
 
 #[test]
 fn the_idle_current_of_a_night_that_stands_alone_is_no_day_above_the_sky() {
-    let night: Vec<Hour> = (0..4)
-        .map(|hour| Hour { start: UnixSeconds(START.0 + hour * 3600), energy: MilliWattHours(3) })
-        .collect();
+    let night: Vec<Hour> =
+        (0..4).map(|hour| Hour { start: UnixSeconds(START.0 + hour * 3600), energy: MilliWattHours(3) }).collect();
     assert_eq!(check_day(&place(), PEAK, &night), vec![]);
     assert_eq!(check_night(&place(), PEAK.over(3600), &night), None);
 }

@@ -20,6 +20,7 @@ use sunwork_energy::{
 
 mod baselines;
 mod forecast;
+mod generated;
 mod optimum;
 mod plan;
 mod plausibility;
@@ -107,7 +108,7 @@ fn system_50(data: &std::path::Path, only_plan: bool) -> eyre::Result<Value> {
     }
     // The first size stands at the top, all of them below `sizes`.
     merge(&mut report, all[0].clone());
-    merge(&mut report, json!({ "sizes": all }));
+    merge(&mut report, json!({ "sizes": all, "generated": generated::run()? }));
     if !only_plan {
         merge(&mut report, honest_and_not(data)?);
     }

@@ -153,11 +153,11 @@ impl Tally {
         self.offered.push(harvest);
         self.captured.push(harvest - (open - next).max(0.0) / battery.charge_efficiency);
         self.consumed.push(load);
-        if !self.cut {
-            if let Choice::Awake(compute) = choice {
-                self.awake += 1;
-                self.compute += compute;
-            }
+        if let Choice::Awake(compute) = choice
+            && !self.cut
+        {
+            self.awake += 1;
+            self.compute += compute;
         }
         if next < floor && !self.cut {
             self.losses += 1;
@@ -216,7 +216,7 @@ pub fn run(series: &Series, setting: &Setting) -> eyre::Result<Report> {
             ..Figures::default()
         },
     );
-    for (name, on, off) in [("greedy", SLEEP, SLEEP), ("threshold_60_40", 0.6, 0.4)] {
+    for (name, on, off) in [("greedy", SLEEP, SLEEP), ("threshold", 0.6, 0.4)] {
         plan.insert(name.to_owned(), thresholds(&sun, &battery, &board, on, off).figures(&battery, &board, &best));
     }
     plan.insert("ours".to_owned(), ours(series, &sun, &battery, &board, None).0.figures(&battery, &board, &best));

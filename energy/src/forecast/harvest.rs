@@ -47,6 +47,8 @@ const FORGET_PER_DAY: f64 = 0.998_1;
 const FEATURES: usize = 13;
 /// A day with less than this clearness is dark.
 const DARK: f64 = 0.03;
+/// A slot with less than this clearness has no sun on the panel.
+const NOTHING: f64 = 0.02;
 /// Dark days in a row that are named.
 const DARK_DAYS: u32 = 3;
 /// Long memory of the envelope: loses a hundredth a day, and holds it up to this share.

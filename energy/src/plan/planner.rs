@@ -8,7 +8,7 @@ use super::{
     weather::{self, HOURS, STATES, Weather},
 };
 use crate::{
-    forecast::{Forecaster, SLOT_SECONDS, SLOTS},
+    forecast::{ForecastState, Forecaster, SLOT_SECONDS, SLOTS},
     units::{MilliWattHours, MilliWatts, UnixSeconds},
 };
 
@@ -127,7 +127,12 @@ impl Planner {
         let peak = (0..HOURS as i64)
             .map(|h| self.clear_hour(forecaster, UnixSeconds(hour_start.0 + h * HOUR_SECONDS)))
             .fold(0.0, f64::max);
-        let state = if forecaster.days() == 0 { self.state } else { weather::state(forecaster.clearness()) };
+        let state = match forecaster.days() {
+            0 => self.state,
+            // Covered or cut off: the hours before it say nothing of the next.
+            _ if forecaster.gives_nothing() => 0,
+            _ => weather::state(forecaster.clearness()),
+        };
         let clearness = (clear > 0.02 * peak && clear > 0.0).then(|| harvest.0 as f64 / 1000.0 / clear);
         self.weather.learn(hour, self.state, state, clearness);
         self.state = state;
@@ -157,8 +162,9 @@ impl Planner {
         #[allow(clippy::cast_precision_loss, reason = "milliwatt hours of a battery")]
         let charge_wh = charge.0 as f64 / 1000.0;
         let (expected, low) = self.hour_ahead(forecaster, now);
-        let needed = self.needed(low);
-        let awake = |compute: f64| self.lasts(charge_wh, low, compute);
+        let kept = self.kept_for_darkness(forecaster, now);
+        let needed = self.needed(low) + kept;
+        let awake = |compute: f64| self.lasts(charge_wh - kept, low, compute);
         if forecaster.at(now, now).is_err() {
             let act = if awake(0.0) { Act::Run { compute: MilliWatts(0) } } else { self.sleep(now, forecaster) };
             return Decision { act, reason: Reason::ClockUnset { at: now } };
@@ -227,6 +233,13 @@ impl Planner {
         let load = self.board.load(choice);
         let floor = self.battery.sleep_wh() - SLEEP_RESERVE_AT_RISK * self.battery.sleep_reserve_wh;
         self.battery.after(charge, low, load, choice).is_some() && self.battery.flow(charge, 0.0, load) >= floor
+    }
+
+    /// A panel that has been dark for days stays so for as long again: that much more is kept for sleep, at most half the battery.
+    fn kept_for_darkness(&self, forecaster: &Forecaster, now: UnixSeconds) -> f64 {
+        let ForecastState::PanelDark { days } = forecaster.state(now) else { return 0.0 };
+        let kept = f64::from(days) * 24.0 * self.board.sleep_w / self.battery.discharge_efficiency;
+        kept.min(self.battery.capacity_wh / 2.0)
     }
 
     fn needed(&self, low: f64) -> f64 {

@@ -1,7 +1,7 @@
 //! What can be asked of the forecaster.
 use super::{
     Band, DARK_DAYS, DayBand, ForecastState, Forecaster, HORIZONS, LEARNING_DAYS, LOW_LEVEL, MilliWattHours,
-    MilliWatts, Refused, SLOT_SECONDS, SLOTS, STALE_SECONDS, UnixSeconds, clamp,
+    MilliWatts, NOTHING, Refused, SLOT_SECONDS, SLOTS, STALE_SECONDS, UnixSeconds, clamp,
 };
 
 impl Forecaster {
@@ -76,6 +76,12 @@ impl Forecaster {
     #[must_use]
     pub fn clearness(&self) -> f64 {
         0.6 * self.sky.day + 0.4 * self.sky.fast
+    }
+
+    /// Whether the panel gave next to nothing in the last hour with sun: covered, or cut off. No cloud is that dark.
+    #[must_use]
+    pub fn gives_nothing(&self) -> bool {
+        self.sky.now.max(self.sky.before) < NOTHING
     }
 
     /// Days of history.
