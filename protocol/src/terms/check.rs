@@ -123,7 +123,7 @@ mod tests {
             (|t| t.trust_level = 2, "trustLevel is 2, expected 0 to 1"),
             (|t| (t.trust_level, t.verifier_fee) = (0, 1), "disputeSecs is 0, expected 1 to 16777215"),
             (|t| (t.trust_level, t.verifier_fee) = (0, 0), "verifierFee is 0, expected 1 to"),
-            (|t| t.flags = 16, "flags is 16, expected 0 to 15"),
+            (|t| t.flags = 32, "flags is 32, expected 0 to 31"),
             (|t| t.flags = 6, "flags: worker or pool is 6, expected 0 to 5"),
             (|t| t.flags = 2, "named is 0x0000000000000000000000000000000000000000, expected another"),
             (|t| t.flags = FLAG_CALLBACK, "callbackGas is 0, expected 10000 to 10000000"),
