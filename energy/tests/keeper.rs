@@ -17,7 +17,7 @@ const GAP: MonoMillis = MonoMillis(400_000);
 
 fn scenario(text: &str) -> Scenario {
     let mut all = serde_json::json!({
-        "start": START, "days": 31, "panel_wp": 100, "battery_wh": 384, "board": "pi4_b", "extra": 1300, "seed": 4
+        "start": START, "days": 31, "panel_wp": 100, "battery_wh": 384, "board": "pi4b", "extra": 1300, "seed": 4
     });
     let more: serde_json::Value = serde_json::from_str(text).unwrap();
     all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

@@ -1,9 +1,10 @@
 //! `cargo xtask test`: everything that can be tested, in one go.
 use std::{process::Command, time::SystemTime};
 
+use eyre::WrapErr;
+
 use crate::{
     abi::Mode,
-    binaries,
     command::{cargo, program, show},
     foundry, setup,
     stage::Stages,
@@ -58,13 +59,17 @@ async fn suites(depth: Depth) -> eyre::Result<Vec<Suite>> {
             runner.args(["--", "--include-ignored"]);
         }
     }
+    let mut all = cargo();
+    all.args(["build", "--quiet", "--workspace", "--all-targets"]);
+    // The Solidity compiler is WebAssembly with one thread: the other cores build what is written in Rust meanwhile.
+    let building = tokio::spawn(show(all));
     Ok(vec![
         ("forge test", Box::pin(show(forge))),
         // Facts that are made from the contracts and committed.
         ("ABI", Box::pin(crate::abi::run(Mode::Check))),
         ("gas snapshot", Box::pin(crate::gas::run(Mode::Check))),
         // End-to-end tests start these programs.
-        ("programs", Box::pin(binaries::build())),
+        ("programs and tests are built", Box::pin(async move { building.await.wrap_err("waiting for cargo")? })),
         ("cargo tests and end-to-end tests", Box::pin(show(runner))),
         // Which nextest does not run.
         ("documentation examples", Box::pin(show(examples))),

@@ -5,15 +5,18 @@ use crate::units::MilliWatts;
 
 /// A board with a known model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
 pub enum Board {
     /// Raspberry Pi 3B+.
+    #[serde(rename = "pi3b+")]
     Pi3BPlus,
     /// Raspberry Pi 4B, 64-bit.
+    #[serde(rename = "pi4b")]
     Pi4B,
     /// Raspberry Pi 5B.
+    #[serde(rename = "pi5b")]
     Pi5B,
     /// Raspberry Pi Zero 2 W.
+    #[serde(rename = "pi-zero-2w")]
     PiZero2W,
 }
 
@@ -73,6 +76,6 @@ mod tests {
         assert_eq!((Board::Pi5B.at(500), Board::Pi3BPlus.at(500)), (MilliWatts(6_130), MilliWatts(3_650)));
         assert_eq!(Board::PiZero2W.at(5_000), Board::PiZero2W.full());
         let json = serde_json::to_string(&Source::Modelled { board: Board::Pi4B }).expect("serialises");
-        assert_eq!(json, r#"{"source":"modelled","board":"pi4_b"}"#);
+        assert_eq!(json, r#"{"source":"modelled","board":"pi4b"}"#);
     }
 }

@@ -15,7 +15,7 @@ const START: UnixSeconds = UnixSeconds(1_780_272_000); // 2026-06-01
 
 fn scenario() -> Scenario {
     serde_json::from_str(
-        r#"{"start":1780272000,"days":12,"panel_wp":100,"battery_wh":384,"board":"pi4_b","extra":1300,"seed":4}"#,
+        r#"{"start":1780272000,"days":12,"panel_wp":100,"battery_wh":384,"board":"pi4b","extra":1300,"seed":4}"#,
     )
     .unwrap()
 }
@@ -136,7 +136,7 @@ fn the_same_description_gives_the_same_site_to_the_byte() {
     };
     assert_eq!(run(), run());
     assert!(
-        serde_json::from_str::<Scenario>(r#"{"start":0,"panel_wp":1,"battery_wh":1,"board":"pi4_b","panle":1}"#)
+        serde_json::from_str::<Scenario>(r#"{"start":0,"panel_wp":1,"battery_wh":1,"board":"pi4b","panle":1}"#)
             .is_err()
     );
     assert_eq!(scenario().board, Board::Pi4B);

@@ -160,7 +160,11 @@ fn clock(at: UnixSeconds, zone: &TimeZone) -> String {
 }
 
 fn draw(settings: &Layer, from: Option<&str>, to: Option<&str>, out: &std::path::Path) -> eyre::Result<()> {
-    let store = Store::of(&settings.data_dir(), settings.energy.simulate.is_some());
+    let mut store = Store::of(&settings.data_dir(), settings.energy.simulate.is_some());
+    if settings.energy.simulate.is_none() && store.rows(None, None).is_empty() {
+        // A worker that was only ever simulated has no other history.
+        store = Store::of(&settings.data_dir(), true);
+    }
     let zone = TimeZone::system();
     let to = match to {
         Some(text) => time(text, &zone)?,

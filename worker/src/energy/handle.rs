@@ -285,7 +285,7 @@ mod tests {
             units::MonoMillis,
         };
         let scenario: Scenario = serde_json::from_str(
-            r#"{"start":1780315200,"panel_wp":100,"battery_wh":384,"board":"pi4_b","extra":1300,"seed":4}"#,
+            r#"{"start":1780315200,"panel_wp":100,"battery_wh":384,"board":"pi4b","extra":1300,"seed":4}"#,
         )
         .unwrap();
         let (mut rig, history) = (Rig::new(&scenario, None).unwrap(), Rig::history(&scenario, None).unwrap());

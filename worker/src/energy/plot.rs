@@ -316,7 +316,7 @@ mod tests {
 
     fn week() -> Vec<Row> {
         let scenario: Scenario = serde_json::from_str(
-            r#"{"start":1780272000,"panel_wp":100,"battery_wh":384,"board":"pi4_b","extra":1300,"seed":4}"#,
+            r#"{"start":1780272000,"panel_wp":100,"battery_wh":384,"board":"pi4b","extra":1300,"seed":4}"#,
         )
         .unwrap();
         let rows = Rig::history(&scenario, None).unwrap();

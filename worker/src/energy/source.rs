@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_description_and_a_plain_trace_are_simulated_and_time_flies() {
-        let json = r#"{"start":1780315200,"panel_wp":100,"battery_wh":384,"board":"pi4_b"}"#;
+        let json = r#"{"start":1780315200,"panel_wp":100,"battery_wh":384,"board":"pi4b"}"#;
         let lines: String = (0..600)
             .map(|i| format!("{},{}\n", jiff::Timestamp::from_second(1_780_272_000 + i * 900).unwrap(), i % 60))
             .collect();
