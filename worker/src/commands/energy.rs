@@ -175,7 +175,10 @@ fn draw(settings: &Layer, from: Option<&str>, to: Option<&str>, out: &std::path:
     };
     let from = match from {
         Some(text) => time(text, &zone)?,
-        None => UnixSeconds(to.0 - 7 * 86_400),
+        None => {
+            let week = UnixSeconds(to.0 - 7 * 86_400);
+            store.rows(Some(week), Some(to)).first().map_or(week, |row| row.start)
+        }
     };
     if from >= to {
         bail!("the period ends before it begins; expected --from before --to");
