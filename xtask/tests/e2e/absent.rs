@@ -23,7 +23,7 @@ fn kill(devnet: &mut Devnet, who: Address) {
 async fn a_worker_that_vanishes_before_its_seal_is_replaced() -> eyre::Result<()> {
     let mut net = Net::start(hasty()?).await?;
     let image = net.image("raytrace").await?;
-    let windows = Windows { accept_secs: 60, work_secs: Some(15), verify_secs: Some(30), dispute_secs: None };
+    let windows = Windows { accept_secs: 60, work_secs: Some(40), verify_secs: Some(60), dispute_secs: None };
     // Enough leaves that it is killed long before the seal.
     let resources = Resources { memory_mib: 64, disk_mib: 16, leaf_secs: 10, output_mib: 8, ..Resources::default() };
     let job = small_bag(&image).leaves(16).resources(resources).windows(windows);
@@ -41,7 +41,7 @@ async fn a_worker_that_vanishes_before_its_seal_is_replaced() -> eyre::Result<()
     }
     assert_ne!(vanished, Address::ZERO, "nobody accepted\n{}", net.logs());
 
-    let ending = net.until_over(agreement, Duration::from_secs(150), |_, _| Ok(())).await?;
+    let ending = net.until_over(agreement, Duration::from_secs(300), |_, _| Ok(())).await?;
     expect(ending, Ending::Verified)?;
     let view = net.view(agreement).await?;
     assert_eq!(view.attempt, 1, "the second attempt");
@@ -80,7 +80,7 @@ async fn a_worker_that_does_not_reveal_is_slashed_and_the_client_refunded() -> e
 async fn a_drawn_verifier_that_vanishes_is_replaced_by_another() -> eyre::Result<()> {
     let mut net = Net::start(hasty()?).await?;
     let image = net.image("raytrace").await?;
-    let windows = Windows { accept_secs: 60, work_secs: Some(60), verify_secs: Some(10), dispute_secs: None };
+    let windows = Windows { accept_secs: 60, work_secs: Some(60), verify_secs: Some(25), dispute_secs: None };
     let agreement = net.buy(small_bag(&image).windows(windows)).await?.address;
     let mut vanished = Address::ZERO;
     for _ in 0..600 {
@@ -93,7 +93,7 @@ async fn a_drawn_verifier_that_vanishes_is_replaced_by_another() -> eyre::Result
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_ne!(vanished, Address::ZERO, "nobody claimed a slot\n{}", net.logs());
-    let ending = net.until_over(agreement, Duration::from_secs(150), |_, _| Ok(())).await?;
+    let ending = net.until_over(agreement, Duration::from_secs(300), |_, _| Ok(())).await?;
     expect(ending, Ending::Verified)?;
     let view = net.view(agreement).await?;
     let replaced = view.slots.iter().all(|slot| slot.verifier != vanished);
