@@ -200,7 +200,6 @@ fn a_month_of_sun_is_worked_without_a_loss_and_ends_net_positive() {
 }
 
 #[test]
-#[ignore = "deep"]
 fn a_dim_month_is_slept_through_in_part_and_no_promise_is_broken() {
     let (run, _) =
         month(&scenario(r#"{"start": 1796083200, "clearness": 0.3, "charge_permille": 800, "panel_wp": 60}"#));
@@ -399,7 +398,6 @@ fn the_polar_night_is_named_and_slept_through_as_long_as_the_reserve_lasts() {
 }
 
 #[test]
-#[ignore = "deep"]
 fn a_panel_that_is_covered_for_a_month_is_named_slept_through_and_believed_again() {
     let scenario = scenario(r#"{"days": 34}"#);
     let sky: String = (0..34 * 96)
