@@ -1,8 +1,6 @@
 //! `cargo xtask arm`: worker, runner and client for 64-bit and 32-bit ARM boards, made on an x86-64 machine, and the tests that
 //! say whether they do the same there: under qemu, with the digests that x86-64 is held to.
 use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,6 +12,8 @@ use crate::{
     command::{capture, cargo, program, show},
     paths,
 };
+
+mod mixed;
 
 const TARGET_LIMIT: Duration = Duration::from_secs(600);
 const TEST_LIMIT: Duration = Duration::from_secs(3600);
@@ -92,11 +92,13 @@ pub async fn run(options: &Options) -> eyre::Result<()> {
     if options.no_test || !boards.contains(&Board::Aarch64) {
         return Ok(());
     }
-    digest(options).await?;
-    if !options.digest_only {
-        unit_tests().await?;
+    let emulated = wrappers(options)?;
+    digest(&emulated.runner).await?;
+    if options.digest_only {
+        return Ok(());
     }
-    Ok(())
+    unit_tests().await?;
+    mixed::run(&emulated).await.wrap_err("running an agreement of an x86-64 worker and an aarch64 verifier")
 }
 
 /// Rust's standard library, the C compiler as linker, qemu.
@@ -179,24 +181,26 @@ async fn build(board: Board, options: &Options) -> eyre::Result<()> {
     Ok(())
 }
 
+/// Scripts that start what was built for aarch64; of a part that was not built, the script is of no use.
+fn wrappers(options: &Options) -> eyre::Result<mixed::Emulated> {
+    let board = Board::Aarch64;
+    let folder = target_dir().join(board.target()).join(if options.release { "release" } else { "debug" });
+    let qemu = find(board.qemu()).ok_or_else(|| eyre!("{} is gone", board.qemu()))?;
+    let script = |name: &str| {
+        let path = target_dir().join(format!("{name}-{}", board.gnu()));
+        mixed::wrapper(&path, &qemu, board.gnu(), &folder.join(name)).map(|()| path)
+    };
+    if !folder.join("sunwork-wasm-runner").is_file() {
+        bail!("there is no runner for {} in {}", board.target(), folder.display());
+    }
+    Ok(mixed::Emulated { worker: script("sunwork-worker")?, runner: script("sunwork-wasm-runner")? })
+}
+
 /// The worker of this machine with the runner of the board: the module of `runner/tests/apps` must end with the digest, the output
 /// and the instructions that the vector holds, which this machine's own runner is held to by the normal tests.
-async fn digest(options: &Options) -> eyre::Result<()> {
-    let board = Board::Aarch64;
-    let profile = if options.release { "release" } else { "debug" };
-    let runner = target_dir().join(board.target()).join(profile).join("sunwork-wasm-runner");
-    if !runner.is_file() {
-        bail!("there is no runner for {} at {}", board.target(), runner.display());
-    }
-    let qemu = find(board.qemu()).ok_or_else(|| eyre!("{} is gone", board.qemu()))?;
-    // The worker starts a program, not a command line.
-    let wrapper = target_dir().join("sunwork-wasm-runner-aarch64");
-    let script = format!("#!/bin/sh\nexec {} -L /usr/{} {}\n", qemu.display(), board.gnu(), runner.display());
-    fs::write(&wrapper, script).wrap_err("writing the wrapper of the runner")?;
-    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).wrap_err("writing the wrapper of the runner")?;
+async fn digest(runner: &Path) -> eyre::Result<()> {
     let mut command = cargo();
-    command.args(["test", "-p", "sunwork-worker", "-p", "sunwork-wasm-runner", "--test", "floats"]);
-    command.env("SUNWORK_TEST_WASM_RUNNER", &wrapper);
+    command.args(["test", "--workspace", "--test", "floats"]).env("SUNWORK_TEST_WASM_RUNNER", runner);
     show(command).await.wrap_err("comparing the digest of aarch64 with that of x86-64")?;
     println!("aarch64 (qemu) gives the digest, the output and the instructions of x86-64");
     Ok(())
