@@ -239,6 +239,9 @@ pub struct Layer {
     /// How often the chain is asked for a new block, milliseconds.
     #[arg(long, env = "SUNWORK_WORKER_POLL_MS", global = true)]
     pub poll_ms: Option<u64>,
+    /// The same while no agreement of its classes is under way, milliseconds: a new purchase is seen so much later.
+    #[arg(long, env = "SUNWORK_WORKER_IDLE_POLL_MS", global = true)]
+    pub idle_poll_ms: Option<u64>,
     /// Blocks after which an ending is believed.
     #[arg(long, env = "SUNWORK_WORKER_FINALITY_BLOCKS", global = true)]
     pub finality_blocks: Option<u64>,
@@ -348,6 +351,7 @@ impl Layer {
             merge_claims,
             min_reward,
             poll_ms,
+            idle_poll_ms,
             finality_blocks,
         )
     }
@@ -394,10 +398,18 @@ impl Layer {
     /// When it is out of its range.
     pub fn poll_ms(&self) -> Result<u64, ConfigError> {
         let poll_ms = self.poll_ms.unwrap_or(500);
-        if (20..=60_000).contains(&poll_ms) {
-            return Ok(poll_ms);
-        }
-        Err(ConfigError::Range { key: "poll_ms", found: poll_ms.to_string(), expected: "20 to 60000" })
+        in_range("poll_ms", poll_ms, POLL_RANGE_MS, "20 to 60000")?;
+        Ok(poll_ms)
+    }
+
+    /// The same while nothing is under way; never more often than otherwise.
+    ///
+    /// # Errors
+    /// When either is out of its range.
+    pub fn idle_poll_ms(&self) -> Result<u64, ConfigError> {
+        let idle_poll_ms = self.idle_poll_ms.unwrap_or(4000);
+        in_range("idle_poll_ms", idle_poll_ms, POLL_RANGE_MS, "20 to 60000")?;
+        Ok(idle_poll_ms.max(self.poll_ms()?))
     }
 
     /// What is kept of images and of modules.
@@ -520,6 +532,9 @@ fn value(key: &'static str, found: &str, problem: impl std::fmt::Display) -> Con
     let (key, found) = (key.to_owned(), found.to_owned());
     ConfigError::Value { key, origin: String::new(), found, problem: problem.to_string() }
 }
+
+/// Of the settings that say how often something is asked, milliseconds.
+const POLL_RANGE_MS: std::ops::RangeInclusive<u64> = 20..=60_000;
 
 fn in_range(
     key: &'static str,

@@ -13,11 +13,13 @@ use eyre::{WrapErr, bail, eyre};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
+mod held;
+
 use crate::{
     apps, binaries,
     command::{capture, cargo, program, show},
     devnet::{Devnet, Options as NetOptions, Runtime},
-    paths,
+    package,
     process::Process,
     setup,
     stage::Stages,
@@ -34,6 +36,15 @@ const GOALS: [(&str, f64); 5] = [
     ("binary_mib", 8.0),
     ("overhead_ms_docker", 50.0),
     ("overhead_ms_wasm", 50.0),
+];
+/// Of [`held`].
+const HELD: [&str; 6] = [
+    "agreements_held",
+    "held_rss_mib",
+    "held_rss_kib_each",
+    "held_cpu_pct",
+    "restart_to_answer_ms",
+    "restart_to_accept_ms",
 ];
 /// From the start of a process until it is idle.
 const SETTLE: Duration = Duration::from_secs(15);
@@ -53,6 +64,9 @@ pub struct Options {
     /// Leaves of each runtime; the median counts
     #[arg(long, default_value_t = 21)]
     runs: usize,
+    /// Agreements that the worker is to hold at once
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    agreements: u16,
     /// Use the release programs that are there, and build none
     #[arg(long)]
     no_build: bool,
@@ -96,8 +110,14 @@ pub async fn run(options: &Options) -> eyre::Result<()> {
         build().await?;
     }
     binaries::build().await?;
-    let (idle, boinc) = idle(Duration::from_secs(options.seconds)).await?;
-    let added = overhead(options).await?;
+    let mut net = network().await?;
+    let (idle, boinc) = idle(&mut net, Duration::from_secs(options.seconds)).await?;
+    eprintln!("idle for {} s: worker {idle:?}, BOINC {boinc:?}", options.seconds);
+    let held = held::measure(&mut net, options.agreements.into(), options.seconds).await;
+    eprintln!("held: {held:?}");
+    net.stop().await?;
+    let mut added = overhead(options).await?;
+    added.extend(held.wrap_err("holding many agreements")?);
     let report = report(options, idle, boinc, &added)?;
     if options.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
@@ -107,29 +127,36 @@ pub async fn run(options: &Options) -> eyre::Result<()> {
     Ok(())
 }
 
+/// A program as it is delivered.
 fn release(name: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| paths::root().join("target"), PathBuf::from);
-    target.join("release").join(name)
+    package::program_path(name)
 }
 
-/// The programs as they are delivered: optimised and stripped.
+/// The programs as they are delivered, and what measures.
 async fn build() -> eyre::Result<()> {
+    package::build().await?;
     let mut command = cargo();
-    command.args(["build", "--quiet", "--release", "--bins"]);
-    command.args(["-p", "sunwork-worker", "-p", "sunwork-wasm-runner", "-p", "sunwork-bench-worker"]);
-    show(command).await.wrap_err("building the worker as it is delivered")
+    command.args(["build", "--quiet", "--release", "--bins", "-p", "sunwork-bench-worker"]);
+    show(command).await.wrap_err("building what measures")
 }
 
-/// The worker on a network with a block a second and nothing to do, and BOINC's client without any project, side by side.
-async fn idle(time: Duration) -> eyre::Result<(Idle, Option<Idle>)> {
-    let mut options = NetOptions::for_tests()?.workers(1);
+/// A network with a block a second, and one worker on it, as it is delivered.
+async fn network() -> eyre::Result<Devnet> {
+    // Nobody may buy where too few could verify; the others are registered, and stopped.
+    let mut options = NetOptions::for_tests()?.workers(3);
     options.runtime = Runtime::Wasm;
     let mut net = Devnet::start(options).await.wrap_err("starting a network")?;
+    net.workers.iter_mut().for_each(crate::devnet::WorkerNode::stop);
     let node = &mut net.workers[0];
-    node.stop();
     // As an owner has it: how often it asks is the default.
     node.unset_env("SUNWORK_WORKER_POLL_MS");
+    node.unset_env("SUNWORK_WORKER_IDLE_POLL_MS");
     node.start_program(&release("sunwork-worker"), &[])?;
+    Ok(net)
+}
+
+/// The worker with nothing to do, and BOINC's client without any project, side by side.
+async fn idle(net: &mut Devnet, time: Duration) -> eyre::Result<(Idle, Option<Idle>)> {
     let folder = tempfile::tempdir()?;
     let mut boinc = boinc(folder.path())?;
     sleep(SETTLE).await;
@@ -151,7 +178,6 @@ async fn idle(time: Duration) -> eyre::Result<(Idle, Option<Idle>)> {
         boinc.expect_alive()?;
         boinc.stop();
     }
-    net.stop().await?;
     Ok((found[0], found.get(1).copied()))
 }
 
@@ -235,6 +261,7 @@ fn report(options: &Options, idle: Idle, boinc: Option<Idle>, added: &BTreeMap<S
         figures.insert(format!("overhead_ms_{name}"), leaf_ms - plain_ms);
         ratios.insert(format!("leaf_{name}_to_plain"), leaf_ms / plain_ms);
     }
+    figures.extend(HELD.iter().filter_map(|name| Some(((*name).to_owned(), *added.get(*name)?))));
     for name in ["docker_run_ms", "wasmtime_call_ms", "bare_process_ms", "true_process_ms"] {
         peers.extend(added.get(name).map(|value| (name.to_owned(), *value)));
     }

@@ -45,14 +45,11 @@ pub struct Options {
 /// When something cannot be built or written, or the package does not behave in its root.
 pub async fn run(options: &Options) -> eyre::Result<()> {
     if !options.no_build {
-        let mut command = cargo();
-        command.args(["build", "--quiet", "--release", "--bins", "-p", "sunwork-worker", "-p", "sunwork-wasm-runner"]);
-        show(command).await.wrap_err("building the programs as they are delivered")?;
+        build().await?;
     }
     let out = std::path::absolute(&options.out)?;
     fs::create_dir_all(&out).wrap_err_with(|| format!("making {}", out.display()))?;
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| paths::root().join("target"), PathBuf::from);
-    let programs: Vec<PathBuf> = PROGRAMS.iter().map(|name| target.join("release").join(name)).collect();
+    let programs = PROGRAMS.map(program_path);
     let arch = if env::consts::ARCH == "aarch64" { "arm64" } else { "amd64" };
 
     let data = contents(&programs)?;
@@ -67,6 +64,29 @@ pub async fn run(options: &Options) -> eyre::Result<()> {
         try_in_clean_root(&package, &out.join("root")).await.wrap_err("trying the package in a clean root")?;
     }
     Ok(())
+}
+
+/// The programs as they are delivered: the worker small, the runner fast.
+///
+/// # Errors
+/// When they do not compile.
+pub async fn build() -> eyre::Result<()> {
+    for name in PROGRAMS {
+        let mut command = cargo();
+        command.args(["build", "--quiet", "--profile", profile(name), "--bin", name, "-p", name]);
+        show(command).await.wrap_err_with(|| format!("building {name} as it is delivered"))?;
+    }
+    Ok(())
+}
+
+fn profile(name: &str) -> &'static str {
+    if name == "sunwork-worker" { "dist" } else { "release" }
+}
+
+/// Where [`build`] leaves a program.
+pub fn program_path(name: &str) -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| paths::root().join("target"), PathBuf::from);
+    target.join(profile(name)).join(name)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> eyre::Result<()> {

@@ -71,7 +71,7 @@ pub fn config_check(loaded: &Loaded) -> eyre::Result<Report> {
     let any_token = Unit { symbol: String::new(), decimals: ANY_TOKEN_DECIMALS };
     let hardware = Hardware::detect(&layer.data_dir());
     layer.settle(&any_token, &hardware).map_err(|error| loaded.explain(error))?;
-    layer.poll_ms().map_err(|error| loaded.explain(error))?;
+    layer.idle_poll_ms().map_err(|error| loaded.explain(error))?;
     layer.rpc()?;
     layer.oracle()?;
     let deployment = Deployment::load(layer.deployment()?)?;

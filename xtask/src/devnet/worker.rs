@@ -63,6 +63,7 @@ impl WorkerNode {
         self.set_env("SUNWORK_WORKER_ORACLE", oracle.as_str());
         self.set_env("SUNWORK_WORKER_DEPLOYMENT", &deployment.display().to_string());
         self.set_env("SUNWORK_WORKER_POLL_MS", "250");
+        self.set_env("SUNWORK_WORKER_IDLE_POLL_MS", "250");
         // Tests see the end of an agreement's life, too.
         self.set_env("SUNWORK_WORKER_FINALITY_BLOCKS", "12");
         // A test network has no owner whose machine it must spare: all threads, not all but one.
