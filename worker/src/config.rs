@@ -407,7 +407,7 @@ impl Layer {
     /// # Errors
     /// When either is out of its range.
     pub fn idle_poll_ms(&self) -> Result<u64, ConfigError> {
-        let idle_poll_ms = self.idle_poll_ms.unwrap_or(4000);
+        let idle_poll_ms = self.idle_poll_ms.unwrap_or(5000);
         in_range("idle_poll_ms", idle_poll_ms, POLL_RANGE_MS, "20 to 60000")?;
         Ok(idle_poll_ms.max(self.poll_ms()?))
     }

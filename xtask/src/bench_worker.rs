@@ -19,7 +19,7 @@ use crate::{
     apps, binaries,
     command::{capture, cargo, program, show},
     devnet::{Devnet, Options as NetOptions, Runtime},
-    package,
+    package, paths,
     process::Process,
     setup,
     stage::Stages,
@@ -151,8 +151,25 @@ async fn network() -> eyre::Result<Devnet> {
     // As an owner has it: how often it asks is the default.
     node.unset_env("SUNWORK_WORKER_POLL_MS");
     node.unset_env("SUNWORK_WORKER_IDLE_POLL_MS");
+    for (name, value) in unit_memory()? {
+        node.set_env(&name, &value);
+    }
+    node.set_env("SUNWORK_WORKER_WASM_RUNNER", &release("sunwork-wasm-runner").display().to_string());
     node.start_program(&release("sunwork-worker"), &[])?;
     Ok(net)
+}
+
+/// What the systemd unit says about memory: the worker is measured as it is delivered.
+fn unit_memory() -> eyre::Result<Vec<(String, String)>> {
+    let path = paths::root().join("deploy/sunwork-worker.service");
+    let text = fs::read_to_string(&path).wrap_err_with(|| format!("reading {}", path.display()))?;
+    let words = text.lines().filter_map(|line| line.strip_prefix("Environment=")).flat_map(str::split_whitespace);
+    let pairs = words.filter(|word| word.starts_with("MALLOC_")).filter_map(|word| word.split_once('='));
+    let found: Vec<_> = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    if found.is_empty() {
+        bail!("found nothing about memory in {}, expected MALLOC_… variables", path.display());
+    }
+    Ok(found)
 }
 
 /// The worker with nothing to do, and BOINC's client without any project, side by side.

@@ -70,7 +70,7 @@ const SHAPES: &[(&str, Kind, Option<&str>, &str)] = &[
     ("merge_claims", Kind::Bool, Some("true"), "true"),
     ("min_reward", Kind::Number, Some("0"), "0.5"),
     ("poll_ms", Kind::Number, Some("500"), "1000"),
-    ("idle_poll_ms", Kind::Number, Some("4000"), "10000"),
+    ("idle_poll_ms", Kind::Number, Some("5000"), "10000"),
     ("finality_blocks", Kind::Number, Some("32"), "32"),
     ("energy_sensors", Kind::List, None, "[\"ina228 battery /dev/i2c-1 0x40\", \"witty-pi-4 /dev/i2c-1\"]"),
     ("simulate", Kind::Text, None, "\"sky.csv\""),
