@@ -196,10 +196,16 @@ impl Keeper {
         Outcome { row, mode, why, troubles }
     }
 
-    /// The board is about to sleep as planned.
-    pub fn falls_asleep(&mut self) {
+    /// The board is about to sleep as planned. The quarter hour that is cut short is closed with the mode `sleep`: who reads the
+    /// history knows that what is missing after it was slept.
+    pub fn falls_asleep(&mut self) -> Option<Row> {
         self.memory.asleep = true;
         self.memory.made_before = self.last_taken.made;
+        let closed =
+            self.open.take().map(|open| Row { mode: Mode::Sleep { wake: UnixSeconds(0) }, ..self.close(&open) })?;
+        self.learn(&closed);
+        self.memory.day(&self.plant, &closed);
+        Some(closed)
     }
 
     /// A planned sleep is over, in the same process (a simulated board): `seconds` were not measured.
@@ -236,6 +242,12 @@ impl Keeper {
     #[must_use]
     pub const fn gate(&self) -> Option<&Gate> {
         self.gate.as_ref()
+    }
+
+    /// The plant that it keeps.
+    #[must_use]
+    pub const fn plant(&self) -> &Plant {
+        &self.plant
     }
 
     /// Energy by agreement.

@@ -105,7 +105,7 @@ impl Run {
             let before = self.now();
             let set = self.rig.set_wake(wake).unwrap();
             assert_eq!(set.alarm(), wake);
-            self.keeper.falls_asleep();
+            let _cut_short = self.keeper.falls_asleep();
             self.rig.site().halt();
             while !self.rig.site().board_on() {
                 self.rig.advance(30);

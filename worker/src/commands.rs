@@ -13,6 +13,7 @@ mod doctor;
 mod earnings;
 mod energy;
 mod init;
+mod meter;
 mod orders;
 mod register;
 mod stake;

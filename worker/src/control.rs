@@ -35,7 +35,7 @@ use crate::{
     board::Standing,
     context::Context,
     earnings::{self, Earning},
-    energy::handle::Spent,
+    energy::{attest::Attestation, handle::Spent},
     governor::now_secs,
     policy::{Mode, hardware::Caps},
     refusal::{Reason, Refusal},
@@ -130,6 +130,9 @@ pub struct Status {
     pub account: Option<Account>,
     /// Why it is absent.
     pub account_error: Option<String>,
+    /// What was attested of the energy; absent where none is kept, or the chain was not asked yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attestation: Option<Attestation>,
 }
 
 /// A reason that holds whatever is offered.
@@ -233,6 +236,9 @@ pub struct EnergyAnswer {
     pub state: EnergyState,
     /// What agreements used, by address.
     pub agreements: BTreeMap<String, Spent>,
+    /// What was attested on chain; absent until the chain was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attestation: Option<Attestation>,
 }
 
 /// Every failure.
@@ -369,7 +375,8 @@ async fn energy(State(control): State<Arc<Control>>) -> Result<Json<EnergyAnswer
         };
         return Err(Failure(StatusCode::NOT_FOUND, text.into()));
     };
-    Ok(Json(EnergyAnswer { state: (*state).clone(), agreements: energy.accounts() }))
+    let attestation = energy.attestation().map(|attestation| (*attestation).clone());
+    Ok(Json(EnergyAnswer { state: (*state).clone(), agreements: energy.accounts(), attestation }))
 }
 
 async fn pause(State(control): State<Arc<Control>>, body: Body) -> Result<Response, Failure> {
@@ -491,6 +498,7 @@ impl Control {
             transactions,
             account,
             account_error,
+            attestation: ctx.governor.energy.attestation().map(|attestation| (*attestation).clone()),
         }
     }
 }

@@ -11,7 +11,8 @@ use std::{
 /// confidential work, logs (`logs_sent`) only where the client named a key for them. Where openings come by mail, `settle-all`
 /// takes the place of `reveal` and `open-verification`; `proven`, `unproven`, `open-late`, `open-unproven` and `answer` belong to
 /// later rounds of voting, `record-round` to deployments with a late audit, `submit` to level 0, `accept-offer` to signed offers,
-/// `accept-placed` to pools, `claim-and-seal` to public work whose sample is quick, `fill-nonce` to reorganisations.
+/// `accept-placed` to pools, `claim-and-seal` to public work whose sample is quick, `fill-nonce` to reorganisations, `attest` to
+/// workers with a meter.
 pub const POINTS: &[&str] = &[
     "journal.seen.before",
     "journal.seen.after",
@@ -127,6 +128,11 @@ pub const POINTS: &[&str] = &[
     "tx.redeem.signed",
     "tx.redeem.sent",
     "tx.redeem.mined",
+    "attest.book.before",
+    "attest.book.after",
+    "tx.attest.signed",
+    "tx.attest.sent",
+    "tx.attest.mined",
 ];
 
 static TARGET: LazyLock<Option<(String, u32)>> = LazyLock::new(|| {

@@ -160,7 +160,10 @@ pub async fn run(
         Some(energy) => {
             let task =
                 energy::task::Task::open(energy, &ctx, hardware.threads).wrap_err("opening the energy's sensors")?;
-            Some(tokio::spawn(task.run(ctx.clone())))
+            let (store, plant) = task.attests();
+            let keys = energy::attest::keys::Keyring::of(&settings, &ctx.folder);
+            let attests = energy::attest::task::Task::new(ctx.clone(), keys, store, plant);
+            Some((tokio::spawn(task.run(ctx.clone())), tokio::spawn(attests.run())))
         }
         None => None,
     };
@@ -186,8 +189,9 @@ pub async fn run(
     shutdown.cancel();
     helpers.shutdown().await;
     let _ = std::fs::remove_file(&socket);
-    if let Some(kept) = kept {
+    if let Some((kept, attested)) = kept {
         kept.await.wrap_err("keeping the energy")?;
+        attested.await.wrap_err("attesting the energy")?;
     }
     recovery.await.wrap_err("settling the transactions from before the restart")?;
     offers.await.wrap_err("taking signed offers")?;

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! - [`settings`]: what the owner says; [`sensors`]: opens buses and ports, the only place that does
-//! - [`task`]: the loop that carries all of it; [`plot`]: pictures of the history
+//! - [`task`]: the loop that carries all of it; [`plot`]: pictures of the history; [`attest`]: a signed record a day for the ledger
+pub mod attest;
 pub mod cpu;
 pub mod handle;
 pub mod plot;

@@ -6,6 +6,8 @@
 //! facts.json               see [`crate::facts`]
 //! keys/{owner,device}/     keystores
 //! keys/encryption/         keystore of the secret that session keys are sealed to; the same file on all devices of a worker
+//! keys/meter{,-next,-old}/ keystores of the metering device, see [`crate::energy::attest::keys`]
+//! meter/<key hash>.jsonl   everything that it signed, see [`crate::energy::attest::book`]
 //! password                 made by `init` when no password file is given
 //! agreements/<address>/    inputs/ (as the app sees them, in clear)  sealed/<index> (encrypted inputs)  out/<leaf>/
 //!                          bodies/<leaf>  logs/<leaf>  bundle  theirs (the worker's bundle, as verifier)

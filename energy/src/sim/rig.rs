@@ -45,7 +45,20 @@ impl Rig {
     /// # Errors
     /// [`TraceError`] for a recorded trace that cannot be used.
     pub fn new(scenario: &Scenario, recorded: Option<&str>) -> Result<Self, TraceError> {
-        let mut site = Site::new(scenario, recorded)?;
+        Self::at(scenario, recorded, scenario.start, scenario.charge_permille)
+    }
+
+    /// The same at a later time, with another charge: a simulation that goes on.
+    ///
+    /// # Errors
+    /// As [`Rig::new`].
+    pub fn at(
+        scenario: &Scenario,
+        recorded: Option<&str>,
+        now: UnixSeconds,
+        charge_permille: u16,
+    ) -> Result<Self, TraceError> {
+        let mut site = Site::at(scenario, recorded, now, charge_permille)?;
         let bus = site.bus();
         let watts = scenario.panel_wp.max(10) * 2;
         let ina = |at: u8, flow: Flow| -> Result<Ina, TraceError> {
@@ -68,7 +81,7 @@ impl Rig {
         let (made, used) = (ina(address::PRODUCTION, Flow::Production)?, ina(address::CONSUMPTION, Flow::Consumption)?);
         let battery = ina(address::BATTERY, Flow::Battery)?;
         let charger = VeDirect::new(VeDirectKind::SolarCharger, watts, EpochCounter::default());
-        let switch = WittyPi4::new(site.bus(), wittypi4::ADDRESS, MonoMillis(scenario.start.0 * 1000));
+        let switch = WittyPi4::new(site.bus(), wittypi4::ADDRESS, MonoMillis(now.0 * 1000));
         site.started();
         Ok(Self { site, made, used, battery, charger, switch })
     }

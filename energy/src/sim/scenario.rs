@@ -70,6 +70,19 @@ pub struct Scenario {
     /// Chance in a million that a transfer on the bus fails or is flipped, and that a byte on the serial line is.
     #[serde(default)]
     pub fault_ppm: u32,
+    /// Real moment at which `start` is, milliseconds since 1970. With it the site's time runs on over restarts instead of beginning
+    /// anew, and the chain's clock is taken to run with it: what a development chain that is driven as fast needs.
+    #[serde(default)]
+    pub began_unix_ms: Option<i64>,
+}
+
+impl Scenario {
+    /// Time at the site at a real moment, where it is anchored; `speed` simulated seconds in a second.
+    #[must_use]
+    pub fn anchored_now(&self, unix_ms: i64, speed: i64) -> Option<UnixSeconds> {
+        let passed = unix_ms.saturating_sub(self.began_unix_ms?).max(0);
+        Some(UnixSeconds(self.start.0.saturating_add(passed.saturating_mul(speed) / 1000)))
+    }
 }
 
 const fn thirty() -> u32 {
@@ -110,6 +123,19 @@ impl Site {
     /// # Errors
     /// [`TraceError`] for a recorded trace that cannot be used.
     pub fn new(scenario: &Scenario, recorded: Option<&str>) -> Result<Self, TraceError> {
+        Self::at(scenario, recorded, scenario.start, scenario.charge_permille)
+    }
+
+    /// The same site at a later time, with another charge.
+    ///
+    /// # Errors
+    /// As [`Site::new`].
+    pub fn at(
+        scenario: &Scenario,
+        recorded: Option<&str>,
+        now: UnixSeconds,
+        charge_permille: u16,
+    ) -> Result<Self, TraceError> {
         let trace = match recorded {
             Some(text) => Trace::parse_csv(text, 1.0)?,
             None => {
@@ -118,14 +144,14 @@ impl Site {
                 Trace::generate(&Sky { latitude, clearness, panel_wp, seed }, scenario.start, scenario.days + 1)
             }
         };
-        let part = f64::from(scenario.charge_permille.min(1000)) / 1000.0;
+        let part = f64::from(charge_permille.min(1000)) / 1000.0;
         let battery = SimBattery::new(f64::from(scenario.battery_wh) / 12.8, part);
-        let plant = Plant::new(trace, battery, scenario.board, scenario.extra, scenario.start);
+        let plant = Plant::new(trace, battery, scenario.board, scenario.extra, now);
         let bus = SimBus::new(scenario.seed);
         let [production, consumption, battery] = [(); 3].map(|()| shared(SimIna228::new(SHUNT_MICROOHM)));
         let air = shared(SimBme280::new(&AIR_LOW, &AIR_HIGH));
         let vin = MilliVolts(plant.flows().battery.0 / 1000);
-        let switch = shared(SimWittyPi4::new(scenario.start, vin));
+        let switch = shared(SimWittyPi4::new(now, vin));
         bus.attach(address::PRODUCTION, production.clone());
         bus.attach(address::CONSUMPTION, consumption.clone());
         bus.attach(address::BATTERY, battery.clone());

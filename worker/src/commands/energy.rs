@@ -9,7 +9,10 @@ use sunwork_energy::{
     work::Source,
 };
 
-use super::Output;
+use super::{
+    Output,
+    meter::{self, MeterCommand},
+};
 use crate::{
     config::Layer,
     control::{EnergyAnswer, client},
@@ -31,6 +34,12 @@ pub enum EnergyCommand {
         #[arg(long)]
         out: PathBuf,
     },
+    /// The metering device whose records prove on chain what was made and used.
+    Meter {
+        /// What to do; without it the meter is shown.
+        #[command(subcommand)]
+        what: Option<MeterCommand>,
+    },
 }
 
 /// Shows or draws.
@@ -40,6 +49,7 @@ pub enum EnergyCommand {
 pub async fn energy(settings: &Layer, what: Option<EnergyCommand>, output: Output) -> eyre::Result<()> {
     match what {
         None => show(settings, output).await,
+        Some(EnergyCommand::Meter { what }) => meter::meter(settings, what).await?.print(output),
         Some(EnergyCommand::Plot { from, to, out }) => draw(settings, from.as_deref(), to.as_deref(), &out),
     }
 }
@@ -56,7 +66,7 @@ async fn show(settings: &Layer, output: Output) -> eyre::Result<()> {
 
 /// For people; times are local.
 fn text(answer: &EnergyAnswer, zone: &TimeZone) -> String {
-    let EnergyAnswer { state, agreements } = answer;
+    let EnergyAnswer { state, agreements, attestation } = answer;
     let mut lines: Vec<(String, String)> = Vec::new();
     let mut add = |label: &str, text: String| lines.push((label.to_owned(), text));
     if state.simulated {
@@ -134,6 +144,9 @@ fn text(answer: &EnergyAnswer, zone: &TimeZone) -> String {
     for (agreement, spent) in agreements {
         let source = if spent.measured { "measured" } else { "modelled" };
         add("Agreement", format!("{agreement}: {} ({source})", wh(MilliWattHours(spent.milliwatt_hours))));
+    }
+    if let Some(attestation) = attestation {
+        lines.extend(meter::lines(attestation));
     }
     let width = lines.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
     lines.iter().map(|(label, text)| format!("{label:width$}  {text}\n")).collect()

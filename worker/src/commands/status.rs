@@ -81,6 +81,12 @@ fn of_daemon(report: &mut Report, status: &Status) {
         report.line(format!("  {}", row.agreement), standing(row, status.block_time));
     }
     report.line("Candidates", candidates.len().to_string());
+    if let Some(attestation) = &status.attestation {
+        report.json["attestation"] = serde_json::to_value(attestation).unwrap_or_default();
+        for (label, text) in super::meter::lines(attestation) {
+            report.line(label, text);
+        }
+    }
     show_transactions(report, &status.transactions);
 }
 

@@ -217,6 +217,7 @@ mod tests {
             transactions: vec![],
             account: None,
             account_error: Some("no node answers".into()),
+            attestation: None,
         };
         let book = WhyBook::in_memory();
         book.note(agreement, Fate::Excluded { refusal: Refusal::Pool }, 150);

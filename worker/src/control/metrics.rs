@@ -6,7 +6,14 @@ use sunwork_energy::keeper::{State as EnergyState, Trouble};
 use tokio::net::TcpListener;
 
 use super::Control;
-use crate::{board::Part, governor::now_secs, policy::Mode, refusal::Reason, why::WINDOW_SECS};
+use crate::{
+    board::Part,
+    energy::attest::{Attestation, Hold},
+    governor::now_secs,
+    policy::Mode,
+    refusal::Reason,
+    why::WINDOW_SECS,
+};
 
 /// Serves `/metrics` on a loopback address until the worker ends.
 pub async fn serve(listener: TcpListener, control: Arc<Control>) {
@@ -78,6 +85,9 @@ pub fn text(control: &Control) -> String {
     if let Some(state) = governor.energy.state() {
         energy(&mut page, &state);
     }
+    if let Some(attestation) = governor.energy.attestation() {
+        attested(&mut page, &attestation);
+    }
     page.0
 }
 
@@ -121,6 +131,29 @@ fn energy(page: &mut Page, state: &EnergyState) {
         .map(|name| (format!("{{state=\"{name}\"}}"), is(state.troubles.iter().any(|trouble| trouble.name == name))));
     let troubles: Vec<(&str, u64)> = troubles.iter().map(|(label, value)| (label.as_str(), *value)).collect();
     page.gauge("sunwork_worker_energy_trouble", "1 for each named state that holds (docs/ENERGY.md).", &troubles);
+}
+
+fn attested(page: &mut Page, attestation: &Attestation) {
+    let is = |yes: bool| u64::from(yes);
+    let held = attestation.hold.as_ref().map(|hold| hold.name.as_str());
+    let holds = Hold::NAMES.map(|name| (format!("{{state=\"{name}\"}}"), is(held == Some(name))));
+    let holds: Vec<(&str, u64)> = holds.iter().map(|(label, value)| (label.as_str(), *value)).collect();
+    page.gauge(
+        "sunwork_worker_attestation_held",
+        "1 for the named state in which nothing is attested (docs/ENERGY.md).",
+        &holds,
+    );
+    let Some(meter) = &attestation.meter else { return };
+    let days = [("", u64::from(meter.attested_days))];
+    page.gauge("sunwork_worker_attestation_days", "Days with counts in the ledger's window.", &days);
+    // Gauges here are unsigned: surplus and deficit apart.
+    let net = meter.window_net_wh;
+    for (sign, value) in [("surplus", net.max(0)), ("deficit", (-net).max(0))] {
+        let name = format!("sunwork_worker_attestation_{sign}_watt_hours");
+        page.gauge(&name, "Net energy of the ledger's window, if it has this sign.", &[("", value.unsigned_abs())]);
+    }
+    let positive = [("", is(meter.positive))];
+    page.gauge("sunwork_worker_attestation_positive", "1 if the ledger says that this worker is positive.", &positive);
 }
 
 #[derive(Default)]

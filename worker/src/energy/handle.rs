@@ -17,7 +17,7 @@ use sunwork_energy::{
     work::Account,
 };
 
-use super::cpu::Leaves;
+use super::{attest::Attestation, cpu::Leaves};
 use crate::{
     governor::now_secs,
     policy::{Offer, price::Booking},
@@ -38,6 +38,7 @@ pub struct Energy {
 struct Inner {
     board: Option<BoardPower>,
     published: Option<Published>,
+    attestation: Option<Arc<Attestation>>,
     /// Promised since the board last knew, by agreement or order.
     reserved: BTreeMap<String, (Instant, Commitment)>,
 }
@@ -51,8 +52,10 @@ pub struct BoardPower {
     pub threads: u32,
     /// Energy time runs so much faster than the chain's (a simulation).
     pub speed: u32,
-    /// The same moment by the chain's clock and by that of the energy.
+    /// The same moment by the machine's clock and by that of the energy.
     pub moment: (i64, i64),
+    /// The chain's clock is the energy's, and not the machine's (a simulation that a development chain keeps up with).
+    pub chain_follows: bool,
 }
 
 /// What the task tells.
@@ -80,6 +83,19 @@ impl BoardPower {
     /// The energy's clock for a time of the chain.
     #[must_use]
     pub fn energy_time(&self, unix: i64) -> UnixSeconds {
+        if self.chain_follows {
+            return UnixSeconds(unix);
+        }
+        self.machine_time(unix)
+    }
+
+    /// The chain's clock at a time of the machine's.
+    fn chain_time(&self, unix: i64) -> i64 {
+        if self.chain_follows { self.machine_time(unix).0 } else { unix }
+    }
+
+    /// The energy's clock at a time of the machine's.
+    fn machine_time(&self, unix: i64) -> UnixSeconds {
         UnixSeconds(self.moment.1.saturating_add(unix.saturating_sub(self.moment.0).saturating_mul(self.speed.into())))
     }
 
@@ -115,7 +131,8 @@ impl Inner {
     /// What would be promised, if it can be. `own`: a reservation that this one replaces.
     fn ask(&self, own: Option<&str>, offer: &Offer) -> Result<Option<Commitment>, Refusal> {
         let (Some(board), Some(gate)) = (self.board, self.gate()?) else { return Ok(None) };
-        let until = i64::try_from(now_secs().saturating_add(offer.window_secs)).unwrap_or(i64::MAX);
+        let now = board.chain_time(i64::try_from(now_secs()).unwrap_or(i64::MAX));
+        let until = now.saturating_add_unsigned(offer.window_secs);
         let energy = board.energy(&offer.booking, offer.needs_secs);
         let asked = Commitment { energy, deadline: board.energy_time(until) };
         let others = self.reserved.iter().filter(|(key, _)| own != Some(key.as_str()));
@@ -168,6 +185,16 @@ impl Energy {
         let key = key(agreement);
         let account = self.read(|inner| inner.published.as_ref()?.accounts.get(&key).copied())?;
         Some(Spent { milliwatt_hours: account.total().0, measured: account.all_measured })
+    }
+
+    /// What was attested, and why not.
+    pub fn attestation(&self) -> Option<Arc<Attestation>> {
+        self.read(|inner| inner.attestation.clone())
+    }
+
+    /// What the attestation came to.
+    pub fn attested(&self, attestation: Attestation) {
+        self.write(|inner| inner.attestation = Some(Arc::new(attestation)));
     }
 
     /// All agreements with what they used.
@@ -264,7 +291,8 @@ fn refusal(denied: &Denied) -> Refusal {
 mod tests {
     use super::*;
 
-    const BOARD: BoardPower = BoardPower { compute: MilliWatts(4_530), threads: 4, speed: 1, moment: (1_000, 1_000) };
+    const BOARD: BoardPower =
+        BoardPower { compute: MilliWatts(4_530), threads: 4, speed: 1, moment: (1_000, 1_000), chain_follows: false };
 
     #[test]
     fn an_offers_energy_is_its_leaves_for_all_their_time_and_never_more_than_the_board_gives() {
@@ -274,7 +302,9 @@ mod tests {
         assert_eq!(BOARD.energy(&booking, 3600), MilliWattHours(4_530));
         let fast = BoardPower { speed: 60, ..BOARD };
         assert_eq!(fast.energy(&booking, 60), MilliWattHours(4_530));
-        assert_eq!(fast.energy_time(1_010), UnixSeconds(1_600));
+        assert_eq!((fast.energy_time(1_010), fast.chain_time(1_010)), (UnixSeconds(1_600), 1_010));
+        let followed = BoardPower { chain_follows: true, ..fast };
+        assert_eq!((followed.energy_time(1_010), followed.chain_time(1_010)), (UnixSeconds(1_010), 1_600));
     }
 
     /// A board at noon with four fifths of its battery.

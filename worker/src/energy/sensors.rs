@@ -122,7 +122,8 @@ impl FromStr for SensorSpec {
 }
 
 impl SensorSpec {
-    fn feeds(&self) -> Vec<Flow> {
+    /// What it measures.
+    pub fn feeds(&self) -> Vec<Flow> {
         match self.device {
             Device::Charger => vec![Flow::Production],
             Device::Monitor => vec![Flow::Battery],

@@ -172,6 +172,14 @@ impl EnergyLayer {
         Ok(Some(EnergySettings { from, plant, panel_wp, interval, sleep, halt }))
     }
 
+    /// Where the panel stands, by the settings.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn site(&self) -> Result<Site, ConfigError> {
+        self.place(true).map(Site::At)
+    }
+
     fn place(&self, real: bool) -> Result<Place, ConfigError> {
         let expected = "expected degrees north, degrees east, metres, such as \"52.4,4.9,10\"";
         let Some(text) = &self.energy_place else {

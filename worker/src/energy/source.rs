@@ -1,5 +1,8 @@
 //! Where looks come from: devices and the machine's clock, or a simulated site with a clock of its own.
-use std::{path::Path, time::Instant};
+use std::{
+    path::Path,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 use eyre::WrapErr;
 use sunwork_energy::{
@@ -16,6 +19,7 @@ use sunwork_energy::{
 use super::{
     sensors::Sensors,
     settings::{EnergySettings, From},
+    store::Store,
     wake::{Nothing, Waker},
 };
 
@@ -23,6 +27,9 @@ use super::{
 const STEP_SECONDS: i64 = 60;
 /// Most looks that are caught up at once.
 const MAX_LOOKS: i64 = 600;
+const MAKING: &str = "making the folder of the energy";
+/// Longest time for which a simulation that was down is caught up, seconds.
+const MAX_DOWN_SECONDS: i64 = 40 * 86_400;
 /// Largest description or trace that is read.
 const MAX_FILE_BYTES: u64 = 64 << 20;
 
@@ -58,6 +65,8 @@ pub struct Simulated {
     last: Instant,
     /// Simulated seconds that have come together.
     due_ms: i64,
+    /// Most that may come together; what is more is dropped, unless a chain keeps up.
+    most_due_ms: i64,
     asleep_since: Option<i64>,
     cpu_permille: u32,
 }
@@ -66,34 +75,39 @@ pub struct Simulated {
 pub struct Opened {
     /// The source.
     pub source: Source,
+    /// Where its history is.
+    pub store: Store,
     /// The plant, as the source knows it.
     pub plant: Plant,
     /// History of the days before, of a simulated site.
     pub history: Vec<Row>,
     /// Charge at the start, per mille, where it is known.
     pub charge_permille: Option<i64>,
-    /// Start of the simulation and its speed.
+    /// Time of a simulation now, and its speed.
     pub simulated: Option<(UnixSeconds, u32)>,
+    /// It goes on over restarts, and the chain's clock with it.
+    pub anchored: bool,
 }
 
 impl Source {
     /// Opens what the settings name. Sensors that are not there are no error: they are tried again, and named.
     ///
     /// # Errors
-    /// A simulation that cannot be read.
-    pub fn open(settings: &EnergySettings) -> eyre::Result<Opened> {
+    /// A simulation that cannot be read, or a folder that cannot be made.
+    pub fn open(settings: &EnergySettings, data: &Path) -> eyre::Result<Opened> {
         match &settings.from {
             From::Sensors(specs) => {
                 let sensors = Sensors::new(specs.clone(), settings.panel_wp);
                 let source = Self::Real(Real { sensors, clock: Clock::new(EARLIEST), begun: Instant::now() });
                 let (plant, history) = (settings.plant, Vec::new());
-                Ok(Opened { source, plant, history, charge_permille: None, simulated: None })
+                let store = Store::open(data, false).wrap_err(MAKING)?;
+                Ok(Opened { source, store, plant, history, charge_permille: None, simulated: None, anchored: false })
             }
-            From::Simulation { file, speed } => Self::simulate(settings, file, *speed),
+            From::Simulation { file, speed } => Self::simulate(settings, data, file, *speed),
         }
     }
 
-    fn simulate(settings: &EnergySettings, file: &Path, speed: u32) -> eyre::Result<Opened> {
+    fn simulate(settings: &EnergySettings, data: &Path, file: &Path, speed: u32) -> eyre::Result<Opened> {
         let text = read(file).wrap_err_with(|| format!("reading the simulation {}", file.display()))?;
         let doing = || format!("the simulation {}", file.display());
         let (scenario, recorded) = if text.trim_start().starts_with('{') {
@@ -107,11 +121,22 @@ impl Source {
             };
             (scenario, trace)
         } else {
-            (of_trace(settings, &text).wrap_err_with(doing)?, Some(text))
+            (of_trace(settings, &text).wrap_err_with(doing)?, Some(text.clone()))
         };
         let plant = Rig::plant(&scenario, MonoMillis(STEP_SECONDS * 5000));
         let history = Rig::history(&scenario, recorded.as_deref()).wrap_err_with(doing)?;
-        let mut rig = Rig::new(&scenario, recorded.as_deref()).wrap_err_with(doing)?;
+        let anchored = scenario.began_unix_ms.is_some();
+        let store = if anchored { Store::go_on(data, &text) } else { Store::open(data, true) }.wrap_err(MAKING)?;
+        let now = scenario.anchored_now(unix_ms(), speed.into()).unwrap_or(scenario.start);
+        // What the board knew when it was last up is as near as anybody comes to the charge of a battery that is none.
+        let memory = store.load(unix_ms() / 1000).memory.filter(|_| anchored);
+        let saved = memory.and_then(|memory| {
+            let permille = memory.charge.estimate().permille.clamp(0, 1000);
+            Some((memory.saved_at.filter(|at| *at <= now)?, u16::try_from(permille).ok()?))
+        });
+        let (since, charge) = saved.unwrap_or((now, scenario.charge_permille));
+        let mut rig = Rig::at(&scenario, recorded.as_deref(), since, charge).wrap_err_with(doing)?;
+        rig.advance((now.0 - since.0).min(MAX_DOWN_SECONDS));
         // A first look sets the chips up; the next has figures.
         rig.readings(rig.now());
         let simulated = Simulated {
@@ -119,15 +144,19 @@ impl Source {
             speed: i64::from(speed),
             last: Instant::now(),
             due_ms: STEP_SECONDS * 1000,
+            most_due_ms: if anchored { i64::MAX } else { MAX_LOOKS * STEP_SECONDS * 1000 },
             asleep_since: None,
             cpu_permille: 0,
         };
         Ok(Opened {
             source: Self::Simulated(Box::new(simulated)),
+            store,
             plant,
             history,
-            charge_permille: Some(i64::from(scenario.charge_permille)),
-            simulated: Some((scenario.start, speed)),
+            // One that goes on has its own memory.
+            charge_permille: saved.is_none().then_some(i64::from(scenario.charge_permille)),
+            simulated: Some((now, speed)),
+            anchored,
         })
     }
 
@@ -198,9 +227,11 @@ impl Simulated {
         let passed = i64::try_from(self.last.elapsed().as_millis()).unwrap_or(i64::MAX);
         self.last = Instant::now();
         self.due_ms = self.due_ms.saturating_add(passed.saturating_mul(self.speed));
-        self.due_ms = self.due_ms.min(MAX_LOOKS * STEP_SECONDS * 1000);
+        self.due_ms = self.due_ms.min(self.most_due_ms);
         let mut looks = Vec::new();
-        while self.due_ms >= 1000 {
+        let mut steps = 0;
+        while self.due_ms >= 1000 && steps < MAX_LOOKS {
+            steps += 1;
             let step = (self.due_ms / 1000).min(STEP_SECONDS);
             self.due_ms -= step * 1000;
             self.rig.site().set_cpu(self.cpu_permille);
@@ -241,6 +272,11 @@ fn of_trace(settings: &EnergySettings, text: &str) -> eyre::Result<Scenario> {
     Ok(serde_json::from_value(described)?)
 }
 
+fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 fn read(path: &Path) -> eyre::Result<String> {
     let size = std::fs::metadata(path)?.len();
     eyre::ensure!(size <= MAX_FILE_BYTES, "it has {size} bytes, expected at most {MAX_FILE_BYTES}");
@@ -257,7 +293,7 @@ mod tests {
         let file = dir.path().join(name);
         std::fs::write(&file, text).unwrap();
         let layer = EnergyLayer { simulate: Some(file), simulate_speed: Some(3600), ..EnergyLayer::default() };
-        Source::open(&layer.settle().unwrap().unwrap())
+        Source::open(&layer.settle().unwrap().unwrap(), dir.path())
     }
 
     #[test]

@@ -39,6 +39,21 @@ impl Store {
         Ok(store)
     }
 
+    /// That of a simulation that goes on over restarts; with another description it begins empty.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn go_on(data: &Path, description: &str) -> std::io::Result<Self> {
+        let store = Self::of(data, true);
+        let known = store.folder.join("description");
+        if std::fs::read_to_string(&known).is_ok_and(|text| text == description) {
+            return Ok(store);
+        }
+        let store = Self::open(data, true)?;
+        write_durably(&known, description.as_bytes())?;
+        Ok(store)
+    }
+
     /// That of a data folder, made or not; for reading.
     #[must_use]
     pub fn of(data: &Path, simulated: bool) -> Self {

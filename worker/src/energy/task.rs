@@ -5,17 +5,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use eyre::WrapErr;
 use sunwork_energy::{
     keeper::{Keeper, Mode, Outcome, Promise, Start, Tick, Waking},
     plan::Commitment,
+    sensors::Flow,
     units::{MilliWattHours, UnixSeconds},
 };
 
 use super::{
+    attest,
     cpu::Machine,
     handle::{BoardPower, Published, key},
-    settings::EnergySettings,
+    settings::{EnergySettings, From},
     source::{Look, Opened, Source},
     store::Store,
     wake::Waker,
@@ -37,6 +38,7 @@ pub struct Task {
     store: Store,
     machine: Machine,
     simulated: bool,
+    anchored: bool,
     threads: u32,
     board: BoardPower,
     rows_since_learned: u32,
@@ -53,11 +55,13 @@ impl Task {
     /// # Errors
     /// A simulation that cannot be read, or a folder that cannot be made.
     pub fn open(settings: EnergySettings, ctx: &Context, threads: u32) -> eyre::Result<Self> {
-        let Opened { source, plant, history, charge_permille, simulated } = Source::open(&settings)?;
-        let store = Store::open(ctx.folder.root(), simulated.is_some()).wrap_err("making the folder of the energy")?;
+        let Opened { source, store, plant, history, charge_permille, simulated, anchored } =
+            Source::open(&settings, ctx.folder.root())?;
         let real_now = i64::try_from(now_secs()).unwrap_or(i64::MAX);
         let mut start = store.load(real_now);
-        if simulated.is_some() {
+        if anchored {
+            start.rows.splice(0..0, history);
+        } else if simulated.is_some() {
             // A simulation begins where its description says: what was saved is of another run.
             start = Start { rows: history, ..Start::default() };
         }
@@ -65,10 +69,10 @@ impl Task {
         if let Some(permille) = charge_permille {
             keeper.told(permille, TOLD_SIGMA_PERMILLE);
         }
-        let moment = simulated.map_or((real_now, real_now), |(start, _)| (real_now, start.0));
+        let moment = simulated.map_or((real_now, real_now), |(now, _)| (real_now, now.0));
         let speed = simulated.map_or(1, |(_, speed)| speed);
         let compute = plant.full() - plant.idle();
-        let board = BoardPower { compute, threads, speed, moment };
+        let board = BoardPower { compute, threads, speed, moment, chain_follows: anchored };
         ctx.governor.energy.switch_on(board);
         let simulated = simulated.is_some();
         tracing::info!(?settings.from, simulated, "energy is kept");
@@ -79,6 +83,7 @@ impl Task {
             store,
             machine: Machine::default(),
             simulated,
+            anchored,
             threads,
             board,
             rows_since_learned: 0,
@@ -86,6 +91,19 @@ impl Task {
             now: None,
             failed: None,
         })
+    }
+
+    /// What the attestation needs of it: the history, and what is known of the plant.
+    #[must_use]
+    pub fn attests(&self) -> (Store, attest::task::Plant) {
+        let metered = match &self.settings.from {
+            From::Sensors(specs) => specs.iter().any(|spec| spec.feeds().contains(&Flow::Consumption)),
+            From::Simulation { .. } => true,
+        };
+        let plant = self.keeper.plant();
+        let missing = attest::counts::Missing { asleep: plant.sleep, unknown: plant.full() };
+        let speed = self.simulated.then_some(self.board.speed);
+        (self.store.clone(), attest::task::Plant { metered, missing, speed })
     }
 
     /// Runs until the worker stops.
@@ -185,7 +203,7 @@ impl Task {
     }
 
     fn save(&mut self, learned: bool) {
-        if self.simulated && !learned {
+        if self.simulated && !self.anchored && !learned {
             return;
         }
         self.keeper.forget_accounts(MAX_ACCOUNTS);
@@ -223,7 +241,11 @@ impl Task {
                 return;
             }
         }
-        self.keeper.falls_asleep();
+        if let Some(cut_short) = self.keeper.falls_asleep()
+            && let Err(error) = self.store.append(&cut_short)
+        {
+            tracing::warn!(%error, "cannot write the energy history down");
+        }
         self.save(true);
         if let Some(source) = &mut self.source
             && source.halt_simulated()

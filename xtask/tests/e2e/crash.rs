@@ -16,7 +16,7 @@ use xtask::devnet::{Devnet, Options};
 use crate::support::{Net, expect, small_bag};
 
 /// Points that an undisturbed agreement does not pass: they belong to refusals, to giving up, to late parties, to later rounds of
-/// voting, to level 0, to pools, to quick public work.
+/// voting, to level 0, to pools, to quick public work, to meters.
 const NOT_ON_THE_HONEST_PATH: &[&str] = &[
     "refused",
     "impossible",
@@ -36,6 +36,7 @@ const NOT_ON_THE_HONEST_PATH: &[&str] = &[
     "decide",
     "submit",
     "fill-nonce",
+    "attest",
 ];
 /// Points that are passed only where the worker reads no mail: else one transaction opens all seals.
 const WITHOUT_MAIL: &[&str] = &["reveal", "open-verification"];
