@@ -41,8 +41,7 @@ impl Ledger {
         let state = IEnergyLedger::new(self.address, provider).meterOf(worker).call().await?.state;
         // A status of a later version is none that lets anybody in.
         let status = MeterStatus::of(state.status).unwrap_or(MeterStatus::None);
-        let attested =
-            Attested { status, day: state.day, days: state.attestedDays, net_wh: state.netWh.as_i64() };
+        let attested = Attested { status, day: state.day, days: state.attestedDays, net_wh: state.netWh.as_i64() };
         Ok(attested.check(&self.asked, now))
     }
 }
