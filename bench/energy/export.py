@@ -51,6 +51,10 @@ def main(out):
     for when, value in rows(data / f"{NAME}_psm3.parquet", "index", "ghi"):
         satellite.append((when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), text(value)))
     write(out / "system_50_satellite.csv", satellite)
+    # Another roof in Golden; its times carry their offset.
+    with open(data / "serf_east_15min_ac_power.csv", newline="") as file:
+        serf = [(datetime.datetime.fromisoformat(row["measured_on"]), row["ac_power"]) for row in csv.DictReader(file)]
+    write(out / "serf_east.csv", [(when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), watts) for when, watts in serf])
 
 
 if __name__ == "__main__":

@@ -315,7 +315,7 @@ impl Client {
         let Some(first) = bag.part(0) else { return Ok(()) };
         let account = self.signer()?.address();
         // The budget is the same for all: it does not depend on the number of leaves.
-        let preflight = self.preflight(&first, account).await?;
+        let preflight = self.contract_preflight(&first, Some(account)).await?;
         let needed = preflight.budget.saturating_mul(missing);
         if preflight.allowance < needed {
             self.approve(needed).await?;

@@ -1,7 +1,7 @@
 //! Who could take a job now, and why the others cannot, counted. A job that waits must not leave its client guessing.
 //!
 //! What decides here is what the contracts check when a worker accepts or claims; a worker's own wishes (price, limits,
-//! energy) are its own and not on chain. [`judge`] is pure; `chain.rs` reads what it needs.
+//! battery) are its own and not on chain. [`judge`] is pure; `chain.rs` reads what it needs.
 
 mod chain;
 
@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use alloy::primitives::Address;
 use serde::Serialize;
+use sunwork_protocol::energy::NotPositive;
 
 use crate::amount::Unit;
 
@@ -31,6 +32,8 @@ pub struct Candidate {
     pub tickets: u128,
     /// It has published a key that session keys can be sealed to.
     pub has_key: bool,
+    /// What keeps it from being positive in the energy ledger; looked at for green work only.
+    pub not_positive: Option<NotPositive>,
 }
 
 /// What a job asks of workers.
@@ -56,6 +59,8 @@ pub struct Needs {
     pub named: Option<Address>,
     /// Whether a session key must be sealed to them.
     pub confidential: bool,
+    /// Only positive workers may accept and verify.
+    pub green_only: bool,
 }
 
 /// What a worker would do.
@@ -83,6 +88,14 @@ pub enum Reason {
     KindNotAccepted,
     /// Confidential work, and it has no key that the session key could be sealed to.
     NoEncryptionKey,
+    /// Green work, and it has no meter that records are taken of: none is registered, it leaves, or it was struck.
+    NoMeter,
+    /// Green work, and its last energy record is too old.
+    EnergyRecordsOld,
+    /// Green work, and too few days of its energy are attested.
+    TooFewEnergyDays,
+    /// Green work, and it used more energy than it made.
+    EnergyDeficit,
     /// Too little stake that is not locked elsewhere.
     TooLittleFreeStake,
     /// Its stake draws from the next epoch on only.
@@ -102,6 +115,49 @@ pub struct Counted {
     /// The most that one of them has.
     #[serde(serialize_with = "decimal")]
     pub have: Option<u128>,
+    /// The best of their energy figures, where the reason is one.
+    pub energy: Option<EnergyFigure>,
+}
+
+/// A figure of the energy ledger against what green work asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct EnergyFigure {
+    /// The best that one of these workers has.
+    pub best: i64,
+    /// What is asked: at least; of an age at most.
+    pub limit: i64,
+    /// Of both: "Wh", "days" (attested) or "days old".
+    pub unit: &'static str,
+}
+
+impl EnergyFigure {
+    fn of(why: NotPositive) -> Option<Self> {
+        Some(match why {
+            NotPositive::NoMeter | NotPositive::Leaving | NotPositive::Struck => return None,
+            NotPositive::Old { age_days, fresh_days } => {
+                Self { best: age_days.into(), limit: fresh_days.into(), unit: "days old" }
+            }
+            NotPositive::FewDays { days, min_days } => Self { best: days.into(), limit: min_days.into(), unit: "days" },
+            NotPositive::Deficit { net_wh } => Self { best: net_wh, limit: 0, unit: "Wh" },
+        })
+    }
+
+    /// The nearer to the limit.
+    fn better(self, other: Self) -> Self {
+        let missing = |figure: &Self| figure.best.abs_diff(figure.limit);
+        if missing(&other) < missing(&self) { other } else { self }
+    }
+}
+
+impl From<NotPositive> for Reason {
+    fn from(why: NotPositive) -> Self {
+        match why {
+            NotPositive::NoMeter | NotPositive::Leaving | NotPositive::Struck => Self::NoMeter,
+            NotPositive::Old { .. } => Self::EnergyRecordsOld,
+            NotPositive::FewDays { .. } => Self::TooFewEnergyDays,
+            NotPositive::Deficit { .. } => Self::EnergyDeficit,
+        }
+    }
 }
 
 /// Who could take a job now.
@@ -118,6 +174,8 @@ pub struct Eligibility {
     pub eligible_verifiers: usize,
     /// Verifiers that the job draws.
     pub verifiers: u8,
+    /// Green work: of its class, and not the client, so many are positive now. Else `None`.
+    pub positive: Option<usize>,
     /// There is a worker, and enough verifiers besides it.
     pub enough: bool,
     /// Why the others cannot accept.
@@ -144,11 +202,10 @@ pub fn judge(candidate: &Candidate, needs: &Needs, role: Role) -> Result<(), Rea
         Role::Verify => needs.verifier_lock,
     };
     let free = candidate.bonded.saturating_sub(candidate.locked);
-    let has_bit = |bits: u64, bit: u32| bits.checked_shr(bit).unwrap_or(0) & 1 == 1;
     if needs.client == Some(candidate.address) {
         return Err(Reason::IsTheClient);
     }
-    if !has_bit(candidate.classes, needs.class_id.into()) {
+    if !is_of_class(candidate, needs) {
         return Err(Reason::OtherClass);
     }
     if candidate.classes_since > needs.epoch {
@@ -163,6 +220,11 @@ pub fn judge(candidate: &Candidate, needs: &Needs, role: Role) -> Result<(), Rea
     if needs.confidential && !candidate.has_key {
         return Err(Reason::NoEncryptionKey);
     }
+    if needs.green_only
+        && let Some(why) = candidate.not_positive
+    {
+        return Err(why.into());
+    }
     if free < lock {
         return Err(Reason::TooLittleFreeStake);
     }
@@ -173,6 +235,14 @@ pub fn judge(candidate: &Candidate, needs: &Needs, role: Role) -> Result<(), Rea
     Ok(())
 }
 
+fn has_bit(bits: u64, bit: u32) -> bool {
+    bits.checked_shr(bit).unwrap_or(0) & 1 == 1
+}
+
+fn is_of_class(candidate: &Candidate, needs: &Needs) -> bool {
+    has_bit(candidate.classes, needs.class_id.into())
+}
+
 /// Judges all of `candidates`, of `registered` workers.
 pub fn count(candidates: &[Candidate], registered: usize, needs: &Needs) -> Eligibility {
     let able = |role| -> Vec<bool> { candidates.iter().map(|c| judge(c, needs, role).is_ok()).collect() };
@@ -180,6 +250,8 @@ pub fn count(candidates: &[Candidate], registered: usize, needs: &Needs) -> Elig
     let verifiers = verify.iter().filter(|able| **able).count();
     let wanted = usize::from(needs.verifiers);
     // Nobody verifies its own work, so the worker does not count among the verifiers.
+    let positive =
+        |c: &&Candidate| is_of_class(c, needs) && needs.client != Some(c.address) && c.not_positive.is_none();
     let enough = work.iter().zip(&verify).any(|(work, verify)| *work && verifiers - usize::from(*verify) >= wanted);
     Eligibility {
         workers: candidates.len(),
@@ -187,6 +259,7 @@ pub fn count(candidates: &[Candidate], registered: usize, needs: &Needs) -> Elig
         eligible: work.iter().filter(|able| **able).count(),
         eligible_verifiers: verifiers,
         verifiers: needs.verifiers,
+        positive: needs.green_only.then(|| candidates.iter().filter(positive).count()),
         enough,
         reasons: reasons(candidates, needs, Role::Work),
         verifier_reasons: reasons(candidates, needs, Role::Verify),
@@ -199,9 +272,14 @@ fn reasons(candidates: &[Candidate], needs: &Needs, role: Role) -> Vec<Counted> 
     for candidate in candidates {
         let Err(reason) = judge(candidate, needs, role) else { continue };
         let is_amount = reason == Reason::TooLittleFreeStake;
-        let entry =
-            counted.entry(reason).or_insert(Counted { reason, count: 0, need: is_amount.then_some(lock), have: None });
+        let need = is_amount.then_some(lock);
+        let entry = counted.entry(reason).or_insert(Counted { reason, count: 0, need, have: None, energy: None });
         entry.count += 1;
+        if let Some(figure) =
+            candidate.not_positive.filter(|why| Reason::from(*why) == reason).and_then(EnergyFigure::of)
+        {
+            entry.energy = Some(entry.energy.map_or(figure, |best| best.better(figure)));
+        }
         if is_amount {
             entry.have = entry.have.max(Some(candidate.bonded.saturating_sub(candidate.locked)));
         }
@@ -222,12 +300,33 @@ impl Counted {
             Reason::NotNamed => "the job is offered to another worker".into(),
             Reason::KindNotAccepted => "not opted in to this kind of agreement".into(),
             Reason::NoEncryptionKey => "no encryption key, which confidential work needs".into(),
+            Reason::NoMeter => "no energy meter that attests for them, which green work needs".into(),
+            Reason::EnergyRecordsOld | Reason::TooFewEnergyDays | Reason::EnergyDeficit => self.energy_clause(),
             Reason::TooLittleFreeStake => {
                 let (need, have) = (self.need.unwrap_or_default(), self.have.unwrap_or_default());
                 let best = if self.count == 1 { "it has" } else { "the most that one has is" };
                 format!("too little free stake: it locks {}, {best} {}", unit.show(need), unit.show(have))
             }
             Reason::StakeNotYetActive => "stake that draws only from the next epoch on".into(),
+        }
+    }
+
+    fn energy_clause(&self) -> String {
+        let EnergyFigure { best, limit, .. } = self.energy.unwrap_or(EnergyFigure { best: 0, limit: 0, unit: "" });
+        let one = self.count == 1;
+        match self.reason {
+            Reason::EnergyRecordsOld => {
+                let whose = if one { "it is" } else { "the newest is" };
+                format!("the last energy record is too old: {whose} {best} days old, at most {limit} are allowed")
+            }
+            Reason::TooFewEnergyDays => {
+                let whose = if one { "it has" } else { "the most that one has is" };
+                format!("too few days of attested energy: {whose} {best}, needed {limit}")
+            }
+            _ => {
+                let whose = if one { "its net is" } else { "the best net is" };
+                format!("used more energy than was made: {whose} {best} Wh, needed {limit} Wh")
+            }
         }
     }
 }
@@ -274,6 +373,7 @@ mod tests {
             verifiers: 2,
             named: None,
             confidential: true,
+            green_only: false,
         }
     }
 
@@ -287,7 +387,47 @@ mod tests {
             locked: 0,
             tickets: 10,
             has_key: true,
+            not_positive: None,
         }
+    }
+
+    #[test]
+    fn green_work_is_for_positive_workers_in_both_roles_and_the_nearest_miss_is_told() {
+        let green = Needs { green_only: true, ..needs() };
+        let not = |byte, why| Candidate { not_positive: Some(why), ..able(byte) };
+        let candidates = [
+            able(1),
+            not(2, NotPositive::Deficit { net_wh: -900 }),
+            not(3, NotPositive::Deficit { net_wh: -20 }),
+            not(4, NotPositive::FewDays { days: 3, min_days: 20 }),
+            not(5, NotPositive::Old { age_days: 9, fresh_days: 3 }),
+            not(6, NotPositive::NoMeter),
+            not(7, NotPositive::Struck),
+            // Of another class, and positive: does not count.
+            Candidate { classes: 1, ..able(8) },
+            Candidate { address: Address::repeat_byte(0xcc), ..able(9) },
+        ];
+        for candidate in &candidates[1..7] {
+            assert_eq!(judge(candidate, &green, Role::Work), judge(candidate, &green, Role::Verify));
+            assert_eq!(judge(candidate, &needs(), Role::Work), Ok(()), "plain work asks for no ledger");
+        }
+        let found = count(&candidates, candidates.len(), &green);
+        assert_eq!((found.eligible, found.eligible_verifiers, found.positive, found.enough), (1, 1, Some(1), false));
+        assert_eq!(count(&candidates, candidates.len(), &needs()).positive, None);
+        let clauses: Vec<String> =
+            found.reasons.iter().map(|c| format!("{} {}", c.count, c.clause("x", &Unit::sun()))).collect();
+        for expected in [
+            "2 used more energy than was made: the best net is -20 Wh, needed 0 Wh",
+            "1 too few days of attested energy: it has 3, needed 20",
+            "1 the last energy record is too old: it is 9 days old, at most 3 are allowed",
+            "2 no energy meter that attests for them, which green work needs",
+        ] {
+            assert!(clauses.iter().any(|clause| clause == expected), "{expected}: {clauses:?}");
+        }
+        let json = serde_json::to_value(&found).unwrap();
+        let deficit = json["reasons"].as_array().unwrap().iter().find(|r| r["reason"] == "energy_deficit").unwrap();
+        assert_eq!(deficit["energy"], serde_json::json!({ "best": -20, "limit": 0, "unit": "Wh" }));
+        assert_eq!(json["positive"], 1);
     }
 
     #[test]
@@ -373,7 +513,7 @@ mod tests {
         assert_eq!(
             json["reasons"][1],
             serde_json::json!({
-                "reason": "too_little_free_stake", "count": 2, "need": "5000000000", "have": "3000000000"
+                "reason": "too_little_free_stake", "count": 2, "need": "5000000000", "have": "3000000000", "energy": null
             })
         );
         assert_eq!(json["reasons"][0]["need"], serde_json::Value::Null);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use alloy::primitives::Address;
 use sunwork_protocol::terms::{
-    ComputeTerms, FLAG_CALLBACK, FLAG_NAMED, FLAG_POOL, MAX_CALLBACK_GAS, MAX_SPEC_BYTES, MIN_CALLBACK_GAS,
+    ComputeTerms, FLAG_CALLBACK, FLAG_GREEN, FLAG_NAMED, FLAG_POOL, MAX_CALLBACK_GAS, MAX_SPEC_BYTES, MIN_CALLBACK_GAS,
 };
 use thiserror::Error;
 
@@ -141,6 +141,8 @@ pub struct Job {
     pub taker: Taker,
     /// Where results can be delivered to.
     pub callback: Option<Callback>,
+    /// Only workers whose attested energy is not negative may accept and verify.
+    pub green_only: bool,
     /// Limits of one leaf.
     pub resources: Resources,
     /// Time windows.
@@ -166,6 +168,7 @@ pub struct JobBuilder {
     trust_level: u8,
     taker: Taker,
     callback: Option<Callback>,
+    green_only: bool,
     resources: Resources,
     windows: Windows,
     public: bool,
@@ -189,6 +192,7 @@ impl JobBuilder {
             trust_level: 1,
             taker: Taker::Anybody,
             callback: None,
+            green_only: false,
             resources: Resources::default(),
             windows: Windows::default(),
             public: false,
@@ -316,6 +320,14 @@ impl JobBuilder {
         self
     }
 
+    /// Only workers that are positive in the deployment's energy ledger (their meters attest that they make at least what they use) may
+    /// accept and verify. Not so by default.
+    #[must_use]
+    pub fn green_only(mut self, green_only: bool) -> Self {
+        self.green_only = green_only;
+        self
+    }
+
     /// Limits of one leaf.
     #[must_use]
     pub fn resources(mut self, resources: Resources) -> Self {
@@ -404,6 +416,7 @@ impl JobBuilder {
             trust_level: self.trust_level,
             taker: self.taker,
             callback: self.callback,
+            green_only: self.green_only,
             resources: self.resources,
             windows: self.windows,
             confidential: !self.public,
@@ -429,6 +442,9 @@ impl Job {
         };
         if self.callback.is_some() {
             flags |= FLAG_CALLBACK;
+        }
+        if self.green_only {
+            flags |= FLAG_GREEN;
         }
         let silence = if self.trust_level == 0 { SILENCE_SECS } else { 0 };
         ComputeTerms {

@@ -6,9 +6,11 @@ use serde::Serialize;
 use sunwork_protocol::terms::SpecError;
 use thiserror::Error;
 
+use crate::amount::Unit;
 use crate::chain::{Doing, ReadError, amount};
 use crate::class::{Classified, ErrorClass};
 use crate::client::Client;
+use crate::eligibility::{Counted, Eligibility, Reason};
 use crate::plan::Plan;
 
 /// Kind id of compute agreements.
@@ -66,6 +68,18 @@ pub enum Problem {
         #[serde(serialize_with = "decimal")]
         need: u128,
     },
+    /// Green work, and too few workers of the class are positive in the energy ledger now. The contract sells it all the same, and
+    /// refunds what nobody takes.
+    TooFewPositive {
+        /// The class.
+        class: String,
+        /// Positive workers of it besides the client.
+        have: u64,
+        /// Needed: the worker and its verifiers.
+        need: u64,
+        /// What keeps the others from being positive, a clause each.
+        reasons: Vec<String>,
+    },
 }
 
 fn decimal<S: serde::Serializer>(amount: &u128, s: S) -> Result<S::Ok, S::Error> {
@@ -73,6 +87,11 @@ fn decimal<S: serde::Serializer>(amount: &u128, s: S) -> Result<S::Ok, S::Error>
 }
 
 impl Problem {
+    /// True where the contract sells it all the same, and things may change within the accept window.
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::TooFewPositive { .. })
+    }
+
     /// One sentence with what was found, what is needed and what to do.
     pub fn sentence(&self, unit: &crate::amount::Unit) -> String {
         let missing = |have: u128, need: u128| {
@@ -97,6 +116,11 @@ impl Problem {
             Self::TooLittleStake { class, have, need } => format!(
                 "the active stake of class {class} is {}; use a smaller reward or fewer verifiers",
                 missing(*have, *need)
+            ),
+            Self::TooFewPositive { class, have, need, reasons } => format!(
+                "the job is green (--green-only), and {have} workers of class {class} besides you are positive in the energy ledger \
+                 now, this purchase needs {need}{}; wait for their meters, use fewer verifiers, or leave --green-only out",
+                if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) }
             ),
         }
     }
@@ -189,8 +213,8 @@ impl Classified for PreflightError {
 }
 
 impl Client {
-    /// Asks the contracts what `plan` would cost `account` and what stands against it. Sends nothing. Without an account
-    /// the money is not looked at.
+    /// Asks the contracts what `plan` would cost `account` and what stands against it, and for green work whether enough workers are
+    /// positive now. Sends nothing. Without an account the money is not looked at.
     ///
     /// # Errors
     /// Only when the chain cannot be asked; what it answers is in the [`Preflight`].
@@ -200,6 +224,22 @@ impl Client {
         account: impl Into<Option<Address>>,
     ) -> Result<Preflight, PreflightError> {
         let account = account.into();
+        let mut preflight = self.contract_preflight(plan, account).await?;
+        // Where the contract refuses the terms (a deployment without a ledger, say) that is the answer.
+        let refused = preflight.problems.iter().any(|p| matches!(p, Problem::TermsRefused { .. }));
+        if plan.terms.is_green_only() && !refused {
+            let eligibility = self.eligibility(plan, account).await?;
+            preflight.problems.extend(too_few_positive(&eligibility, &preflight.class, self.unit()));
+        }
+        Ok(preflight)
+    }
+
+    /// What the contracts themselves check at a purchase.
+    pub(crate) async fn contract_preflight(
+        &self,
+        plan: &Plan,
+        account: Option<Address>,
+    ) -> Result<Preflight, PreflightError> {
         let terms = Bytes::from(plan.terms.pack()?);
         let dispatcher = self.dispatcher();
         let token = self.token();
@@ -281,10 +321,28 @@ impl Client {
     }
 }
 
+/// The worker and its verifiers must be positive workers of the class; successors may become so.
+fn too_few_positive(eligibility: &Eligibility, class: &str, unit: &Unit) -> Option<Problem> {
+    let have = eligibility.positive? as u64;
+    let need = u64::from(eligibility.verifiers) + 1;
+    if have >= need {
+        return None;
+    }
+    let energy = |c: &&Counted| {
+        matches!(
+            c.reason,
+            Reason::NoMeter | Reason::EnergyRecordsOld | Reason::TooFewEnergyDays | Reason::EnergyDeficit
+        )
+    };
+    let clause = |c: &Counted| format!("{}: {}", c.count, c.clause(class, unit));
+    let reasons = eligibility.reasons.iter().filter(energy).map(clause).collect();
+    Some(Problem::TooFewPositive { class: class.to_owned(), have, need, reasons })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::amount::Unit;
+    use crate::eligibility::EnergyFigure;
 
     #[test]
     fn sentences_say_how_much_is_missing() {
@@ -298,6 +356,40 @@ mod tests {
         assert!(allowance.contains("1.2 SUN missing") && allowance.contains("wallet approve 1.2"), "{allowance}");
         let workers = say(Problem::TooFewWorkers { class: "linux/amd64+docker".into(), have: 2, need: 3 });
         assert!(workers.contains("has 2 active workers besides you, this purchase needs 3"), "{workers}");
+    }
+
+    #[test]
+    fn too_few_positive_workers_are_told_with_their_reasons() {
+        let deficit = Counted {
+            reason: Reason::EnergyDeficit,
+            count: 2,
+            need: None,
+            have: None,
+            energy: Some(EnergyFigure { best: -20, limit: 0, unit: "Wh" }),
+        };
+        let other = Counted { reason: Reason::OtherClass, count: 3, energy: None, ..deficit.clone() };
+        let eligibility = Eligibility {
+            workers: 6,
+            registered: 6,
+            eligible: 1,
+            eligible_verifiers: 1,
+            verifiers: 2,
+            positive: Some(1),
+            enough: false,
+            reasons: vec![other, deficit],
+            verifier_reasons: vec![],
+        };
+        let problem = too_few_positive(&eligibility, "linux/arm64+docker", &Unit::sun()).unwrap();
+        let sentence = problem.sentence(&Unit::sun());
+        assert!(sentence.contains("1 workers of class linux/arm64+docker besides you are positive"), "{sentence}");
+        assert!(sentence.contains("needs 3 (2: used more energy than was made: the best net is -20 Wh"), "{sentence}");
+        assert!(!sentence.contains("not in class"), "{sentence}");
+        let json = serde_json::to_value(&problem).unwrap();
+        assert_eq!((&json["problem"], &json["have"]), (&"too_few_positive".into(), &1.into()));
+        let enough = Eligibility { positive: Some(3), ..eligibility.clone() };
+        assert_eq!(too_few_positive(&enough, "x", &Unit::sun()), None);
+        let plain = Eligibility { positive: None, ..eligibility };
+        assert_eq!(too_few_positive(&plain, "x", &Unit::sun()), None);
     }
 
     fn preflight(workers: u64) -> Preflight {

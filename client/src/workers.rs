@@ -7,6 +7,7 @@ use alloy::rpc::types::Filter;
 use alloy::sol_types::SolEvent;
 use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
+use sunwork_edge::ledger::Ledger;
 use sunwork_protocol::abi::IWorkerDispatcher::WorkerRegistered;
 
 use crate::chain::{Doing, ReadError, amount};
@@ -33,6 +34,10 @@ pub struct Worker {
     pub score: u16,
     /// It has published the key that confidential work needs.
     pub has_key: bool,
+    /// Whether the energy ledger calls it positive now, so that green work is open to it; `None` where the deployment has no ledger.
+    pub positive: Option<bool>,
+    /// What keeps it from being positive, as a clause.
+    pub not_positive: Option<String>,
     /// Its membership counts in the draws of this epoch.
     pub active: bool,
 }
@@ -88,8 +93,10 @@ impl Client {
         }
         let addresses = self.registered_workers().await?;
         let registered = addresses.len();
+        let ledger = self.ledger().await?;
+        let now = self.rpc().latest().await.doing(|| "reading the latest block".into())?.1;
         let workers = futures::stream::iter(addresses.into_iter().take(limit))
-            .map(|address| self.worker(address, epoch, count))
+            .map(|address| self.worker(address, epoch, count, ledger, now))
             .buffered(PARALLEL)
             .try_collect()
             .await?;
@@ -105,11 +112,22 @@ impl Client {
         Ok(events.map(|event| event.worker).collect())
     }
 
-    async fn worker(&self, address: Address, epoch: u32, class_count: u16) -> Result<Worker, ReadError> {
+    async fn worker(
+        &self,
+        address: Address,
+        epoch: u32,
+        class_count: u16,
+        ledger: Option<Ledger>,
+        now: u64,
+    ) -> Result<Worker, ReadError> {
         let info = self.dispatcher().workerInfo(address).call().await;
         let info = info.doing(|| format!("reading worker {address}"))?;
         let key = self.dispatcher().encryptionKeyOf(address).call().await;
         let key = key.doing(|| format!("reading the encryption key of worker {address}"))?;
+        let standing = match ledger {
+            Some(ledger) => Some(self.positive(ledger, address, now).await?),
+            None => None,
+        };
         let bits: u64 = info.classes.to();
         let classes =
             (0..class_count).filter(|id| bits >> id & 1 == 1).map(|id| self.deployment().class_name(id)).collect();
@@ -120,6 +138,8 @@ impl Client {
             locked: info.locked.to(),
             score: info.score,
             has_key: !key.is_zero(),
+            positive: standing.map(|standing| standing.is_ok()),
+            not_positive: standing.and_then(Result::err).map(|why| why.to_string()),
             active: info.classesSince <= epoch && !info.bonded.is_zero(),
         })
     }

@@ -6,6 +6,7 @@
 //! - [`revert`]: what a revert means, as a sentence
 //! - [`blobs`]: bytes by their SHA-256 from and to oracles
 //! - [`mail`]: sealed messages from and to oracles
+//! - [`ledger`]: whether a worker is positive in the energy ledger
 //! - [`keystore`]: Web3 secret storage
 //! - [`deployment`]: where the contracts are
 //! - [`class`]: what to do about an error
@@ -21,6 +22,7 @@ pub mod deployment;
 #[cfg(feature = "drand")]
 pub mod drand;
 pub mod keystore;
+pub mod ledger;
 pub mod mail;
 pub mod revert;
 pub mod rpc;

@@ -187,7 +187,7 @@ impl Keeper {
         let elapsed = self.last.map_or(MonoMillis(0), |last| at.mono - last.mono);
         let taken = self.readings.take(tick.readings);
         self.count(at, &taken, tick.cpu_permille, elapsed);
-        self.account(&tick, elapsed);
+        self.account(&tick, elapsed, taken.made);
         self.last_taken = taken;
         let row = self.quarter(at, elapsed);
         let troubles = self.troubles(at, tick.waking);
@@ -348,7 +348,7 @@ impl Keeper {
         self.balance = Balance { unbalanced, ..Balance::default() };
     }
 
-    fn account(&mut self, tick: &Tick<'_>, elapsed: MonoMillis) {
+    fn account(&mut self, tick: &Tick<'_>, elapsed: MonoMillis, made: Option<MicroWatts>) {
         let total = self.used.total();
         let used = total - std::mem::replace(&mut self.memory.counted_used, total);
         if elapsed.0 <= 0 || elapsed > self.plant.max_gap {
@@ -356,12 +356,22 @@ impl Keeper {
         }
         self.memory.ledger.add(&Interval {
             used: MicroWattHours(used.0.max(0) * 1000),
+            direct: self.straight_from_the_sun(used, made),
             milliseconds: elapsed.0,
             idle: self.plant.idle(),
             cpu_microseconds: tick.cpu_microseconds,
             source: self.source,
             shares: tick.shares.clone(),
         });
+    }
+
+    /// What of the energy just used the panel gave meanwhile: as much of it as the panel's power is of the board's, now. What is not
+    /// measured counts as nothing; losses of charger and wires are left out.
+    fn straight_from_the_sun(&self, used: MilliWattHours, made: Option<MicroWatts>) -> MicroWattHours {
+        let made = made.map_or(0, |made| i128::from(made.0.max(0)));
+        let power = i128::from(self.power.0.max(1)) * 1000;
+        let used = i128::from(used.0.max(0)) * 1000;
+        MicroWattHours(i64::try_from(used * made.min(power) / power).unwrap_or(0))
     }
 
     /// Closes the quarter hour that has ended and opens the next.

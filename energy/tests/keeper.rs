@@ -224,6 +224,20 @@ fn a_promise_keeps_the_board_awake_and_a_near_one_shortens_the_sleep() {
 }
 
 #[test]
+fn a_promise_holds_nothing_back_where_energy_is_plenty() {
+    let mut run = Run::new(&scenario(r#"{"charge_permille": 990, "clearness": 0.95, "battery_wh": 512}"#));
+    while run.rig.now().unix.unwrap().0 % 86_400 != 12 * 3600 {
+        run.rig.advance(60);
+    }
+    assert_eq!(run.minute().mode, Mode::Run, "{}", run.state().reason);
+    // Half a watt hour within an hour needs a ninth of the board.
+    let at = UnixSeconds(run.now() + 3600);
+    run.promises = vec![Promise { energy: MilliWattHours(500), deadline: at, awake_by: at }];
+    assert_eq!(run.look().mode, Mode::Run, "{}", run.state().reason);
+    assert!(run.state().reason.contains("plenty"), "{}", run.state().reason);
+}
+
+#[test]
 fn nothing_can_wake_the_board_so_it_does_not_sleep() {
     let mut run = Run::new(&scenario(r#"{"charge_permille": 100}"#));
     run.waking = Waking::Failed("the alarm does not read back".into());

@@ -6,6 +6,7 @@
 mod account;
 mod counts;
 mod meter;
+mod positive;
 mod record;
 mod signature;
 mod window;
@@ -13,6 +14,7 @@ mod window;
 pub use account::{Account, AccountError, Day};
 pub use counts::{COUNTS_BYTES, Counts, SLOTS};
 pub use meter::{MAX_NAMEPLATE_WATTS, METER_TAG, Meter, cap_wh};
+pub use positive::{Asked, Attested, MeterStatus, NotPositive};
 pub use record::{Body, HEAD_BYTES, Link, RECORD_TAG, Record, RecordError, SIGNATURE_BYTES, SignedRecord};
 pub use signature::{DeviceKey, PublicKey, SignatureError};
 pub use window::{MAX_WINDOW_DAYS, Window};

@@ -8,13 +8,14 @@ use alloy::{
     sol_types::SolEvent,
     transports::TransportError,
 };
-use sunwork_edge::{Deployment, Rpc, deployment::BeaconKind};
+use sunwork_edge::{Deployment, Rpc, deployment::BeaconKind, ledger::Ledger};
 use sunwork_protocol::{
     abi::{
         IBeacon,
         IComputeAgreement::{self, IComputeAgreementInstance},
         IWorkerDispatcher::{self, IWorkerDispatcherInstance},
     },
+    energy::NotPositive,
     terms::BoundTerms,
 };
 
@@ -221,6 +222,24 @@ impl Chain {
     pub async fn entered_with(&self, agreement: Address, worker: Address) -> Result<Address, ChainError> {
         let lock = self.agreement(agreement).lockOf(worker).call().await;
         Ok(lock.map_err(call("the lock of a worker", agreement))?.device)
+    }
+
+    /// Whether a worker may enter green work (greenOnly) of this agreement at a block of time `now` (Unix seconds): what its ledger
+    /// says. The implementation speaks for an agreement that is not made yet.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn positive(
+        &self,
+        agreement: Address,
+        worker: Address,
+        now: u64,
+    ) -> Result<Result<(), NotPositive>, ChainError> {
+        let ledger = Ledger::of(self.rpc.provider(), agreement).await.map_err(call("the energy ledger", agreement))?;
+        // Such terms cannot be bought without a ledger; if they could, nobody would be positive.
+        let Some(ledger) = ledger else { return Ok(Err(NotPositive::NoMeter)) };
+        let asked = ledger.positive(self.rpc.provider(), worker, now).await;
+        asked.map_err(call("attested energy", ledger.address))
     }
 
     /// The sealed session key that was posted in an attempt.

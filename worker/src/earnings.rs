@@ -187,7 +187,7 @@ mod tests {
         let earnings = [earning(1_780_703_999, 10, 0), earning(1_780_704_000, 20, 3), earning(1_780_704_001, 1, 1)];
         let text = csv_by_day(&earnings);
         assert_eq!(text, "day,agreements,paid,slashed\n2026-06-05,1,10,0\n2026-06-06,2,21,4\n");
-        let spent = Spent { milliwatt_hours: 7_300, measured: false };
+        let spent = Spent { milliwatt_hours: 7_300, direct_milliwatt_hours: 0, measured: false };
         let each = csv(&earnings, &BTreeMap::from([(key(Address::repeat_byte(1)), spent)]));
         assert_eq!(each.lines().count(), 4);
         assert_eq!(

@@ -4,6 +4,7 @@ use std::fmt;
 use alloy::primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 use sunwork_protocol::{
+    energy::NotPositive,
     private_job::{JOB_INPUT_NAME, MAX_JOB_BYTES, PrivateJobError},
     segments,
     terms::{ComputeSpec, ComputeTerms},
@@ -110,6 +111,8 @@ pub enum Refusal {
     EnergyLow { mode: String, message: String, charge_mwh: u64, reserve_mwh: u64 },
     /// Nobody can tell what may be promised.
     EnergyUnknown { state: String, message: String },
+    /// Green work, and the energy ledger does not call this worker positive.
+    NotPositive { standing: NotPositive },
     /// There is too little room to write down what is promised.
     JournalRoom,
 }
@@ -175,6 +178,12 @@ impl Refusal {
             Self::EnergyReserve { .. } => Reason::EnergyReserve,
             Self::EnergyLow { .. } => Reason::EnergyLow,
             Self::EnergyUnknown { .. } => Reason::EnergyUnknown,
+            Self::NotPositive { standing } => match standing {
+                NotPositive::NoMeter | NotPositive::Leaving | NotPositive::Struck => Reason::GreenMeter,
+                NotPositive::Old { .. } => Reason::GreenRecordsOld,
+                NotPositive::FewDays { .. } => Reason::GreenDays,
+                NotPositive::Deficit { .. } => Reason::GreenDeficit,
+            },
             Self::JournalRoom => Reason::JournalRoom,
         }
     }
@@ -210,6 +219,12 @@ impl Refusal {
             Self::DiskFree { free_mib, keep_mib } => Measure::at_least(free_mib, keep_mib, "MiB"),
             Self::EnergyReserve { needs_mwh, spare_mwh, .. } => Measure::at_most(needs_mwh, spare_mwh, "mWh"),
             Self::EnergyLow { charge_mwh, reserve_mwh, .. } => Measure::at_least(charge_mwh, reserve_mwh, "mWh"),
+            Self::NotPositive { standing } => match standing {
+                NotPositive::Old { age_days, fresh_days } => Measure::at_most(age_days, fresh_days, "days"),
+                NotPositive::FewDays { days, min_days } => Measure::at_least(days, min_days, "days"),
+                NotPositive::Deficit { net_wh } => Measure::at_least(net_wh, 0, "Wh"),
+                NotPositive::NoMeter | NotPositive::Leaving | NotPositive::Struck => return None,
+            },
             _ => return None,
         })
     }
@@ -240,6 +255,10 @@ impl Refusal {
                 | Reason::EnergyReserve
                 | Reason::EnergyLow
                 | Reason::EnergyUnknown
+                | Reason::GreenMeter
+                | Reason::GreenRecordsOld
+                | Reason::GreenDays
+                | Reason::GreenDeficit
                 | Reason::JournalRoom
         )
     }
@@ -354,6 +373,9 @@ impl fmt::Display for Refusal {
                 watt_hours(*reserve_mwh)
             ),
             Self::EnergyUnknown { state, message } => write!(f, "no energy can be promised ({state}): {message}"),
+            Self::NotPositive { standing } => {
+                write!(f, "the work is for positive workers (greenOnly), and this one is not: {standing}")
+            }
             Self::JournalRoom => {
                 f.write_str("the disk of the data folder is full: what is promised could not be written down")
             }
@@ -465,6 +487,28 @@ mod tests {
         assert!(matches!(with(&|_, _, l| l.max_leaves = 3), Refusal::Leaves { .. }));
         let text = with(&|_, _, l| l.max_memory_mib = 63).to_string();
         assert_eq!(text, "memory 64 MiB > limit 63 MiB");
+    }
+
+    #[test]
+    fn what_keeps_a_worker_from_green_work_has_a_reason_each_and_can_change() {
+        let reason = |standing| Refusal::NotPositive { standing };
+        let deficit = reason(NotPositive::Deficit { net_wh: -42 });
+        assert_eq!(deficit.measure(), Some(Measure { found: -42, limit: 0, unit: "Wh", bound: Bound::AtLeast }));
+        assert_eq!(
+            deficit.to_string(),
+            "the work is for positive workers (greenOnly), and this one is not: its attested net energy is -42 Wh < 0 Wh"
+        );
+        let old = reason(NotPositive::Old { age_days: 9, fresh_days: 3 });
+        assert_eq!(old.measure(), Some(Measure { found: 9, limit: 3, unit: "days", bound: Bound::AtMost }));
+        let few = reason(NotPositive::FewDays { days: 3, min_days: 20 });
+        let reasons =
+            [&deficit, &old, &few, &reason(NotPositive::NoMeter), &reason(NotPositive::Struck)].map(Refusal::reason);
+        let expected =
+            [Reason::GreenDeficit, Reason::GreenRecordsOld, Reason::GreenDays, Reason::GreenMeter, Reason::GreenMeter];
+        assert_eq!(reasons, expected);
+        assert!(!deficit.is_lasting() && !reason(NotPositive::NoMeter).is_lasting(), "tomorrow's record may change it");
+        let json = serde_json::to_string(&deficit).unwrap();
+        assert_eq!(serde_json::from_str::<Refusal>(&json).unwrap(), deficit);
     }
 
     #[test]

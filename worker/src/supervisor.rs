@@ -9,6 +9,7 @@ use std::{
 
 use alloy::primitives::{Address, B256, U256, keccak256};
 use sunwork_protocol::{
+    energy::NotPositive,
     status::{Ending, Status},
     terms::{ComputeSpec, ComputeTerms},
 };
@@ -16,6 +17,7 @@ use sunwork_protocol::{
 use crate::{
     chain::ChainError,
     context::Context,
+    energy::handle::key,
     governor::now_secs,
     journal::{Agreement, JournalError, Record, record::BarredFrom},
     machine::{Action, DeclineReason, Key, Local, next_action},
@@ -79,6 +81,8 @@ pub struct Supervisor {
     unproven: Option<UnprovenLog>,
     /// The draw in which we have begun to compute before the claim.
     ahead: Option<B256>,
+    /// What keeps us from this work, if it is green.
+    green: Result<(), NotPositive>,
     /// What leaves are run with, once it is readable.
     clear: OnceLock<Arc<Clear>>,
     /// What the last look for the session key found.
@@ -112,6 +116,7 @@ impl Supervisor {
                 final_since: None,
                 unproven: None,
                 ahead: None,
+                green: Ok(()),
                 clear: OnceLock::new(),
                 key_seen: Mutex::new(Key::Unknown),
                 mailed: Mutex::default(),
@@ -264,6 +269,15 @@ impl Supervisor {
 
     async fn act(&self, view: &View, known: &Agreement, action: Action) -> Result<(), StepError> {
         self.reserve_energy(view, &action)?;
+        let enters = Self::enters(&action);
+        let done = self.carry_out(view, known, action).await;
+        if enters.is_some() && matches!(done, Err(StepError::Refused { .. })) {
+            self.ctx.governor.energy.release(&key(self.address));
+        }
+        done
+    }
+
+    async fn carry_out(&self, view: &View, known: &Agreement, action: Action) -> Result<(), StepError> {
         match action {
             Action::Prepare => self.prepare(view).await,
             Action::Accept => self.accept(known).await,

@@ -85,8 +85,11 @@ async fn data() -> eyre::Result<PathBuf> {
     let work = paths::root().join("target/bench-energy");
     let (home, out, venv) = (paths::root().join("bench/energy"), work.join("data"), work.join("venv"));
     let requirements = home.join("requirements.txt");
-    let wanted = fs::read(&requirements).wrap_err_with(|| format!("reading {}", requirements.display()))?;
-    let stamp = out.join("requirements.txt");
+    let script = home.join("export.py");
+    let read = |path: &Path| fs::read(path).wrap_err_with(|| format!("reading {}", path.display()));
+    // What the data were made of, and by what.
+    let wanted = [read(&requirements)?, read(&script)?].concat();
+    let stamp = out.join("made-of");
     if fs::read(&stamp).is_ok_and(|found| found == wanted) {
         return Ok(out);
     }
@@ -101,7 +104,7 @@ async fn data() -> eyre::Result<PathBuf> {
     pip.args(["--no-deps", "--only-binary", ":all:", "--requirement"]).arg(&requirements);
     capture(pip, INSTALL_LIMIT).await.wrap_err("installing the data from PyPI")?;
     let mut export = program(python(&venv));
-    export.arg(home.join("export.py")).arg(&out);
+    export.arg(&script).arg(&out);
     capture(export, INSTALL_LIMIT).await.wrap_err("turning the data into CSV")?;
     if !out.join("system_50.csv").is_file() {
         bail!("export.py ended well, but wrote no {}", out.join("system_50.csv").display());

@@ -1,5 +1,5 @@
-//! `cargo xtask demo`: the main job, end to end, on a network of its own: buy a bag, let it be run and verified, fetch and check
-//! the results, and see that the money adds up.
+//! `cargo xtask demo`: the main job, end to end, on a network of its own whose workers run on simulated sun: buy a bag, let it be run
+//! and verified, fetch and check the results, and see that the money adds up and what the job ran on.
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -27,6 +27,7 @@ mod money;
 mod picture;
 mod progress;
 mod report;
+mod sun;
 
 use money::Money;
 use report::Report;
@@ -74,7 +75,8 @@ async fn play(stages: &mut Stages, out: &Path, runtime: Runtime) -> eyre::Result
     };
     stages.run("build", binaries::build()).await?;
     let image = stages.run("image", make_image(out, runtime)).await?;
-    let options = Options { place: Place::Named("demo".to_owned()), runtime, ..Options::for_tests()? };
+    let place = Place::Named("demo".to_owned());
+    let options = Options { place, runtime, plants: sun::plants(), ..Options::for_tests()? };
     let mut devnet = stages.run("network", Devnet::start(options)).await?;
     let result = on_network(stages, &mut devnet, &image, out, runtime).await;
     let stopped = stages.run("stop", devnet.stop()).await;
@@ -118,9 +120,12 @@ async fn on_network(
 
     println!("\npicture  {} ({} x {} from {} leaves)", picture.display(), size.0, size.1, results.leaves.len());
     money::print(devnet, &settlement, &before, &after);
+    let energy = sun::spent(devnet, agreement.address).await?;
+    energy.print();
     let bought_at = client.purchase_of(agreement.address).await.wrap_err("reading the purchase")?.time;
     let phases = seconds_by_status(&seen, bought_at);
-    Report::succeeded(devnet, &settlement, &phases, (&before, &after), LEAVES, VERIFIERS)
+    let report = Report::succeeded(devnet, &settlement, &phases, (&before, &after), LEAVES, VERIFIERS)?;
+    Ok(report.on_energy(energy))
 }
 
 async fn buy(client: &Client, image: &Path, runtime: Runtime) -> eyre::Result<Agreement> {

@@ -216,8 +216,12 @@ impl Devnet {
     fn workers_run(&mut self, options: &Options) -> eyre::Result<()> {
         let rpc = options.rpc_url.as_ref().unwrap_or(self.rpc_url()).clone();
         let (oracle, file) = (self.oracle_url().clone(), self.deployment_file());
+        let mut plants = options.plants.iter();
         for worker in &mut self.workers {
             worker.connect(&rpc, &oracle, &file);
+            if let Some(plant) = plants.next() {
+                worker.simulate(plant)?;
+            }
             worker.start(&options.worker_env)?;
         }
         Ok(())

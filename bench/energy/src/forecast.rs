@@ -16,16 +16,17 @@ use crate::{
 /// Slots ahead that are scored.
 const AHEAD: [usize; 4] = [1, 2, 6, 12];
 
+/// Figures are null where no day of the series is complete.
 #[derive(Serialize, Default)]
 pub struct Report {
     pub scored_days: usize,
-    pub nmae_30: f64,
-    pub nmae_60: f64,
-    pub nmae_180: f64,
-    pub nmae_360: f64,
-    pub nmae_day: f64,
-    pub q10_coverage_pct: f64,
-    pub q10_coverage_by_horizon_pct: BTreeMap<String, f64>,
+    pub nmae_30: Option<f64>,
+    pub nmae_60: Option<f64>,
+    pub nmae_180: Option<f64>,
+    pub nmae_360: Option<f64>,
+    pub nmae_day: Option<f64>,
+    pub q10_coverage_pct: Option<f64>,
+    pub q10_coverage_by_horizon_pct: BTreeMap<String, Option<f64>>,
     pub baselines: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
@@ -40,11 +41,14 @@ pub fn run(series: &Series) -> Report {
     let mut peak: f64 = 0.0;
     let last_slot = series.first_slot() + series.slots();
     let mut samples = series.samples.iter().peekable();
+    // End and length of the last sample.
+    let mut latest = (i64::MIN / 2, 0);
     for slot in series.first_slot()..last_slot {
         let end = (slot + 1) * SLOT_SECONDS;
         let mut seen = false;
         while let Some(sample) = samples.next_if(|sample| sample.end().0 <= end) {
             seen |= forecaster.observe(sample).is_ok();
+            latest = (sample.end().0, i64::from(sample.seconds));
         }
         if let Some(actual) = series.power(slot) {
             peak = peak.max(actual);
@@ -59,6 +63,13 @@ pub fn run(series: &Series) -> Report {
                 }
             }
         }
+        // The last slot of the sun's day: the next one is forecast. Of an hourly series it may lie between two samples.
+        let fresh = seen || end - latest.0 < latest.1;
+        if fresh && forecaster.sun_hour(UnixSeconds(end)) == 0 && forecaster.sun_hour(UnixSeconds(end - 1)) == 23 {
+            let band = forecaster.next_day();
+            let noon = end.div_euclid(SLOT_SECONDS) + SLOTS as i64 / 2;
+            day_forecasts.insert(series.wall(noon).0, (band.expected.0 as f64 / 1000.0, band.low.0 as f64 / 1000.0));
+        }
         if !seen {
             continue;
         }
@@ -70,12 +81,6 @@ pub fn run(series: &Series) -> Report {
                 let clear = forecaster.clear_sky_power(at).0 as f64 / 1000.0;
                 waiting.insert((target, ahead), (band.expected.0 as f64 / 1000.0, band.low.0 as f64 / 1000.0, clear));
             }
-        }
-        // The last slot of the sun's day: the next one is forecast.
-        if forecaster.sun_hour(UnixSeconds(end)) == 0 && forecaster.sun_hour(UnixSeconds(end - 1)) == 23 {
-            let band = forecaster.next_day();
-            let noon = end.div_euclid(SLOT_SECONDS) + SLOTS as i64 / 2;
-            day_forecasts.insert(series.wall(noon).0, (band.expected.0 as f64 / 1000.0, band.low.0 as f64 / 1000.0));
         }
     }
     let mut daily = Score::default();
@@ -96,16 +101,16 @@ pub fn run(series: &Series) -> Report {
     let days: Vec<Day> = complete.iter().map(|day| day.1).collect();
     Report {
         scored_days: scored.len(),
-        nmae_30: scores[0].percent(),
-        nmae_60: scores[1].percent(),
-        nmae_180: scores[2].percent(),
-        nmae_360: scores[3].percent(),
-        nmae_day: daily.percent(),
-        q10_coverage_pct: all.percent(),
+        nmae_30: scores[0].found(),
+        nmae_60: scores[1].found(),
+        nmae_180: scores[2].found(),
+        nmae_360: scores[3].found(),
+        nmae_day: daily.found(),
+        q10_coverage_pct: all.found(),
         q10_coverage_by_horizon_pct: names
             .iter()
             .map(ToString::to_string)
-            .zip(cover.iter().map(Share::percent))
+            .zip(cover.iter().map(Share::found))
             .collect(),
         baselines: baselines(&days),
     }

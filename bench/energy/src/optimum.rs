@@ -76,7 +76,9 @@ pub fn solve(harvest_wh: &[f64], battery: &Battery, board: &Board, start_wh: f64
     solver.solve();
     if !matches!(solver.solution.status, SolverStatus::Solved | SolverStatus::AlmostSolved) {
         bail!(
-            "the optimum was not found ({:?}): even sleep alone cannot be carried without an unplanned loss, or the numbers are bad",
+            "the optimum was not found ({:?}): even sleep alone cannot be carried without an unplanned loss. Either there is too little \
+             sun for this panel and battery, or one high figure of the series was taken for its peak: say what it was recorded on with \
+             --trace-wp",
             solver.solution.status
         );
     }

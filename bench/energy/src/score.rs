@@ -14,7 +14,12 @@ impl Score {
     }
 
     pub fn percent(&self) -> f64 {
-        if self.actual > 0.0 { round(100.0 * self.errors / self.actual) } else { 0.0 }
+        self.found().unwrap_or(0.0)
+    }
+
+    /// The same; `None`: there was nothing to score.
+    pub fn found(&self) -> Option<f64> {
+        (self.actual > 0.0).then(|| round(100.0 * self.errors / self.actual))
     }
 }
 
@@ -32,11 +37,16 @@ impl Share {
     }
 
     pub fn percent(&self) -> f64 {
-        if self.of > 0 { round(100.0 * self.held as f64 / self.of as f64) } else { 0.0 }
+        self.found().unwrap_or(0.0)
+    }
+
+    /// The same; `None`: it was never tried.
+    pub fn found(&self) -> Option<f64> {
+        (self.of > 0).then(|| round(100.0 * self.held as f64 / self.of as f64))
     }
 }
 
-/// Two decimals.
+/// Two decimals; zero has no sign.
 pub fn round(x: f64) -> f64 {
-    (x * 100.0).round() / 100.0
+    (x * 100.0).round() / 100.0 + 0.0
 }

@@ -33,7 +33,8 @@ pub struct Agreement {
 }
 
 impl Client {
-    /// Buys `plan`, after a preflight that costs nothing. The blobs must be uploaded before.
+    /// Buys `plan`, after a preflight that costs nothing, of what the contracts check: whether anybody could take it now (positive
+    /// workers for green work, say) [`Client::preflight`] and [`Client::eligibility`] tell. The blobs must be uploaded before.
     ///
     /// Safe to repeat after any error and after a crash (with a log in a folder): a purchase of the same plan that was under
     /// way is waited for and returned as `resumed`, not made twice. One whose agreement was returned before is done; buying the
@@ -119,7 +120,7 @@ impl Client {
             return Ok(agreement);
         }
         let account = self.signer()?.address();
-        let preflight = self.preflight(plan, account).await?;
+        let preflight = self.contract_preflight(plan, Some(account)).await?;
         let by_allowance = if payment == Payment::Allowance { ByAllowance::Yes } else { ByAllowance::No };
         let problems = preflight.problems_for(by_allowance);
         if !problems.is_empty() {

@@ -275,7 +275,9 @@ failures! {
 pub fn of_problems(problems: &[Problem]) -> Exit {
     match problems.first() {
         Some(Problem::Balance { .. } | Problem::Allowance { .. } | Problem::NoGas { .. }) => Exit::Funds,
-        Some(Problem::TooFewWorkers { .. } | Problem::TooLittleStake { .. }) => Exit::NoWorkers,
+        Some(Problem::TooFewWorkers { .. } | Problem::TooLittleStake { .. } | Problem::TooFewPositive { .. }) => {
+            Exit::NoWorkers
+        }
         Some(Problem::TermsRefused { .. }) => Exit::Usage,
         None => Exit::Failed,
     }

@@ -78,6 +78,9 @@ pub struct JobArgs {
     /// Gas that each delivery grants it [default: 200000]
     #[arg(long, value_name = "GAS", help_heading = "Afterwards")]
     pub callback_gas: Option<u32>,
+    /// Only workers that are positive in the energy ledger (meters attest that they make at least what they use) may accept and verify
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", help_heading = "Work")]
+    pub green_only: Option<bool>,
     /// The worker's reward, or MIN..MAX: rises from MIN to MAX until a worker accepts [default: 0.5..1]
     #[arg(long, value_parser = Reward::read, value_name = "AMOUNT", help_heading = "Money")]
     pub reward: Option<Reward>,
@@ -161,6 +164,7 @@ impl JobArgs {
             pool: self.pool,
             callback: (self.callback.is_some() || self.callback_gas.is_some())
                 .then_some(CallbackEntry { to: self.callback, gas: self.callback_gas }),
+            green_only: self.green_only,
             reward: self.reward.clone(),
             fee: self.fee.clone(),
             resources: ResourcesEntry {
@@ -256,6 +260,7 @@ mod tests {
             "0x0808080808080808080808080808080808080808",
             "--callback-gas",
             "90000",
+            "--green-only",
             "--public",
             "--out",
             "here",
@@ -275,15 +280,18 @@ mod tests {
         assert_eq!((job.trust_level, job.windows.dispute_secs), (0, Some(3600)));
         assert!(matches!(job.taker, crate::job::Taker::Pool(_)));
         assert_eq!(job.callback.unwrap().gas, 90_000);
+        assert!(job.green_only && job.terms(0).is_green_only());
         let path = dir.path().join("job.yaml");
         std::fs::write(&path, file.to_yaml()).unwrap();
         let again = parse(&["-f", path.to_str().unwrap()]).job_file().unwrap();
         assert_eq!(again, file, "{}", file.to_yaml());
         assert_eq!(again.builder(&Unit::sun()).unwrap().build().unwrap(), job);
         // A flag beside the file wins, the rest stays.
-        let other = parse(&["-f", path.to_str().unwrap(), "-n", "3", "--public=false", "--", "--height", "1"]);
+        let other =
+            ["-f", path.to_str().unwrap(), "-n", "3", "--public=false", "--green-only=false", "--", "--height", "1"];
+        let other = parse(&other);
         let other = other.job_file().unwrap().builder(&Unit::sun()).unwrap().build().unwrap();
-        assert_eq!((other.leaves, other.samples, other.confidential), (3, 2, true));
+        assert_eq!((other.leaves, other.samples, other.confidential, other.green_only), (3, 2, true, false));
         assert_eq!((other.args, other.inputs), (vec!["--height".to_owned(), "1".to_owned()], job.inputs));
     }
 

@@ -151,7 +151,12 @@ fn refuse(client: &Client, appraisal: &Appraisal, money: &Money, args: &OfferArg
     let allows = money.allowed < money.needed;
     problems.retain(|problem| allows || !matches!(problem, Problem::NoGas { .. }));
     if args.anyway {
-        problems.retain(|p| !matches!(p, Problem::TooFewWorkers { .. } | Problem::TooLittleStake { .. }));
+        problems.retain(|p| {
+            !matches!(
+                p,
+                Problem::TooFewWorkers { .. } | Problem::TooLittleStake { .. } | Problem::TooFewPositive { .. }
+            )
+        });
     }
     if !problems.is_empty() && !args.dry_run {
         let sentences: Vec<String> = problems.iter().map(|p| p.sentence(client.unit())).collect();

@@ -58,7 +58,12 @@ impl Verdict {
         if any(|p| matches!(p, Problem::TermsRefused { .. })) {
             Self::TermsRefused
         } else if !enough_workers
-            || any(|p| matches!(p, Problem::TooFewWorkers { .. } | Problem::TooLittleStake { .. }))
+            || any(|p| {
+                matches!(
+                    p,
+                    Problem::TooFewWorkers { .. } | Problem::TooLittleStake { .. } | Problem::TooFewPositive { .. }
+                )
+            })
         {
             Self::NoWorkers
         } else if problems.is_empty() {
@@ -107,6 +112,7 @@ struct Report {
     tip: String,
     audit_reserve: String,
     trust_level: u8,
+    green_only: bool,
     budget: String,
     account: Option<Address>,
     balance: Option<String>,
@@ -229,6 +235,7 @@ fn report(client: &Client, appraisal: &Appraisal, verdict: Verdict, problems: Ve
         tip: preflight.tip.to_string(),
         audit_reserve: preflight.audit_reserve.to_string(),
         trust_level: terms.trust_level,
+        green_only: terms.is_green_only(),
         budget: preflight.budget.to_string(),
         account: preflight.account,
         balance: preflight.account.map(|_| preflight.balance.to_string()),
@@ -286,6 +293,9 @@ pub fn describe(appraisal: &Appraisal, unit: &Unit) -> String {
     }
     if let Some(pool) = terms.pool() {
         pairs.push(("offered to", format!("whom the pool {pool} places")));
+    }
+    if terms.is_green_only() {
+        pairs.push(("green", "only workers whose attested energy is not negative may accept and verify".to_owned()));
     }
     if terms.has_callback() {
         pairs.push(("callback", format!("{} with {} gas, once it is verified", terms.callback, terms.callback_gas)));

@@ -92,7 +92,10 @@ pub async fn run(session: &Session, args: RunArgs) -> Result<Exit, Failure> {
         (Some(Pay::Permit), _) | (None, None) => Payment::Permit,
     };
     let by_allowance = if payment == Payment::Allowance { ByAllowance::Yes } else { ByAllowance::No };
-    let problems = if earlier.is_some() { Vec::new() } else { preflight.problems_for(by_allowance) };
+    let mut problems = if earlier.is_some() { Vec::new() } else { preflight.problems_for(by_allowance) };
+    if args.anyway {
+        problems.retain(|problem| !problem.may_pass());
+    }
     let sentences: Vec<String> = problems.iter().map(|p| p.sentence(client.unit())).collect();
     let mut report = Report {
         dry_run: args.dry_run,

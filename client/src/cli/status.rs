@@ -184,7 +184,7 @@ fn terms(purchase: &Purchase) -> Value {
         "verifierFee": t.verifier_fee.to_string(), "trust": t.trust, "trustLevel": t.trust_level,
         "leaves": t.leaf_count, "samples": t.samples, "verifiers": t.verifiers,
         "acceptSecs": t.accept_secs, "workSecs": t.work_secs, "verifySecs": t.verify_secs, "disputeSecs": t.dispute_secs,
-        "worker": t.named_worker(), "pool": t.pool(),
+        "worker": t.named_worker(), "pool": t.pool(), "greenOnly": t.is_green_only(),
         "callback": t.has_callback().then(|| json!({ "to": t.callback, "gas": t.callback_gas })),
     })
 }

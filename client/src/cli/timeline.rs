@@ -67,6 +67,9 @@ impl Page<'_> {
         if let Some(pool) = purchase.terms.pool() {
             pairs.push(("pool", name(pool)));
         }
+        if purchase.terms.is_green_only() {
+            pairs.push(("green", "only positive workers accept and verify".to_owned()));
+        }
         if purchase.terms.has_callback() {
             let terms = &purchase.terms;
             pairs.push(("callback", format!("{} with {} gas", terms.callback, terms.callback_gas)));

@@ -4,6 +4,7 @@ use super::args::WorkersArgs;
 use super::exit::{Exit, Failure};
 use super::output::table;
 use super::session::Session;
+use crate::workers::Worker;
 
 /// Runs the command.
 ///
@@ -31,6 +32,7 @@ pub async fn run(session: &Session, args: WorkersArgs) -> Result<Exit, Failure> 
                     unit.number(worker.locked),
                     worker.score.to_string(),
                     if worker.has_key { "yes" } else { "no" }.to_owned(),
+                    energy(worker),
                     worker.classes.join(" "),
                 ]
             })
@@ -38,11 +40,20 @@ pub async fn run(session: &Session, args: WorkersArgs) -> Result<Exit, Failure> 
         let staked = format!("STAKE {}", unit.symbol);
         let mut text = table(&["CLASS", "ACTIVE WORKERS", &staked], &classes);
         text.push('\n');
-        text.push_str(&table(&["WORKER", "STATE", &staked, "LOCKED", "SCORE", "KEY", "CLASSES"], &workers));
+        text.push_str(&table(&["WORKER", "STATE", &staked, "LOCKED", "SCORE", "KEY", "POSITIVE", "CLASSES"], &workers));
         if found.registered > workers.len() {
             text.push_str(&format!("{} more; see them with --limit\n", found.registered - workers.len()));
         }
         text
     });
     Ok(Exit::Ok)
+}
+
+/// "yes", or why not; nothing where the deployment has no energy ledger.
+fn energy(worker: &Worker) -> String {
+    match (worker.positive, &worker.not_positive) {
+        (None, _) => "-".to_owned(),
+        (Some(true), _) => "yes".to_owned(),
+        (Some(false), why) => format!("no: {}", why.as_deref().unwrap_or("not positive")),
+    }
 }

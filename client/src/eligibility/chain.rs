@@ -2,6 +2,8 @@
 
 use alloy::primitives::Address;
 use futures::{StreamExt, TryStreamExt};
+use sunwork_edge::ledger::Ledger;
+use sunwork_protocol::energy::NotPositive;
 use sunwork_protocol::settlement::{verifier_lock, worker_lock};
 
 use super::{Candidate, Eligibility, Needs, count};
@@ -10,7 +12,7 @@ use crate::client::Client;
 use crate::plan::Plan;
 use crate::preflight::KIND_COMPUTE;
 
-/// Most workers looked at; each takes up to three questions.
+/// Most workers looked at; each takes up to four questions.
 const MAX_WORKERS: usize = 2000;
 /// Questions under way at once.
 const PARALLEL: usize = 16;
@@ -46,18 +48,44 @@ impl Client {
             verifiers: if terms.trust_level == 0 { 0 } else { terms.verifiers },
             named: terms.named_worker(),
             confidential: plan.confidential || terms.is_confidential(),
+            green_only: terms.is_green_only(),
         };
+        let ledger = if needs.green_only { self.ledger().await? } else { None };
+        let now = self.rpc().latest().await.doing(|| "reading the latest block".into())?.1;
         let addresses = self.registered_workers().await?;
         let registered = addresses.len();
         let candidates: Vec<Candidate> = futures::stream::iter(addresses.into_iter().take(MAX_WORKERS))
-            .map(|address| self.candidate(address, &needs))
+            .map(|address| self.candidate(address, &needs, ledger, now))
             .buffered(PARALLEL)
             .try_collect()
             .await?;
         Ok(count(&candidates, registered, &needs))
     }
 
-    async fn candidate(&self, address: Address, needs: &Needs) -> Result<Candidate, ReadError> {
+    /// The energy ledger of the deployment, if it has one.
+    pub(crate) async fn ledger(&self) -> Result<Option<Ledger>, ReadError> {
+        let implementation = self.deployment().compute_implementation;
+        Ledger::of(self.rpc().provider(), implementation).await.doing(|| "asking for the energy ledger".into())
+    }
+
+    /// Whether the ledger calls a worker positive at `now` (Unix seconds), and if not, why.
+    pub(crate) async fn positive(
+        &self,
+        ledger: Ledger,
+        worker: Address,
+        now: u64,
+    ) -> Result<Result<(), NotPositive>, ReadError> {
+        let asked = ledger.positive(self.rpc().provider(), worker, now).await;
+        asked.doing(|| format!("reading the attested energy of worker {worker}"))
+    }
+
+    async fn candidate(
+        &self,
+        address: Address,
+        needs: &Needs,
+        ledger: Option<Ledger>,
+        now: u64,
+    ) -> Result<Candidate, ReadError> {
         let dispatcher = self.dispatcher();
         let info = dispatcher.workerInfo(address).call().await.doing(|| format!("reading worker {address}"))?;
         let mut candidate = Candidate {
@@ -69,6 +97,8 @@ impl Client {
             locked: info.locked.to(),
             tickets: 0,
             has_key: false,
+            // Without a ledger nobody is positive.
+            not_positive: needs.green_only.then_some(NotPositive::NoMeter),
         };
         // Of those in other classes nothing more is asked.
         if candidate.classes.checked_shr(needs.class_id.into()).unwrap_or(0) & 1 == 1 {
@@ -77,6 +107,9 @@ impl Client {
             if needs.confidential {
                 let key = dispatcher.encryptionKeyOf(address).call().await;
                 candidate.has_key = !key.doing(|| format!("reading the encryption key of worker {address}"))?.is_zero();
+            }
+            if let Some(ledger) = ledger {
+                candidate.not_positive = self.positive(ledger, address, now).await?.err();
             }
         }
         Ok(candidate)

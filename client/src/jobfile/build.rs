@@ -66,6 +66,9 @@ impl JobFile {
         if let Some(callback) = self.callback {
             builder = builder.callback(callback.build()?);
         }
+        if let Some(green_only) = self.green_only {
+            builder = builder.green_only(green_only);
+        }
         if let Some(public) = self.public {
             builder = builder.public(public);
         }

@@ -33,6 +33,7 @@ impl JobFile {
             worker,
             pool,
             callback: CallbackEntry::over(self.callback, below.callback),
+            green_only: self.green_only.or(below.green_only),
             reward: self.reward.or(below.reward),
             fee: self.fee.or(below.fee),
             resources: ResourcesEntry {
@@ -80,6 +81,7 @@ impl JobFile {
                 output_size: Some(Size(resources.output_mib)),
             },
             windows: WindowsEntry { accept: Some(Seconds(windows.accept_secs)), ..WindowsEntry::default() },
+            green_only: Some(false),
             public: Some(false),
             ..Self::default()
         }

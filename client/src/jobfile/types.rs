@@ -64,6 +64,9 @@ pub struct JobFile {
     /// Contract that each leaf's result can be delivered to once it is verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback: Option<CallbackEntry>,
+    /// True: only workers that are positive in the energy ledger may accept and verify. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub green_only: Option<bool>,
     /// The worker's reward; rises from min to max until a worker accepts. Default 0.5..1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reward: Option<Reward>,

@@ -65,11 +65,13 @@ pub fn outlook(view: &View<'_>) -> Outlook {
 
 fn open(view: &View<'_>) -> (String, String, String) {
     let standing = view.standing;
+    // Who wonders why nobody comes should see what was asked.
+    let green = if view.purchase.terms.is_green_only() { "positive " } else { "" };
     let waits = if standing.attempt == 0 {
-        "waits for a worker to accept".to_owned()
+        format!("waits for a {green}worker to accept")
     } else {
         format!(
-            "waits for another worker to accept (attempt {} of at most {})",
+            "waits for another {green}worker to accept (attempt {} of at most {})",
             u32::from(standing.attempt) + 1,
             view.rules.max_attempts
         )

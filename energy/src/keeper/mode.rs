@@ -184,7 +184,15 @@ pub fn decide(s: &Situation<'_>) -> (Mode, Why) {
     }
     let now = s.now.unwrap_or_default();
     let owed: Vec<Commitment> = commitments(s.promises);
-    let Decision { act, reason } = s.planner.decide(now, s.charge.usable, s.forecaster, &owed);
+    let Decision { mut act, mut reason } = s.planner.decide(now, s.charge.usable, s.forecaster, &owed);
+    // Promised work takes what it takes, sooner or later. So it holds nothing back where the plan would run more without it.
+    if let (Act::Run { compute }, Reason::Promised { .. }) = (act, reason)
+        && let Decision { act: Act::Run { compute: free }, reason: why } =
+            s.planner.decide(now, s.charge.usable, s.forecaster, &[])
+        && free.0 > compute.0.max(power_for(s.promises, now))
+    {
+        (act, reason) = (Act::Run { compute: free }, why);
+    }
     let plan = Why::Plan { reason };
     match act {
         Act::Run { compute } => {

@@ -13,7 +13,7 @@ const STEP_SECONDS: std::ops::RangeInclusive<i64> = 1..=7200;
 const MAX_MILLIWATTS: f64 = 1e12;
 
 /// What is wrong with a file.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TraceError {
     /// A line that is no sample.
     #[error(
@@ -39,6 +39,17 @@ pub enum TraceError {
         /// How many there are.
         found: usize,
     },
+    /// Far below zero: not a panel's power.
+    #[error(
+        "line {line}: {watts:.1} W; a panel gives no less than nothing, and an inverter's own use is a few watts: is it the battery's \
+         or the meter's column?"
+    )]
+    Negative {
+        /// Counted from one.
+        line: usize,
+        /// What stands there.
+        watts: f64,
+    },
     /// The usual distance of two samples.
     #[error("samples are {found} s apart, expected 1 s to 7200 s")]
     Step {
@@ -48,12 +59,18 @@ pub enum TraceError {
 }
 
 /// Reads a series. A heading line, empty lines and lines that start with `#` are left out; an empty or `NaN` power is a gap; small
-/// negative powers (an inverter's own use at night) count as zero.
+/// negative powers (an inverter's own use at night: down to a twentieth of the peak or 10 W) count as zero.
 ///
 /// # Errors
 /// Names the line and what was expected.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "powers are bounded when they are read"
+)]
 pub fn parse(text: &str) -> Result<Vec<Sample>, TraceError> {
     let mut rows: Vec<(i64, Option<i64>)> = Vec::new();
+    let mut lowest: Option<(usize, f64)> = None;
     for (index, line) in text.lines().enumerate() {
         let trimmed = line.trim();
         if trimmed.is_empty()
@@ -67,10 +84,19 @@ pub fn parse(text: &str) -> Result<Vec<Sample>, TraceError> {
         }
         let row = row(trimmed)
             .ok_or_else(|| TraceError::Line { line: index + 1, found: trimmed.chars().take(60).collect() })?;
-        if rows.last().is_some_and(|last| last.0 >= row.0) {
+        if rows.last().is_some_and(|last| last.0 >= row.start) {
             return Err(TraceError::Order { line: index + 1 });
         }
-        rows.push(row);
+        let Row { start, watts } = row;
+        if let Some(watts) = watts.filter(|watts| *watts < lowest.map_or(0.0, |(_, lowest)| lowest)) {
+            lowest = Some((index + 1, watts));
+        }
+        // Bounded by `row`; below zero is zero.
+        rows.push((start, watts.map(|watts| (watts * 1000.0).round().max(0.0) as i64)));
+    }
+    let peak = rows.iter().filter_map(|row| row.1).max().unwrap_or(0) as f64 / 1000.0;
+    if let Some((line, watts)) = lowest.filter(|(_, watts)| *watts < -(peak / 20.0).max(10.0)) {
+        return Err(TraceError::Negative { line, watts });
     }
     if rows.len() < 2 {
         return Err(TraceError::Length { found: rows.len() });
@@ -89,21 +115,27 @@ pub fn parse(text: &str) -> Result<Vec<Sample>, TraceError> {
     Ok(samples.collect())
 }
 
-/// `None`: no sample. `Some((_, None))`: a gap.
-fn row(line: &str) -> Option<(i64, Option<i64>)> {
+/// A line.
+struct Row {
+    /// Unix seconds.
+    start: i64,
+    /// `None`: a gap.
+    watts: Option<f64>,
+}
+
+/// `None`: no sample.
+fn row(line: &str) -> Option<Row> {
     let (time, watts) = line.split_once(',')?;
-    let time = time.trim().trim_matches('"').parse::<Timestamp>().ok()?.as_second();
+    let start = time.trim().trim_matches('"').parse::<Timestamp>().ok()?.as_second();
     let watts = watts.split(',').next()?.trim();
     if watts.is_empty() {
-        return Some((time, None));
+        return Some(Row { start, watts: None });
     }
     let watts: f64 = watts.parse().ok()?;
     if watts.is_nan() {
-        return Some((time, None));
+        return Some(Row { start, watts: None });
     }
-    let milliwatts = (watts * 1000.0).round().max(0.0);
-    #[allow(clippy::cast_possible_truncation, reason = "bounded above")]
-    (milliwatts <= MAX_MILLIWATTS).then_some((time, Some(milliwatts as i64)))
+    (watts.abs() * 1000.0 <= MAX_MILLIWATTS).then_some(Row { start, watts: Some(watts) })
 }
 
 #[cfg(test)]
@@ -118,6 +150,17 @@ mod tests {
         assert_eq!(all.len(), 2);
         assert_eq!(all[0], Sample { start: UnixSeconds(1_302_886_800), seconds: 900, power: MilliWatts(2500) });
         assert_eq!(all[1].power, MilliWatts(0));
+    }
+
+    #[test]
+    fn a_panel_that_takes_power_is_refused_and_an_inverters_own_use_is_not() {
+        let series =
+            |night: f64| format!("2011-04-15T10:00:00Z,3000\n2011-04-15T10:15:00Z,{night}\n2011-04-15T10:30:00Z,-9\n");
+        assert_eq!(parse(&series(-140.0)).expect("a large inverter")[1].power, MilliWatts(0));
+        assert_eq!(parse(&series(-160.0)), Err(TraceError::Negative { line: 2, watts: -160.0 }));
+        let small = "2011-04-15T10:00:00Z,50\n2011-04-15T10:15:00Z,-9\n2011-04-15T10:30:00Z,-500\n";
+        let error = parse(small).expect_err("a battery");
+        assert!(error.to_string().contains("line 3: -500.0 W"), "{error}");
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub struct Share {
 pub struct Interval {
     /// Energy the board used.
     pub used: MicroWattHours,
+    /// What of it the panel gave while it was used; the rest came from the battery. At most `used`.
+    pub direct: MicroWattHours,
     /// Length.
     pub milliseconds: i64,
     /// Power of this board when idle.
@@ -64,6 +66,9 @@ pub struct Account {
     pub active: MicroWattHours,
     /// Its part of idle, by reservation.
     pub idle: MicroWattHours,
+    /// What of both came straight from the sun.
+    #[serde(default)]
+    pub direct: MicroWattHours,
     /// Whether all of it was measured.
     pub all_measured: bool,
 }
@@ -73,6 +78,12 @@ impl Account {
     #[must_use]
     pub const fn total(&self) -> MilliWattHours {
         MilliWattHours((self.active.0 + self.idle.0 + 500) / 1000)
+    }
+
+    /// Both parts.
+    #[must_use]
+    pub fn used(&self) -> MicroWattHours {
+        self.active + self.idle
     }
 }
 
@@ -88,6 +99,7 @@ impl Ledger {
     /// Splits an interval. The parts added to all accounts and to [`Ledger::own`] sum to the energy of the interval exactly.
     pub fn add(&mut self, interval: &Interval) {
         let used = interval.used.0.max(0);
+        let direct = interval.direct.0.clamp(0, used);
         // mW · ms / 3600 = µWh
         let idle = (i128::from(interval.idle.0) * i128::from(interval.milliseconds.max(0)) / 3_600) as i64;
         let idle = idle.clamp(0, used);
@@ -102,8 +114,12 @@ impl Ledger {
             let account = self.accounts.entry(share.agreement.clone()).or_insert(Account {
                 active: MicroWattHours(0),
                 idle: MicroWattHours(0),
+                direct: MicroWattHours(0),
                 all_measured: true,
             });
+            // Whose watts come from the panel nobody can tell: everybody's in the same part.
+            let from_sun = i128::from(active + idle) * i128::from(direct) / i128::from(used.max(1));
+            account.direct = account.direct + MicroWattHours(from_sun as i64);
             account.active = account.active + MicroWattHours(*active);
             account.idle = account.idle + MicroWattHours(*idle);
             account.all_measured &= interval.source == Source::Measured;
@@ -153,6 +169,7 @@ mod tests {
         ledger.add(&Interval {
             used: MicroWattHours(6_000_000),
             milliseconds: 3_600_000,
+            direct: MicroWattHours(1_500_000),
             idle: MilliWatts(2_000),
             cpu_microseconds: 1_000_000,
             source: Source::Measured,
@@ -163,6 +180,9 @@ mod tests {
         assert_eq!((b.active, b.idle), (MicroWattHours(900_000), MicroWattHours(500_000)));
         assert_eq!(ledger.own, MicroWattHours(400_000 + 500_000));
         assert_eq!((a.total(), a.all_measured), (MilliWattHours(3_700), true));
+        // A quarter of everything came straight from the panel.
+        assert_eq!((a.direct, b.direct), (MicroWattHours(925_000), MicroWattHours(350_000)));
+        assert_eq!(a.used(), MicroWattHours(3_700_000));
     }
 
     #[test]
@@ -171,7 +191,7 @@ mod tests {
         let source = Source::Modelled { board: Board::Pi4B };
         let (used, idle) = (MicroWattHours(100), MilliWatts(0));
         let shares = vec![share("a", 1, 0)];
-        ledger.add(&Interval { used, milliseconds: 1000, idle, cpu_microseconds: 1, source, shares });
+        ledger.add(&Interval { used, direct: used, milliseconds: 1000, idle, cpu_microseconds: 1, source, shares });
         assert!(!ledger.close("a").expect("a").all_measured);
         assert_eq!(ledger.account("a"), None);
     }
@@ -188,16 +208,17 @@ mod tests {
         #[test]
         fn the_ledger_holds_what_the_board_used(
             intervals in prop::collection::vec(
-                (0i64..1 << 40, 0i64..1 << 40, 0i64..100_000, any::<u32>(), prop::collection::vec((0u8..4, any::<u32>(), 0u32..2000), 0..5)),
+                (0i64..1 << 40, any::<i64>(), 0i64..1 << 40, 0i64..100_000, any::<u32>(), prop::collection::vec((0u8..4, any::<u32>(), 0u32..2000), 0..5)),
                 0..20,
             )
         ) {
             let mut ledger = Ledger::default();
             let mut used = 0;
-            for (energy, milliseconds, idle, cpu, shares) in intervals {
+            for (energy, direct, milliseconds, idle, cpu, shares) in intervals {
                 used += energy;
                 ledger.add(&Interval {
                     used: MicroWattHours(energy),
+                    direct: MicroWattHours(direct),
                     milliseconds,
                     idle: MilliWatts(idle),
                     cpu_microseconds: u64::from(cpu),
@@ -206,6 +227,7 @@ mod tests {
                 });
             }
             prop_assert_eq!(ledger.total(), MicroWattHours(used));
+            prop_assert!(ledger.accounts().values().all(|a| a.direct.0 >= 0 && a.direct <= a.used()));
         }
     }
 }

@@ -16,7 +16,7 @@ use sunwork_protocol::{
 };
 
 use super::{Report, chain};
-use crate::{config::Layer, folder::Folder, identity};
+use crate::{config::Layer, folder::Folder, identity, refusal::Refusal};
 
 /// Longest placement that is read, bytes.
 const MAX_BYTES: u64 = 64 << 10;
@@ -88,6 +88,11 @@ pub async fn accept_placed(settings: &Layer, args: &PlacementArgs) -> eyre::Resu
         eyre!("the terms of {agreement} name no pool, so there is nothing to place; a running worker takes such work by itself")
     })?;
     let (_, now) = chain.rpc().latest().await.wrap_err("reading the newest block")?;
+    if bound.terms.is_green_only()
+        && let Err(standing) = chain.positive(agreement, me, now).await?
+    {
+        bail!(Refusal::NotPositive { standing });
+    }
     let (chain_id, dispatcher) = (chain.deployment.chain_id, chain.deployment.dispatcher);
     let code = chain.rpc().provider().get_code_at(pool).await.wrap_err("reading the pool's code")?;
     if code.is_empty() {

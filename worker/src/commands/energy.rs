@@ -143,7 +143,9 @@ fn text(answer: &EnergyAnswer, zone: &TimeZone) -> String {
     }
     for (agreement, spent) in agreements {
         let source = if spent.measured { "measured" } else { "modelled" };
-        add("Agreement", format!("{agreement}: {} ({source})", wh(MilliWattHours(spent.milliwatt_hours))));
+        let direct = spent.direct_milliwatt_hours * 100 / spent.milliwatt_hours.max(1);
+        let used = wh(MilliWattHours(spent.milliwatt_hours));
+        add("Agreement", format!("{agreement}: {used} ({source}), {direct} % straight from the sun"));
     }
     if let Some(attestation) = attestation {
         lines.extend(meter::lines(attestation));

@@ -75,8 +75,18 @@ pub struct Published {
 pub struct Spent {
     /// All of it.
     pub milliwatt_hours: i64,
+    /// What of it the panel gave while it was used; the rest came from the battery.
+    #[serde(default)]
+    pub direct_milliwatt_hours: i64,
     /// Whether a sensor measured it; else it is modelled.
     pub measured: bool,
+}
+
+impl From<&Account> for Spent {
+    fn from(account: &Account) -> Self {
+        let direct_milliwatt_hours = (account.direct.0 + 500) / 1000;
+        Self { milliwatt_hours: account.total().0, direct_milliwatt_hours, measured: account.all_measured }
+    }
 }
 
 impl BoardPower {
@@ -183,8 +193,7 @@ impl Energy {
     /// What an agreement has used.
     pub fn spent(&self, agreement: Address) -> Option<Spent> {
         let key = key(agreement);
-        let account = self.read(|inner| inner.published.as_ref()?.accounts.get(&key).copied())?;
-        Some(Spent { milliwatt_hours: account.total().0, measured: account.all_measured })
+        self.read(|inner| inner.published.as_ref()?.accounts.get(&key).map(Spent::from))
     }
 
     /// What was attested, and why not.
@@ -199,9 +208,7 @@ impl Energy {
 
     /// All agreements with what they used.
     pub fn accounts(&self) -> BTreeMap<String, Spent> {
-        let spent = |(key, account): (&String, &Account)| {
-            (key.clone(), Spent { milliwatt_hours: account.total().0, measured: account.all_measured })
-        };
+        let spent = |(key, account): (&String, &Account)| (key.clone(), Spent::from(account));
         let of = |published: &Published| published.accounts.iter().map(spent).collect();
         self.read(|inner| inner.published.as_ref().map(of).unwrap_or_default())
     }
@@ -236,6 +243,14 @@ impl Energy {
             inner.reserved.insert(key.to_owned(), (Instant::now(), asked));
         }
         Ok(())
+    }
+
+    /// Takes a promise back whose transaction the contract refused: others were first, say. Else it would bar other work for
+    /// [`RESERVED_FOR`].
+    pub fn release(&self, key: &str) {
+        self.write(|inner| {
+            inner.reserved.remove(key);
+        });
     }
 
     /// What is reserved, after those that are `known` by now and those that came to nothing were dropped.
@@ -366,6 +381,9 @@ mod tests {
         );
         // Asking again for what is reserved already is no second promise.
         assert_eq!(energy.reserve("0", &offer), Ok(()));
+        // What the contract refused is free again, for one more.
+        energy.release("1");
+        assert_eq!(energy.reserve("one more", &offer), Ok(()));
         let known = ["0".to_owned()];
         assert_eq!(energy.reserved_beside(known.iter()).len(), taken - 1);
     }

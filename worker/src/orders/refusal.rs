@@ -1,6 +1,7 @@
 //! Why a signed order is not taken: each reason with what was found and what was expected. Pure.
 use alloy::primitives::{Address, B256};
 use sunwork_protocol::{
+    energy::NotPositive,
     order::{CANCELLED, OrderError, SignedOrder},
     price,
     settlement::worker_lock,
@@ -30,6 +31,8 @@ pub struct OrderFacts {
     pub classes: u64,
     /// The worker's stake that is not locked, smallest unit.
     pub free_stake: u128,
+    /// What keeps the worker from being positive in the energy ledger; asked for green work only.
+    pub not_positive: Option<NotPositive>,
     /// Chain of the deployment.
     pub chain_id: u64,
     /// Whose orders these are.
@@ -198,6 +201,11 @@ pub fn check(
         return Err(OrderRefusal::Class { class_id: terms.class_id, name });
     }
     refusal::check(&terms, &spec, &name, limits)?;
+    if terms.is_green_only()
+        && let Some(standing) = facts.not_positive
+    {
+        return Err(Refusal::NotPositive { standing }.into());
+    }
     let until = order.start_at.saturating_add(terms.accept_secs.into());
     if now > until {
         return Err(OrderRefusal::WindowOver { until, now });

@@ -80,7 +80,11 @@ async fn take(ctx: &Context, inbox: &Inbox, hash: B256) -> eyre::Result<(Address
     let call = IWorkerDispatcher::acceptOfferCall { order: order.typed()?.into(), spec, signature };
     let calldata = alloy::primitives::Bytes::from(call.abi_encode());
     // What the client has and allows, and who was first, is said here before anything is paid.
-    ctx.tx.simulate("accept-offer", deployment.dispatcher, calldata.clone()).await?;
+    let tried = ctx.tx.simulate("accept-offer", deployment.dispatcher, calldata.clone()).await;
+    if tried.is_err() {
+        ctx.governor.energy.release(&hash.to_string());
+    }
+    tried?;
     inbox.begin(hash)?;
     let receipt = ctx.tx.send("accept-offer", deployment.dispatcher, calldata).await?;
     let agreement = agreement_of(&receipt, hash)
@@ -97,12 +101,20 @@ async fn facts(ctx: &Context, signed: &SignedOrder, hash: B256) -> eyre::Result<
     let code = chain.rpc().provider().get_code_at(client).await.wrap_err("looking whether the client is a contract")?;
     let (_, now) = chain.rpc().latest().await.wrap_err("reading the newest block")?;
     let info = chain.worker_info(ctx.me).await?;
+    // Terms that cannot be read are refused for that.
+    let is_green = ComputeTerms::unpack(&signed.order.terms).is_ok_and(|terms| terms.is_green_only());
+    let implementation = chain.deployment.compute_implementation;
+    let not_positive = match is_green {
+        true => chain.positive(implementation, ctx.me, now).await?.err(),
+        false => None,
+    };
     Ok(OrderFacts {
         me: ctx.me,
         now,
         uses,
         nonce,
         classes: info.classes.to(),
+        not_positive,
         free_stake: info.bonded.saturating_sub(info.locked).to(),
         chain_id: chain.deployment.chain_id,
         dispatcher: to,

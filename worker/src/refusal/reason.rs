@@ -15,9 +15,9 @@ pub enum Bound {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Measure {
     /// What was found.
-    pub found: u64,
+    pub found: i64,
     /// The limit.
-    pub limit: u64,
+    pub limit: i64,
     /// Unit of both, such as "MiB".
     pub unit: &'static str,
     /// Which side of the limit is good.
@@ -26,19 +26,19 @@ pub struct Measure {
 
 impl Measure {
     /// `found` may not exceed `limit`.
-    pub fn at_most(found: impl TryInto<u64>, limit: impl TryInto<u64>, unit: &'static str) -> Self {
+    pub fn at_most(found: impl TryInto<i64>, limit: impl TryInto<i64>, unit: &'static str) -> Self {
         Self { found: saturated(found), limit: saturated(limit), unit, bound: Bound::AtMost }
     }
 
     /// `found` must reach `limit`.
-    pub fn at_least(found: impl TryInto<u64>, limit: impl TryInto<u64>, unit: &'static str) -> Self {
+    pub fn at_least(found: impl TryInto<i64>, limit: impl TryInto<i64>, unit: &'static str) -> Self {
         Self { found: saturated(found), limit: saturated(limit), unit, bound: Bound::AtLeast }
     }
 }
 
-/// All the amounts here are positive: what does not fit is too large.
-fn saturated(value: impl TryInto<u64>) -> u64 {
-    value.try_into().unwrap_or(u64::MAX)
+/// Only net energy can be negative, and it fits: what does not fit is too large.
+fn saturated(value: impl TryInto<i64>) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
 }
 
 macro_rules! reasons {
@@ -153,6 +153,14 @@ reasons! {
     EnergyLow = "energy_low", "wait for the sun; see `sunwork-worker energy`";
     /// Charge, clock or a sensor is not known.
     EnergyUnknown = "energy_unknown", "see `sunwork-worker energy`: it names what is wrong and what to do";
+    /// Green work, and no meter attests for this worker.
+    GreenMeter = "green_meter", "register a meter with the energy ledger and send its days, or leave green work to others";
+    /// Green work, and the last record is too old.
+    GreenRecordsOld = "green_records_old", "send the days that are missing to the energy ledger";
+    /// Green work, and too few days are attested.
+    GreenDays = "green_days", "go on sending a record a day to the energy ledger";
+    /// Green work, and more was used than was made.
+    GreenDeficit = "green_deficit", "make more or use less: wait for sunny days, add panel, lower the power";
     /// There is no room for the journal.
     JournalRoom = "journal_room", "make room on the disk of the data folder; the worker goes on by itself";
 }

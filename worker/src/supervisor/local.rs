@@ -1,6 +1,6 @@
 //! What the machine is told about our own side.
 use alloy::primitives::U256;
-use sunwork_protocol::{draw, status::Status};
+use sunwork_protocol::{draw, energy::NotPositive, status::Status};
 
 use super::{COURTESY_SECS, Supervisor};
 use crate::{
@@ -23,10 +23,11 @@ impl Supervisor {
             (None, true) => Preparation::Ready,
             (None, false) => Preparation::Open,
         };
+        self.green = self.ask_ledger(view, head).await?;
         let opening_sent = self.lock_mailed().is_sent(view.draw_seed);
         let lot = self.lot(view).await?;
         let unanswered = self.unanswered(view, head).await?;
-        let placed = self.placement(view, head).await?.is_some() && self.powered_for(view);
+        let placed = self.placement(view, head).await?.is_some() && self.powered_for(view) && self.green.is_ok();
         let seed_seen = self.seed_seen(view, head);
         let ticket = self.best_ticket(view).await?;
         Ok(Local {
@@ -58,6 +59,14 @@ impl Supervisor {
             finality_blocks: self.ctx.finality_blocks,
             courtesy_secs: COURTESY_SECS,
         })
+    }
+
+    /// Green work is asked about as long as we could still enter it, at every look: records come once a day, and go stale.
+    async fn ask_ledger(&self, view: &View, head: Head) -> Result<Result<(), NotPositive>, StepError> {
+        if !self.terms.is_green_only() || !self.could_enter(view) {
+            return Ok(Ok(()));
+        }
+        Ok(self.ctx.chain.positive(self.address, self.ctx.me, head.timestamp).await?)
     }
 
     fn work_state(&self, view: &View, known: &Agreement) -> Work {

@@ -22,11 +22,17 @@ use crate::{
 impl Supervisor {
     /// Whether the owner's rules let us enter in this part now. What we are in already is not asked about again.
     pub(super) fn offered(&self, view: &View, part: Part) -> Result<(), Refusal> {
-        let taken = view.worker == self.ctx.me || view.slot_of(self.ctx.me).is_some();
-        if taken || view.status.is_final() {
+        if !self.could_enter(view) {
             return Ok(());
         }
+        self.green.map_err(|standing| Refusal::NotPositive { standing })?;
         self.ctx.governor.offered(&self.offer(view, part))
+    }
+
+    /// Whether there is something left to enter for us.
+    pub(super) fn could_enter(&self, view: &View) -> bool {
+        let taken = view.worker == self.ctx.me || view.slot_of(self.ctx.me).is_some();
+        !taken && !view.status.is_final()
     }
 
     /// Whether we want to enter in either part: the worker's refusal is the one that is told.
@@ -43,15 +49,20 @@ impl Supervisor {
 
     /// What enters an agreement takes its energy first.
     pub(super) fn reserve_energy(&self, view: &View, action: &Action) -> Result<(), StepError> {
-        let part = match action {
-            Action::Accept | Action::AcceptPlaced => Part::Worker,
-            Action::Claim(_) | Action::ClaimAndSeal(_) => Part::Verifier,
-            _ => return Ok(()),
-        };
+        let Some(part) = Self::enters(action) else { return Ok(()) };
         let energy = &self.ctx.governor.energy;
         energy
             .reserve(&key(self.address), &self.offer(view, part))
             .map_err(|refusal| StepError::NotYet(refusal.to_string()))
+    }
+
+    /// The part in which an action enters the agreement, if it does.
+    pub(super) const fn enters(action: &Action) -> Option<Part> {
+        match action {
+            Action::Accept | Action::AcceptPlaced => Some(Part::Worker),
+            Action::Claim(_) | Action::ClaimAndSeal(_) => Some(Part::Verifier),
+            _ => None,
+        }
     }
 
     fn offer(&self, view: &View, part: Part) -> Offer {

@@ -49,11 +49,11 @@ pub struct Exclusion {
 #[serde(rename_all = "camelCase")]
 pub struct Measured {
     /// The lowest.
-    pub lowest: u64,
+    pub lowest: i64,
     /// The highest.
-    pub highest: u64,
+    pub highest: i64,
     /// The limit that the newest missed.
-    pub limit: u64,
+    pub limit: i64,
     /// Unit of all three.
     pub unit: String,
     /// Which side of the limit is good.

@@ -11,7 +11,10 @@ use serde::Serialize;
 use sunwork_client::Settlement;
 use sunwork_protocol::status::Status;
 
-use super::money::{Money, of_party};
+use super::{
+    money::{Money, of_party},
+    sun::JobEnergy,
+};
 use crate::{accounts, devnet::Devnet, stage::Stages};
 
 /// The report. Amounts are integers in the smallest token unit (nine decimals).
@@ -42,6 +45,9 @@ pub(super) struct Report {
     /// All tokens there are, before and after.
     total_before: u64,
     total_after: u64,
+    /// Energy of the job, and what of it came straight from the sun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    energy: Option<JobEnergy>,
 }
 
 impl Report {
@@ -79,7 +85,13 @@ impl Report {
             burned: small(settlement.burned)?,
             total_before: small(total_before)?,
             total_after: small(total_after)?,
+            energy: None,
         })
+    }
+
+    /// Adds what the job ran on.
+    pub(super) fn on_energy(self, energy: JobEnergy) -> Self {
+        Self { energy: Some(energy), ..self }
     }
 
     /// It did not.

@@ -43,6 +43,8 @@ pub struct Options {
     pub runtime: Runtime,
     /// Environment of every worker.
     pub worker_env: Vec<(String, String)>,
+    /// Simulated site of each worker (docs/ENERGY.md), in their order; workers beyond the list keep no energy.
+    pub plants: Vec<Value>,
     /// Environment of the oracle.
     pub oracle_env: Vec<(String, String)>,
     /// Folder of keys, data and logs.
@@ -71,6 +73,7 @@ impl Options {
             beacon: Beacon::default(),
             runtime: Runtime::Docker,
             worker_env: Vec::new(),
+            plants: Vec::new(),
             oracle_env: Vec::new(),
             place: Place::Temporary,
             publish: false,
@@ -107,6 +110,13 @@ impl Options {
     #[must_use]
     pub fn param(mut self, pointer: &str, value: impl Into<Value>) -> Self {
         *self.params.pointer_mut(pointer).unwrap_or_else(|| panic!("no deployment parameter {pointer}")) = value.into();
+        self
+    }
+
+    /// A simulated site for the next worker that has none.
+    #[must_use]
+    pub fn plant(mut self, plant: Value) -> Self {
+        self.plants.push(plant);
         self
     }
 

@@ -8,6 +8,7 @@ use std::{
 
 use alloy::primitives::Address;
 use eyre::{WrapErr, bail, eyre};
+use serde_json::Value;
 use url::Url;
 
 use super::{Options, Runtime};
@@ -69,6 +70,16 @@ impl WorkerNode {
         // A test network has no owner whose machine it must spare: all threads, not all but one.
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.set_env("SUNWORK_WORKER_CORES", &threads.to_string());
+    }
+
+    /// Has it run on a simulated site, in real time.
+    pub(super) fn simulate(&mut self, plant: &Value) -> eyre::Result<()> {
+        let file = self.dir.join("plant.json");
+        fs::write(&file, plant.to_string()).wrap_err_with(|| format!("writing {}", file.display()))?;
+        self.set_env("SUNWORK_WORKER_SIMULATE", &file.display().to_string());
+        // A job of seconds is seen in several looks.
+        self.set_env("SUNWORK_WORKER_ENERGY_INTERVAL_SECS", "1");
+        Ok(())
     }
 
     /// Registers and stakes.

@@ -33,6 +33,17 @@ async fn the_demo(runtime: Runtime) -> eyre::Result<()> {
     // The worker and two verifiers; the client, too, where something was left of its budget.
     assert!(report["paid"].as_object().is_some_and(|paid| paid.len() >= 3), "{report:#}");
 
+    // What the job ran on: the worker and two verifiers, on simulated sun.
+    let energy = &report["energy"];
+    let of = |part: &Value, key: &str| part[key].as_i64().unwrap_or_else(|| panic!("no {key}: {report:#}"));
+    let parts = energy["workers"].as_array().expect("a list of workers");
+    assert!(energy["simulated"] == true && parts.len() == 3, "{report:#}");
+    for key in ["used_milliwatt_hours", "direct_milliwatt_hours", "battery_milliwatt_hours"] {
+        assert_eq!(parts.iter().map(|part| of(part, key)).sum::<i64>(), of(energy, key), "{key}: {report:#}");
+    }
+    assert!(of(energy, "used_milliwatt_hours") > 0, "{report:#}");
+    assert_eq!(of(energy, "direct_percent") + of(energy, "battery_percent"), 100, "{report:#}");
+
     let mut picture =
         png::Decoder::new(std::io::BufReader::new(std::fs::File::open(out.path().join("picture.png"))?)).read_info()?;
     let (width, height) = (picture.info().width, picture.info().height);

@@ -16,6 +16,7 @@ mod crash;
 mod demo;
 mod dispute;
 mod drand;
+mod green;
 mod honest;
 mod late_confidential;
 mod late_unproven;

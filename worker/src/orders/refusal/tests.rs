@@ -4,7 +4,7 @@ use alloy::{
 };
 use sunwork_protocol::{
     order::Order,
-    terms::{FLAG_NAMED, FLAG_POOL},
+    terms::{FLAG_GREEN, FLAG_NAMED, FLAG_POOL},
     testing,
 };
 
@@ -48,6 +48,7 @@ fn facts() -> OrderFacts {
         nonce: 3,
         classes: 1,
         free_stake: 1_000,
+        not_positive: None,
         chain_id: CHAIN,
         dispatcher: DISPATCHER,
         client_has_code: false,
@@ -88,6 +89,17 @@ fn a_good_order_is_read_and_each_state_of_it_on_chain_has_its_reason() {
     assert_eq!(look(&order, &OrderFacts { free_stake: need, ..facts() }, &limits), Ok(()));
     let short = OrderFacts { free_stake: need - 1, ..facts() };
     assert_eq!(look(&order, &short, &limits), Err(OrderRefusal::Stake { need, free: need - 1 }));
+}
+
+#[test]
+fn green_orders_are_for_positive_workers_and_plain_ones_are_for_all() {
+    let limits = Limits::default();
+    let standing = NotPositive::Deficit { net_wh: -42 };
+    let short = OrderFacts { not_positive: Some(standing), ..facts() };
+    let green = signed(&ComputeTerms { flags: FLAG_GREEN, ..terms() }, |_| {});
+    assert_eq!(look(&green, &short, &limits), Err(OrderRefusal::Work(Refusal::NotPositive { standing })));
+    assert_eq!(look(&green, &facts(), &limits), Ok(()));
+    assert_eq!(look(&signed(&terms(), |_| {}), &short, &limits), Ok(()));
 }
 
 #[test]
