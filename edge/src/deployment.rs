@@ -50,6 +50,23 @@ pub struct DeploymentParameters {
     /// Of compute agreements.
     #[serde(default)]
     pub compute: ComputeParameters,
+    /// Of the energy ledger, where there is one.
+    #[serde(default)]
+    pub energy: Option<EnergyParameters>,
+}
+
+/// What makes a worker positive in the energy ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnergyParameters {
+    /// Days that net energy is summed over.
+    pub window_days: u16,
+    /// Least days with counts in it.
+    pub min_days: u16,
+    /// The last record is at most so many days old.
+    pub fresh_days: u16,
+    /// Charged around the clock where consumption is not metered, watts.
+    pub assumed_watts: u16,
 }
 
 /// The part of the compute agreements' parameters that programs need to know without asking a node.

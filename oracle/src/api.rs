@@ -1,5 +1,6 @@
 //! The HTTP API, version 1 (docs/PROTOCOL.md).
 mod agreements;
+mod energy;
 pub mod error;
 mod listener;
 mod metrics;
@@ -12,7 +13,7 @@ use axum::{
     extract::State,
     http::{Method, StatusCode},
     response::IntoResponse,
-    routing::get,
+    routing::{get, post},
 };
 use serde::Serialize;
 use serde_json::json;
@@ -25,6 +26,7 @@ pub use listener::{ConnectionLimits, LimitedListener};
 use crate::{
     beacon_relay::RelayCounters,
     blobs::http::{self as blob_http, BlobService},
+    energy::{EnergyContracts, reporter::ReporterCounters},
     follow::Progress,
     keeper::KeeperCounters,
     key_agent::AgentReport,
@@ -55,6 +57,10 @@ pub struct Api {
     pub agent: Arc<AgentReport>,
     /// What the beacon relay did.
     pub relay: Arc<RelayCounters>,
+    /// The energy contracts, where there are any.
+    pub energy: Option<EnergyContracts>,
+    /// What was reported to the ledger.
+    pub reporter: Arc<ReporterCounters>,
 }
 
 #[derive(Serialize)]
@@ -83,6 +89,13 @@ impl Api {
             .route("/v1/agreements", get(agreements::list))
             .route("/v1/agreements/{address}", get(agreements::one))
             .route("/v1/workers", get(agreements::workers))
+            .route("/v1/meters", get(energy::meters))
+            .route("/v1/meters/{worker}", get(energy::meter))
+            .route("/v1/meters/{worker}/days", get(energy::days))
+            .route("/v1/findings", get(energy::findings))
+            .route("/v1/findings/{id}", get(energy::finding))
+            .route("/v1/certificates", get(energy::certificates))
+            .route("/v1/records", post(energy::post))
             .route("/v1/key-agent", get(key_agent))
             .route("/metrics", get(metrics::show))
             .with_state(self)
@@ -123,6 +136,8 @@ async fn deployment(State(api): State<Api>) -> impl IntoResponse {
         "dispatcher": address(d.dispatcher),
         "beacon": address(d.beacon),
         "computeImplementation": address(d.compute_implementation),
+        "energyLedger": api.energy.map(|energy| address(energy.ledger)),
+        "energyCertificates": api.energy.map(|energy| address(energy.certificates)),
         "classes": d.classes,
         "owner": address(d.owner),
     }))

@@ -1,7 +1,8 @@
 //! What the index needs of a chain, as a trait: the real one is [`RpcChain`](crate::rpc_chain::RpcChain), tests script theirs.
 use std::future::Future;
 
-use alloy::primitives::{Address, B256, Log};
+use alloy::primitives::{Address, B256, Bytes, Log};
+use sunwork_protocol::energy::Link;
 
 /// A block, as far as following the chain needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,17 @@ impl ChainLog {
     }
 }
 
+/// A transaction as it was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainTx {
+    /// Block that it is in; `None` while it waits.
+    pub block_hash: Option<B256>,
+    /// Whom it calls; `None` for a creation.
+    pub to: Option<Address>,
+    /// With what.
+    pub input: Bytes,
+}
+
 /// Why the chain could not be read. All of it may pass: the caller waits and tries again.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
@@ -64,7 +76,7 @@ pub enum SourceError {
     Inconsistent(String),
 }
 
-/// A chain to follow. Logs are those with one of the topics of our events, of any address.
+/// A chain to follow. Logs are those with one of the topics of our events, of any address, and those of the energy contracts.
 pub trait ChainSource: Send + Sync + 'static {
     /// The newest block.
     fn head(&self) -> impl Future<Output = Result<Header, SourceError>> + Send;
@@ -77,4 +89,23 @@ pub trait ChainSource: Send + Sync + 'static {
 
     /// Logs of old blocks, both ends included.
     fn logs_of_range(&self, from: u64, to: u64) -> impl Future<Output = Result<Vec<ChainLog>, SourceError>> + Send;
+
+    /// A transaction, or `None` when the node does not know it.
+    fn transaction(&self, hash: B256) -> impl Future<Output = Result<Option<ChainTx>, SourceError>> + Send;
+
+    /// Inputs of the calls of the ledger's `submit` inside a transaction that took effect, in order; or why the node cannot say.
+    fn submitted_within(
+        &self,
+        hash: B256,
+        ledger: Address,
+    ) -> impl Future<Output = Result<Result<Vec<Bytes>, String>, SourceError>> + Send;
+
+    /// Link of a record as the ledger keeps it after a block; `None` when the node has that state no more.
+    fn link_of(
+        &self,
+        ledger: Address,
+        worker: Address,
+        day: u16,
+        block: B256,
+    ) -> impl Future<Output = Result<Option<Link>, SourceError>> + Send;
 }

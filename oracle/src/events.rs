@@ -1,11 +1,12 @@
 //! The contracts' events as the index keeps them. The only module that knows the ABI; everything behind it reads [`Event`].
 use alloy::{
-    primitives::{Address, B256, Bytes, Log},
+    primitives::{Address, B256, Bytes, FixedBytes, Log},
     sol_types::{SolEvent, SolEventInterface},
 };
 use serde::{Deserialize, Serialize};
 use sunwork_protocol::abi::{
     IComputeAgreement::{self, IComputeAgreementEvents as Compute},
+    IEnergyLedger::IEnergyLedgerEvents as Ledger,
     ISignedOrders::{self, ISignedOrdersEvents as Orders},
     IWorkerDispatcher::{self, IWorkerDispatcherEvents as Dispatcher},
 };
@@ -222,6 +223,60 @@ pub enum Event {
         leaf: u32,
         ok: bool,
     },
+    // Energy ledger
+    MeterRegistered {
+        worker: Account,
+        key_hash: B256,
+        key_x: B256,
+        key_y: B256,
+        nameplate_watts: u32,
+        country: FixedBytes<2>,
+        latitude_decidegrees: i16,
+        longitude_decidegrees: i16,
+        from_day: u16,
+    },
+    KeyReplaced {
+        worker: Account,
+        old_key_hash: B256,
+        new_key_hash: B256,
+        liable_until: u64,
+    },
+    DayRecorded {
+        worker: Account,
+        day: u16,
+        production_wh: u32,
+        consumption_wh: u32,
+        window_net_wh: i64,
+    },
+    GapRecorded {
+        worker: Account,
+        last_day: u16,
+        first_day: u16,
+        window_net_wh: i64,
+    },
+    SurplusTaken {
+        worker: Account,
+        day: u16,
+        watt_hours: u32,
+        window_net_wh: i64,
+    },
+    Equivocated {
+        worker: Account,
+        day: u16,
+        reporter: Account,
+        reward: Amount,
+        burned: Amount,
+        digest_a: B256,
+        digest_b: B256,
+    },
+    MeterLeaving {
+        worker: Account,
+        bond_free_at: u64,
+    },
+    BondWithdrawn {
+        worker: Account,
+        amount: Amount,
+    },
 }
 
 /// Topics of all events that are kept: what `eth_getLogs` is filtered by.
@@ -399,6 +454,77 @@ impl Event {
         })
     }
 
+    /// Reads a log of the energy ledger. `None` for what is no meter's matter (a reward that was paid out), or is not known.
+    pub fn of_ledger(log: &Log) -> Option<Self> {
+        Some(match Ledger::decode_log(log).ok()?.data {
+            Ledger::MeterRegistered(e) => Self::MeterRegistered {
+                worker: e.worker.into(),
+                key_hash: e.keyHash,
+                key_x: e.keyX,
+                key_y: e.keyY,
+                nameplate_watts: e.nameplateWatts,
+                country: e.country,
+                latitude_decidegrees: e.latitudeDecidegrees,
+                longitude_decidegrees: e.longitudeDecidegrees,
+                from_day: e.fromDay,
+            },
+            Ledger::KeyReplaced(e) => Self::KeyReplaced {
+                worker: e.worker.into(),
+                old_key_hash: e.oldKeyHash,
+                new_key_hash: e.newKeyHash,
+                liable_until: e.liableUntil.to(),
+            },
+            Ledger::DayRecorded(e) => Self::DayRecorded {
+                worker: e.worker.into(),
+                day: e.day,
+                production_wh: e.productionWh,
+                consumption_wh: e.consumptionWh,
+                window_net_wh: e.windowNetWh.as_i64(),
+            },
+            Ledger::GapRecorded(e) => Self::GapRecorded {
+                worker: e.worker.into(),
+                last_day: e.lastDay,
+                first_day: e.firstDay,
+                window_net_wh: e.windowNetWh.as_i64(),
+            },
+            Ledger::SurplusTaken(e) => Self::SurplusTaken {
+                worker: e.worker.into(),
+                day: e.day,
+                watt_hours: e.wattHours,
+                window_net_wh: e.windowNetWh.as_i64(),
+            },
+            Ledger::Equivocated(e) => Self::Equivocated {
+                worker: e.worker.into(),
+                day: e.day,
+                reporter: e.reporter.into(),
+                reward: e.reward.into(),
+                burned: e.burned.into(),
+                digest_a: e.digestA,
+                digest_b: e.digestB,
+            },
+            Ledger::MeterLeaving(e) => {
+                Self::MeterLeaving { worker: e.worker.into(), bond_free_at: e.bondFreeAt.to() }
+            }
+            Ledger::BondWithdrawn(e) => Self::BondWithdrawn { worker: e.worker.into(), amount: e.amount.into() },
+            Ledger::RewardWithdrawn(_) => return None,
+        })
+    }
+
+    /// The worker whose meter an event of the ledger concerns.
+    pub const fn meter(&self) -> Option<Account> {
+        match self {
+            Self::MeterRegistered { worker, .. }
+            | Self::KeyReplaced { worker, .. }
+            | Self::DayRecorded { worker, .. }
+            | Self::GapRecorded { worker, .. }
+            | Self::SurplusTaken { worker, .. }
+            | Self::Equivocated { worker, .. }
+            | Self::MeterLeaving { worker, .. }
+            | Self::BondWithdrawn { worker, .. } => Some(*worker),
+            _ => None,
+        }
+    }
+
     /// The agreement that a dispatcher's event concerns.
     pub const fn agreement(&self) -> Option<Account> {
         match self {
@@ -460,6 +586,8 @@ pub struct PlacedEvent {
     pub worker: Option<Account>,
     /// The client whose row it changes.
     pub client: Option<Account>,
+    /// The worker whose meter's row it changes.
+    pub meter: Option<Account>,
     /// What happened.
     pub event: Event,
 }

@@ -10,20 +10,28 @@
 //! A step does one of: nothing, one rollback, one append. All that it knows is in the store, so a crash between steps, or
 //! inside one, changes nothing. Near the head every block is asked for by its hash and linked to its parent: no answer of a
 //! node that lags behind or stands on another fork can slip in.
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use alloy::primitives::{Address, B256};
+use alloy::primitives::{Address, B256, Bytes};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use sunwork_protocol::energy::Link;
 
 use crate::{
     chain::{ChainLog, ChainSource, Header, SourceError},
+    energy::{CertificateMove, EnergyContracts, calldata, moves_of},
     events::{self, Event, PlacedEvent},
     json::Account,
-    store::{Batch, Store, StoreError},
+    store::{Batch, ReadRecord, Store, StoreError},
 };
 
 /// Requests under way at a time: enough to hide a node's latency, few enough for public nodes.
 const PARALLEL: usize = 8;
+
+/// Steps that may fail over one trace. A stranger can make a transaction that no node can trace; it must not stop the index.
+const TRACE_TRIES: u32 = 3;
 
 /// How the index follows the chain.
 #[derive(Clone, Copy, Debug)]
@@ -38,12 +46,14 @@ pub struct IndexOptions {
     pub near_blocks: u64,
     /// Most blocks of one request far from it.
     pub far_blocks: u64,
+    /// The energy contracts, where there are any.
+    pub energy: Option<EnergyContracts>,
 }
 
 impl IndexOptions {
     /// The usual numbers for a deployment.
-    pub const fn new(deployed_block: u64, dispatcher: Address) -> Self {
-        Self { deployed_block, dispatcher, keep_blocks: 256, near_blocks: 64, far_blocks: 2000 }
+    pub const fn new(deployed_block: u64, dispatcher: Address, energy: Option<EnergyContracts>) -> Self {
+        Self { deployed_block, dispatcher, keep_blocks: 256, near_blocks: 64, far_blocks: 2000, energy }
     }
 }
 
@@ -103,12 +113,14 @@ pub struct Indexer<S> {
     far_blocks: u64,
     /// Head that the last step saw.
     head: Option<Header>,
+    /// Transactions that could not be traced yet, and how often that was tried.
+    untraced: HashMap<B256, u32>,
 }
 
 impl<S: ChainSource> Indexer<S> {
     /// An index that goes on where the store is.
     pub fn new(source: S, store: Arc<Store>, options: IndexOptions) -> Self {
-        Self { source, store, far_blocks: options.far_blocks.max(1), options, head: None }
+        Self { source, store, far_blocks: options.far_blocks.max(1), options, head: None, untraced: HashMap::new() }
     }
 
     /// Head of the chain as the last step saw it.
@@ -198,7 +210,9 @@ impl<S: ChainSource> Indexer<S> {
         let Some(end) = headers.last().copied() else {
             return Err(SourceError::Inconsistent(format!("no header from block {from} on")).into());
         };
+        let moves = self.certificates(&headers, &logs)?;
         let events = self.keep(&headers, logs).await?;
+        let records = self.read_records(&events).await?;
         let count = events.len();
         let remembered = |header: &Header| header.number > far_end || header.number == end.number || last.is_none();
         self.store
@@ -207,6 +221,9 @@ impl<S: ChainSource> Indexer<S> {
                 events,
                 prune_from: self.options.deployed_block.saturating_add(1),
                 prune_to: end.number.saturating_sub(self.options.keep_blocks),
+                energy: self.options.energy,
+                records,
+                moves,
             })
             .await?;
         Ok(Step::Advanced { to: end.number, head: head.number, events: count })
@@ -271,6 +288,7 @@ impl<S: ChainSource> Indexer<S> {
     /// same transaction), so purchases are gathered first.
     async fn keep(&self, headers: &[Header], logs: Vec<ChainLog>) -> Result<Vec<PlacedEvent>, IndexError> {
         let dispatcher = self.options.dispatcher;
+        let ledger = self.options.energy.map(|energy| energy.ledger);
         let bought: BTreeSet<Address> = logs
             .iter()
             .filter(|log| log.address() == dispatcher)
@@ -279,7 +297,7 @@ impl<S: ChainSource> Indexer<S> {
         let strangers: BTreeSet<Address> = logs
             .iter()
             .map(ChainLog::address)
-            .filter(|address| *address != dispatcher && !bought.contains(address))
+            .filter(|address| *address != dispatcher && Some(*address) != ledger && !bought.contains(address))
             .collect();
         let known = self.store.known_agreements(&strangers).await?;
         let mut kept = Vec::new();
@@ -288,21 +306,17 @@ impl<S: ChainSource> Indexer<S> {
             let is_ours = bought.contains(&address) || known.contains(&address);
             let event = if address == dispatcher {
                 Event::of_dispatcher(&log.log)
+            } else if Some(address) == ledger {
+                Event::of_ledger(&log.log)
             } else if is_ours {
                 Event::of_agreement(&log.log)
             } else {
                 None
             };
             let Some(event) = event else { continue };
-            let header = headers.binary_search_by_key(&log.block, |header| header.number).ok();
-            let time = match header.map(|position| headers[position]) {
-                Some(header) if header.hash == log.block_hash => header.time,
-                _ => {
-                    let reason = format!("a log names block {} of another fork", log.block);
-                    return Err(SourceError::Inconsistent(reason).into());
-                }
-            };
+            let time = time_of(headers, &log)?;
             let from_dispatcher = address == dispatcher;
+            let from_ledger = Some(address) == ledger;
             kept.push(PlacedEvent {
                 block: log.block,
                 block_hash: log.block_hash,
@@ -310,13 +324,127 @@ impl<S: ChainSource> Indexer<S> {
                 log_index: log.log_index,
                 tx: log.tx,
                 address: Account(address),
-                agreement: if from_dispatcher { event.agreement() } else { Some(Account(address)) },
+                agreement: match () {
+                    () if from_dispatcher => event.agreement(),
+                    () if from_ledger => None,
+                    () => Some(Account(address)),
+                },
                 worker: if from_dispatcher { event.worker() } else { None },
                 client: if from_dispatcher { event.client() } else { None },
+                meter: if from_ledger { event.meter() } else { None },
                 event,
             });
         }
         kept.sort_by_key(|event| (event.block, event.log_index));
         Ok(kept)
+    }
+    /// What certificates did.
+    fn certificates(&self, headers: &[Header], logs: &[ChainLog]) -> Result<Vec<CertificateMove>, SourceError> {
+        let Some(energy) = self.options.energy else { return Ok(Vec::new()) };
+        let mut moves = Vec::new();
+        for log in logs.iter().filter(|log| log.address() == energy.certificates) {
+            moves.extend(moves_of(log, time_of(headers, log)?));
+        }
+        Ok(moves)
+    }
+
+    /// The signed records behind the ledger's events: no event carries the counts.
+    async fn read_records(&mut self, events: &[PlacedEvent]) -> Result<BTreeMap<(u64, u64), ReadRecord>, SourceError> {
+        let Some(energy) = self.options.energy else { return Ok(BTreeMap::new()) };
+        let is_record = |placed: &&PlacedEvent| {
+            matches!(placed.event, Event::DayRecorded { .. } | Event::GapRecorded { .. })
+        };
+        let recorded: Vec<&PlacedEvent> = events.iter().filter(is_record).collect();
+        let sent: BTreeMap<B256, B256> = recorded.iter().map(|placed| (placed.tx, placed.block_hash)).collect();
+        let (source, untraced) = (&self.source, &self.untraced);
+        let read: Vec<_> = stream::iter(sent)
+            .map(|(tx, block)| async move {
+                let tries = untraced.get(&tx).copied().unwrap_or(0);
+                (tx, calls(source, &energy, tx, block, tries).await)
+            })
+            .buffered(PARALLEL)
+            .collect()
+            .await;
+        let mut inputs = HashMap::new();
+        for (tx, calls) in read {
+            match calls {
+                Ok(calls) => inputs.insert(tx, calls),
+                Err(Unread::Sent(error)) => return Err(error),
+                Err(Unread::Trace(error)) => {
+                    *self.untraced.entry(tx).or_default() += 1;
+                    return Err(error);
+                }
+            };
+        }
+        self.untraced.clear();
+        let mut records = BTreeMap::new();
+        for placed in recorded {
+            let record = match inputs.get(&placed.tx) {
+                Some(Ok(inputs)) => calldata::named_by(&placed.event, inputs)
+                    .map(|(_, bytes)| bytes)
+                    .ok_or_else(|| "no call of its transaction holds the record that the ledger names".to_owned()),
+                Some(Err(reason)) => Err(reason.clone()),
+                None => Err("its transaction was not read".to_owned()),
+            };
+            let link = match (&record, placed.meter) {
+                (Err(_), Some(worker)) => self.link(&energy, worker, placed).await?,
+                _ => None,
+            };
+            records.insert((placed.block, placed.log_index), ReadRecord { record, link });
+        }
+        Ok(records)
+    }
+
+    /// The link of a record that could not be read, so that those after it can be checked all the same.
+    async fn link(
+        &self,
+        energy: &EnergyContracts,
+        worker: Account,
+        placed: &PlacedEvent,
+    ) -> Result<Option<Link>, SourceError> {
+        let day = match placed.event {
+            Event::DayRecorded { day, .. } | Event::GapRecorded { last_day: day, .. } => day,
+            _ => return Ok(None),
+        };
+        self.source.link_of(energy.ledger, worker.0, day, placed.block_hash).await
+    }
+}
+
+/// What of a transaction could not be read.
+enum Unread {
+    Sent(SourceError),
+    Trace(SourceError),
+}
+
+/// Inputs of the calls of `submit` in a transaction: its own, or what a trace shows of another contract's; or why they are unknown.
+async fn calls<S: ChainSource>(
+    source: &S,
+    energy: &EnergyContracts,
+    tx: B256,
+    block: B256,
+    tries: u32,
+) -> Result<Result<Vec<Bytes>, String>, Unread> {
+    let found = source.transaction(tx).await.map_err(Unread::Sent)?;
+    let Some(sent) = found.filter(|sent| sent.block_hash == Some(block)) else {
+        let reason = format!("transaction {tx} is not in block {block}, but its log is");
+        return Err(Unread::Sent(SourceError::Inconsistent(reason)));
+    };
+    if sent.to == Some(energy.ledger) {
+        return Ok(Ok(vec![sent.input]));
+    }
+    let reason = |why: &str| format!("it was sent through another contract, and {why}");
+    if tries >= TRACE_TRIES {
+        return Ok(Err(reason("the node gave no trace when asked several times")));
+    }
+    let within = source.submitted_within(tx, energy.ledger).await.map_err(Unread::Trace)?;
+    Ok(within.map_err(|why| reason(&why)))
+}
+
+/// Time of a log's block, which has to be one of `headers`.
+fn time_of(headers: &[Header], log: &ChainLog) -> Result<u64, SourceError> {
+    let header = headers.binary_search_by_key(&log.block, |header| header.number).ok();
+    match header.map(|position| headers[position]) {
+        Some(header) if header.hash == log.block_hash => Ok(header.time),
+        _ => Err(SourceError::Inconsistent(format!("a log names block {} of another fork", log.block))),
     }
 }

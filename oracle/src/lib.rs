@@ -5,6 +5,7 @@
 //! - [`blobs`] keeps bytes by their SHA-256
 //! - [`api`] shows both over HTTP, with [`json`] as the one place that knows how values are written
 //! - [`mail`] carries sealed messages between the parties of an agreement
+//! - [`energy`] checks what meters attested, publishes what it finds, and shows contradictions to the ledger
 //! - [`keeper`] moves agreements on that nobody else moved
 //! - [`beacon_relay`] records drand rounds that agreements wait for
 //! - [`key_agent`] hands session keys to workers for clients that asked it to
@@ -18,6 +19,7 @@ pub mod beacon_relay;
 pub mod blobs;
 pub mod chain;
 pub mod config;
+pub mod energy;
 pub mod events;
 pub mod fold;
 pub mod follow;

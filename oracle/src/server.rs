@@ -19,6 +19,10 @@ use crate::{
     beacon_relay::{BeaconRelay, RelayCounters, RelayOptions},
     blobs::{BlobStore, http::BlobService},
     config::{AgentConfig, Config, KeeperKey},
+    energy::{
+        EnergyContracts,
+        reporter::{Reporter, ReporterCounters},
+    },
     follow::{self, Progress},
     index::{IndexOptions, Indexer},
     keeper::{Keeper, KeeperBeacon, KeeperCounters, KeeperJournal, KeeperOptions},
@@ -92,8 +96,9 @@ impl Server {
         let token = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let (progress, watcher) = watch::channel(Progress::default());
-        let options = IndexOptions::new(deployment.deployed_block, deployment.dispatcher);
-        let indexer = Indexer::new(RpcChain::new(rpc.clone()), store.clone(), options);
+        let energy = EnergyContracts::of(&deployment);
+        let options = IndexOptions::new(deployment.deployed_block, deployment.dispatcher, energy);
+        let indexer = Indexer::new(RpcChain::new(rpc.clone(), energy), store.clone(), options);
         let index = follow::run(indexer, store.clone(), config.poll, progress, token.clone());
         tasks.spawn(async move {
             index.await;
@@ -107,6 +112,16 @@ impl Server {
             tasks.spawn(async move {
                 relay.await;
                 ("beacon relay", Ok(()))
+            });
+        }
+
+        let reporter = Arc::new(ReporterCounters::default());
+        if let (Some(energy), Some(tx)) = (energy, &tx) {
+            let reporter = Reporter::new(store.clone(), tx.clone(), energy.ledger, reporter.clone());
+            let reporter = reporter.run(watcher.clone(), config.poll, token.clone());
+            tasks.spawn(async move {
+                reporter.await;
+                ("reporter", Ok(()))
             });
         }
 
@@ -154,6 +169,8 @@ impl Server {
             mail: MailService::new(mailbox, watcher),
             agent: report,
             relay,
+            energy,
+            reporter,
         };
         let listener = LimitedListener::new(tcp, config.connections);
         let http = serve(listener, api, token.clone());

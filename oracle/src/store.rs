@@ -3,6 +3,8 @@
 //! One dialect serves SQLite (the default, embedded) and PostgreSQL. A chain batch is one transaction: blocks, events and the
 //! rows folded from them change together or not at all, so a crash between any two steps leaves a state that is true.
 mod chain;
+mod energy;
+mod energy_query;
 mod key_posts;
 mod mail;
 mod query;
@@ -17,6 +19,8 @@ use sunwork_edge::Deployment;
 use tokio::sync::{Mutex, MutexGuard};
 
 pub use chain::Batch;
+pub use energy::{Offered, ReadRecord};
+pub use energy_query::{CertificateFilter, EnergyCounts, FindingFilter, FindingTotals, PlacedFinding};
 pub use mail::{MailFilter, MailTotals, NewMail, PutMail, StoredMail};
 pub use query::{AgreementFilter, Cursor, CursorError, PlacedJson};
 

@@ -19,7 +19,7 @@ async fn indexed(dir: &std::path::Path) -> TestApi {
     let api = TestApi::start(dir, Limits::default()).await;
     let chain = FakeChain::default();
     chain.grow(40, 2);
-    let mut indexer = Indexer::new(chain, Arc::clone(&api.store), IndexOptions::new(DEPLOYED, DISPATCHER));
+    let mut indexer = Indexer::new(chain, Arc::clone(&api.store), IndexOptions::new(DEPLOYED, DISPATCHER, None));
     while indexer.step().await.unwrap() != Step::UpToDate {}
     let indexed = api.store.last_block().await.unwrap();
     let progress = Progress { head: indexer.head(), indexed, good_at: Some(Instant::now()), ..Progress::default() };

@@ -15,8 +15,14 @@ use sunwork_oracle::{
 use sunwork_protocol::status::Status;
 
 /// Small numbers, so that chains of a hundred blocks are taken near and far.
-const OPTIONS: IndexOptions =
-    IndexOptions { deployed_block: DEPLOYED, dispatcher: DISPATCHER, keep_blocks: 32, near_blocks: 8, far_blocks: 16 };
+const OPTIONS: IndexOptions = IndexOptions {
+    deployed_block: DEPLOYED,
+    dispatcher: DISPATCHER,
+    keep_blocks: 32,
+    near_blocks: 8,
+    far_blocks: 16,
+    energy: None,
+};
 
 fn indexer(chain: &FakeChain, store: &Arc<Store>) -> Indexer<FakeChain> {
     Indexer::new(chain.clone(), store.clone(), OPTIONS)

@@ -145,10 +145,11 @@ impl Cast {
             agreement,
             worker: event.worker(),
             client: event.client(),
+            meter: None,
             event,
         };
         let events = events.into_iter().enumerate().map(placed).collect();
-        store.append(&Batch { headers: vec![header], events, prune_from: 1, prune_to: 0 }).await.unwrap();
+        store.append(&Batch { headers: vec![header], events, prune_from: 1, prune_to: 0, ..Batch::default() }).await.unwrap();
     }
 }
 
@@ -382,9 +383,10 @@ async fn say(store: &Store, number: u64, event: Event) {
         agreement: None,
         worker: event.worker(),
         client: event.client(),
+        meter: None,
         event,
     };
-    store.append(&Batch { headers: vec![header], events: vec![placed], prune_from: 1, prune_to: 0 }).await.unwrap();
+    store.append(&Batch { headers: vec![header], events: vec![placed], prune_from: 1, prune_to: 0, ..Batch::default() }).await.unwrap();
 }
 
 #[tokio::test]

@@ -26,8 +26,14 @@ pub fn clear_hour(place: &Place, peak: MilliWatts, hour: &Hour) -> f64 {
 
 /// The hours of one day against the bounds.
 #[must_use]
-#[allow(clippy::cast_possible_truncation, reason = "milliwatt hours of a panel")]
 pub fn check_day(place: &Place, peak: MilliWatts, day: &[Hour]) -> Vec<Finding> {
+    check_day_of_counts(place, peak, MilliWattHours(0), day)
+}
+
+/// [`check_day`] of hours that were counted in whole steps: `rest` is what an hour may have carried over from before it.
+#[must_use]
+#[allow(clippy::cast_possible_truncation, reason = "milliwatt hours of a panel")]
+pub fn check_day_of_counts(place: &Place, peak: MilliWatts, rest: MilliWattHours, day: &[Hour]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut limit_of_day = 0.0;
     for hour in day {
@@ -35,14 +41,14 @@ pub fn check_day(place: &Place, peak: MilliWatts, day: &[Hour]) -> Vec<Finding> 
         limit_of_day += clear;
         let middle = crate::units::UnixSeconds(hour.start.0 + 1800);
         let limit = MilliWattHours((clear * HOUR_MARGIN) as i64);
-        if hour.energy > limit && place.elevation_degrees(middle) > LOWEST_SUN_DEGREES {
+        if hour.energy > limit + rest && place.elevation_degrees(middle) > LOWEST_SUN_DEGREES {
             findings.push(Finding::AboveClearHour { start: hour.start, reported: hour.energy, limit });
         }
     }
     let reported: MilliWattHours = day.iter().map(|hour| hour.energy).sum();
     let limit = MilliWattHours((limit_of_day * DAY_MARGIN) as i64);
     // Hours of the night alone (a day that is cut short) have no clear sky to be held against: that is for `check_night`.
-    if let Some(first) = day.first().filter(|_| limit_of_day > 0.0 && reported > limit) {
+    if let Some(first) = day.first().filter(|_| limit_of_day > 0.0 && reported > limit + rest) {
         findings.push(Finding::AboveClearDay { start: first.start, reported, limit });
     }
     findings

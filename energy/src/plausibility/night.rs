@@ -19,6 +19,17 @@ const LIGHT_PERMILLE: i64 = 3;
 /// A whole day of the sun, in hours, against the night.
 #[must_use]
 pub fn check_night(place: &Place, peak_wh: MilliWattHours, day: &[Hour]) -> Option<Finding> {
+    check_night_of_counts(place, peak_wh, MilliWattHours(0), day)
+}
+
+/// [`check_night`] of hours that were counted in whole steps: `rest` is what the night may have carried over from the day.
+#[must_use]
+pub fn check_night_of_counts(
+    place: &Place,
+    peak_wh: MilliWattHours,
+    rest: MilliWattHours,
+    day: &[Hour],
+) -> Option<Finding> {
     let dark = |hour: &&Hour| {
         let at = |seconds: i64| place.elevation_degrees(UnixSeconds(hour.start.0 + seconds));
         at(0) < NIGHT_DEGREES && at(1800) < NIGHT_DEGREES && at(3600) < NIGHT_DEGREES
@@ -26,7 +37,7 @@ pub fn check_night(place: &Place, peak_wh: MilliWattHours, day: &[Hour]) -> Opti
     let night: MilliWattHours = day.iter().filter(dark).map(|hour| hour.energy).sum();
     let total: MilliWattHours = day.iter().map(|hour| hour.energy).sum();
     let start = day.first()?.start;
-    let least = peak_wh.0 * LEAST_NIGHT_HOURS_AT_PERCENT / 100;
+    let least = peak_wh.0 * LEAST_NIGHT_HOURS_AT_PERCENT / 100 + rest.0;
     let found = night.0 > least && night.0 * 1000 > total.0 * NIGHT_LIMIT_PERMILLE;
     found.then_some(Finding::AtNight { start, night, total, limit_permille: NIGHT_LIMIT_PERMILLE })
 }
@@ -36,7 +47,19 @@ pub fn check_night(place: &Place, peak_wh: MilliWattHours, day: &[Hour]) -> Opti
 /// late or ends early (clouds, hills) hides the rest.
 #[must_use]
 pub fn check_clock(place: &Place, peak_wh: MilliWattHours, seconds: i64, samples: &[Hour]) -> Option<Finding> {
-    let light = |sample: &&Hour| sample.energy.0 * 3600 * 1000 > peak_wh.0 * seconds * LIGHT_PERMILLE;
+    check_clock_of_counts(place, peak_wh, MilliWattHours(0), seconds, samples)
+}
+
+/// [`check_clock`] of samples that were counted in whole steps: `rest` is what a sample may have carried over from before it.
+#[must_use]
+pub fn check_clock_of_counts(
+    place: &Place,
+    peak_wh: MilliWattHours,
+    rest: MilliWattHours,
+    seconds: i64,
+    samples: &[Hour],
+) -> Option<Finding> {
+    let light = |sample: &&Hour| (sample.energy.0 - rest.0) * 3600 * 1000 > peak_wh.0 * seconds * LIGHT_PERMILLE;
     let sine = |at: i64| place.sine_of_elevation(UnixSeconds(at));
     let dark = |sample: &&Hour| {
         let at = sample.start.0;

@@ -1,4 +1,5 @@
 //! What a caller sees when something is wrong: `{"error":{"code":"…","message":"…"}}`.
+use alloy::primitives::B256;
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -19,11 +20,11 @@ use crate::{
 pub enum ApiError {
     /// No such path.
     #[error(
-        "there is nothing under this path; expected /v1/health, /v1/deployment, /v1/agreements, /v1/workers, /v1/blobs/{{sha256}}, /v1/mail, /v1/key-agent or /metrics"
+        "there is nothing under this path; expected /v1/health, /v1/deployment, /v1/agreements, /v1/workers, /v1/blobs/{{sha256}}, /v1/mail, /v1/meters, /v1/findings, /v1/certificates, /v1/records, /v1/key-agent or /metrics"
     )]
     NoSuchPath,
     /// Known path, wrong method.
-    #[error("this path does not take this method; all take GET, blobs also HEAD and PUT, mail also POST")]
+    #[error("this path does not take this method; most take GET, blobs also HEAD and PUT, mail also POST, records only POST")]
     MethodNotAllowed,
     /// A query parameter that does not exist, or is given twice.
     #[error("query parameter {found:?} is {why}; expected any of: {known}")]
@@ -57,6 +58,24 @@ pub enum ApiError {
     /// An agreement that is not in the index.
     #[error("no agreement {0} is known here; it may be of another deployment, or its block is not indexed yet")]
     NoSuchAgreement(Account),
+    /// A meter that is not in the index.
+    #[error("no meter of worker {0} is known here; it may have none, or its block is not indexed yet")]
+    NoSuchMeter(Account),
+    /// A finding that is not in the index.
+    #[error("no finding {0} is known here; the chain may have been reorganised since it was")]
+    NoSuchFinding(B256),
+    /// The deployment attests no energy.
+    #[error("this deployment has no energy ledger")]
+    NoEnergyLedger,
+    /// A record that is none, or not of this ledger.
+    #[error("the record is not taken: {0}")]
+    BadRecord(String),
+    /// A longer body than any record has.
+    #[error("the body has more than {max} bytes; expected JSON with previous and record (docs/PLAUSIBILITY.md)")]
+    RecordTooLarge {
+        /// What may come, bytes.
+        max: usize,
+    },
     /// No byte of the range exists.
     #[error("the range lies outside of the blob, which has {size} bytes")]
     RangeNotSatisfiable {
@@ -130,6 +149,11 @@ impl ApiError {
             Self::BadName(_) => (StatusCode::BAD_REQUEST, "bad_name"),
             Self::NoSuchBlob(_) => (StatusCode::NOT_FOUND, "no_such_blob"),
             Self::NoSuchAgreement(_) => (StatusCode::NOT_FOUND, "no_such_agreement"),
+            Self::NoSuchMeter(_) => (StatusCode::NOT_FOUND, "no_such_meter"),
+            Self::NoSuchFinding(_) => (StatusCode::NOT_FOUND, "no_such_finding"),
+            Self::NoEnergyLedger => (StatusCode::NOT_FOUND, "no_energy_ledger"),
+            Self::BadRecord(_) => (StatusCode::BAD_REQUEST, "bad_record"),
+            Self::RecordTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             Self::RangeNotSatisfiable { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable"),
             Self::Truncated { .. } => (StatusCode::BAD_REQUEST, "truncated"),
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too_slow"),

@@ -18,6 +18,9 @@ pub async fn show(State(api): State<Api>) -> Response {
     let agent = &api.agent.counters;
     let relay = &api.relay;
     let block = |header: Option<crate::chain::Header>| header.map_or(0, |header| header.number);
+    // A database that does not answer hides no other number.
+    let energy = api.store.energy_counts().await.unwrap_or_default();
+    let reporter = &api.reporter;
     let samples = [
         ("indexed_block", "gauge", "Newest block in the index.", block(progress.indexed)),
         ("head_block", "gauge", "Newest block of the chain.", block(progress.head)),
@@ -44,6 +47,15 @@ pub async fn show(State(api): State<Api>) -> Response {
         ("mail_quota_bytes", "gauge", "What all mail may count.", mail.limits().quota_bytes),
         ("mail_stored_total", "counter", "Messages taken.", mail.stored_total()),
         ("mail_refused_total", "counter", "Messages refused.", mail.refused_total()),
+        ("meters", "gauge", "Meters ever registered.", energy.meters),
+        ("energy_days", "gauge", "Days with counts.", energy.days),
+        ("energy_days_unknown", "gauge", "Days whose counts could not be read.", energy.unknown_days),
+        ("findings_proof", "gauge", "Findings that are proven.", energy.findings.proof),
+        ("findings_impossible", "gauge", "Findings of what cannot be.", energy.findings.impossible),
+        ("findings_unlikely", "gauge", "Findings of what is unlikely.", energy.findings.unlikely),
+        ("reports_taken_total", "counter", "Equivocations reported.", reporter.reported.load(Ordering::Relaxed)),
+        ("reports_refused_total", "counter", "Reports not needed.", reporter.refused.load(Ordering::Relaxed)),
+        ("reports_failed_total", "counter", "Reports that failed.", reporter.failed.load(Ordering::Relaxed)),
         ("key_agent_posted_total", "counter", "Session keys posted.", agent.posted.load(Ordering::Relaxed)),
         ("key_agent_lost_total", "counter", "Posts that others made first.", agent.lost.load(Ordering::Relaxed)),
         ("key_agent_failed_total", "counter", "Posts that failed.", agent.failed.load(Ordering::Relaxed)),

@@ -56,6 +56,7 @@ mod tests {
             agreement: None,
             worker: None,
             client: Some(who(1)),
+            meter: None,
             event: Event::KeyAgentSet { client: who(1), agent },
         };
         assert_eq!(ClientRow::fold(None, &[]), None);

@@ -195,6 +195,7 @@ mod tests {
             agreement: None,
             worker: Some(worker),
             client: None,
+            meter: None,
             event,
         })
         .collect();

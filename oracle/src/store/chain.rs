@@ -1,14 +1,19 @@
 //! The write side of the index: batches on top, rollbacks to a common ancestor.
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use alloy::primitives::Address;
 use sqlx::{Any, Row as _, Transaction};
 
-use super::{Doing as _, Store, StoreError, corrupt, number, sql_int};
+use super::{
+    Doing as _, Store, StoreError, corrupt,
+    energy::{self, ReadRecord},
+    number, sql_int,
+};
 use crate::{
     chain::Header,
+    energy::{CertificateMove, EnergyContracts},
     events::{Event, PlacedEvent},
-    fold::{AgreementRow, ClientRow, WorkerRow},
+    fold::{AgreementRow, ClientRow, MeterRow, WorkerRow},
     json::Account,
 };
 
@@ -23,6 +28,12 @@ pub struct Batch {
     pub prune_from: u64,
     /// See `prune_from`; nothing is forgotten when it is smaller.
     pub prune_to: u64,
+    /// The energy contracts, where the deployment has any.
+    pub energy: Option<EnergyContracts>,
+    /// The signed records behind events of the ledger, by block and position of the event.
+    pub records: BTreeMap<(u64, u64), ReadRecord>,
+    /// What certificates did.
+    pub moves: Vec<CertificateMove>,
 }
 
 impl Store {
@@ -108,6 +119,7 @@ impl Store {
             let row = read_view(&mut tx, CLIENT_VIEW, "clients", client).await?;
             write_client(&mut tx, client, ClientRow::fold(row, &events)).await?;
         }
+        energy::apply(&mut tx, batch).await?;
         tx.commit().await.doing(doing)
     }
 
@@ -128,6 +140,8 @@ impl Store {
             workers.insert(row.try_get::<String, _>(1).doing(doing)?);
             clients.insert(row.try_get::<String, _>(2).doing(doing)?);
         }
+        let meters = energy::meters_above(&mut tx, keep_below).await?;
+        energy::take_back(&mut tx, keep_below).await?;
         for delete in ["DELETE FROM events WHERE block >= $1", "DELETE FROM blocks WHERE number >= $1"] {
             sqlx::query(delete).bind(sql_int(keep_below)).execute(&mut *tx).await.doing(doing)?;
         }
@@ -143,6 +157,10 @@ impl Store {
             let events = read_events(&mut tx, EVENTS_OF_CLIENT, client).await?;
             write_client(&mut tx, client, ClientRow::fold(None, &events)).await?;
         }
+        for meter in accounts(meters)? {
+            let events = read_events(&mut tx, EVENTS_OF_METER, meter).await?;
+            energy::write_meter(&mut tx, meter, MeterRow::fold(None, &events).as_ref()).await?;
+        }
         tx.commit().await.doing(doing)
     }
 }
@@ -156,6 +174,8 @@ const EVENTS_OF_WORKER: &str = "SELECT block, log_index, time, tx, address, bloc
      WHERE worker = $1 ORDER BY block, log_index";
 const EVENTS_OF_CLIENT: &str = "SELECT block, log_index, time, tx, address, block_hash, event FROM events \
      WHERE client = $1 ORDER BY block, log_index";
+const EVENTS_OF_METER: &str = "SELECT block, log_index, time, tx, address, block_hash, event FROM events \
+     WHERE meter = $1 ORDER BY block, log_index";
 
 type Tx = Transaction<'static, Any>;
 
@@ -176,8 +196,8 @@ fn db(account: Option<Account>) -> String {
 async fn insert_event(tx: &mut Tx, placed: &PlacedEvent) -> Result<(), StoreError> {
     let event = serde_json::to_string(&placed.event).map_err(|e| corrupt("events", &e))?;
     sqlx::query(
-        "INSERT INTO events (block, log_index, block_hash, time, tx, address, agreement, worker, client, event) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "INSERT INTO events (block, log_index, block_hash, time, tx, address, agreement, worker, client, meter, event) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(sql_int(placed.block))
     .bind(sql_int(placed.log_index))
@@ -188,6 +208,7 @@ async fn insert_event(tx: &mut Tx, placed: &PlacedEvent) -> Result<(), StoreErro
     .bind(db(placed.agreement))
     .bind(db(placed.worker))
     .bind(db(placed.client))
+    .bind(db(placed.meter))
     .bind(event)
     .execute(&mut **tx)
     .await
@@ -213,6 +234,7 @@ async fn read_events(tx: &mut Tx, sql: &'static str, of: Account) -> Result<Vec<
             agreement: None,
             worker: None,
             client: None,
+            meter: None,
             event,
         });
     }

@@ -5,8 +5,11 @@ use alloy::{
     primitives::{Address, B256, Bytes, Log, U256, aliases::U96, keccak256},
     sol_types::SolEvent,
 };
-use sunwork_oracle::chain::{ChainLog, ChainSource, Header, SourceError};
-use sunwork_protocol::abi::{IComputeAgreement, IWorkerDispatcher};
+use sunwork_oracle::chain::{ChainLog, ChainSource, ChainTx, Header, SourceError};
+use sunwork_protocol::{
+    abi::{IComputeAgreement, IWorkerDispatcher},
+    energy::Link,
+};
 
 pub const DISPATCHER: Address = Address::repeat_byte(0xd1);
 pub const DEPLOYED: u64 = 3;
@@ -112,6 +115,19 @@ impl ChainSource for FakeChain {
             }
             Ok(blocks[from as usize..=to as usize].iter().flat_map(|block| block.logs.clone()).collect())
         })
+    }
+
+    // Nothing of energy happens here: `energy.rs` has a chain for that.
+    async fn transaction(&self, hash: B256) -> Result<Option<ChainTx>, SourceError> {
+        panic!("nobody asks for {hash}")
+    }
+
+    async fn submitted_within(&self, hash: B256, _: Address) -> Result<Result<Vec<Bytes>, String>, SourceError> {
+        panic!("nobody traces {hash}")
+    }
+
+    async fn link_of(&self, _: Address, _: Address, day: u16, _: B256) -> Result<Option<Link>, SourceError> {
+        panic!("nobody asks for the link of day {day}")
     }
 }
 

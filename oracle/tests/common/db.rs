@@ -22,7 +22,7 @@ pub async fn dump(url: &str) -> String {
         ("blocks", "SELECT number, hash, parent, time FROM blocks ORDER BY number"),
         (
             "events",
-            "SELECT block, log_index, time, block_hash, tx, address, agreement, worker, client, event FROM events \
+            "SELECT block, log_index, time, block_hash, tx, address, agreement, worker, client, meter, event FROM events \
              ORDER BY block, log_index",
         ),
         (
@@ -31,6 +31,22 @@ pub async fn dump(url: &str) -> String {
              ORDER BY address",
         ),
         ("clients", "SELECT address, view FROM clients ORDER BY address"),
+        ("meters", "SELECT latitude, registered_block, registered_log, worker, view FROM meters ORDER BY worker"),
+        (
+            "energy_days",
+            "SELECT block, log_index, day, sequence, counted, known, production_wh, nameplate_watts, clear_wh, worker, site, \
+             link, view FROM energy_days ORDER BY block, log_index",
+        ),
+        (
+            "findings",
+            "SELECT block, spot, first_day, last_day, id, worker, rule, severity, view FROM findings WHERE anchored = 1 \
+             ORDER BY block, spot",
+        ),
+        (
+            "certificate_moves",
+            "SELECT block, log_index, position, watt_hours, kind, worker, sender, receiver, agreement, view \
+             FROM certificate_moves ORDER BY block, log_index, position",
+        ),
         ("workers", "SELECT registered_block, registered_log, address, view FROM workers ORDER BY address"),
     ];
     let mut text = String::new();

@@ -15,6 +15,7 @@ use sunwork_oracle::{
         BlobLimits, BlobStore,
         http::{BlobService, TransferLimits},
     },
+    energy::EnergyContracts,
     follow::Progress,
     keeper::KeeperCounters,
     key_agent::AgentReport,
@@ -46,6 +47,7 @@ pub struct Limits {
     pub transfers: TransferLimits,
     pub connections: ConnectionLimits,
     pub mail: MailLimits,
+    pub energy: Option<EnergyContracts>,
 }
 
 impl Default for Limits {
@@ -55,6 +57,7 @@ impl Default for Limits {
             transfers: TransferLimits::default(),
             connections: ConnectionLimits::default(),
             mail: MailLimits::default(),
+            energy: None,
         }
     }
 }
@@ -69,6 +72,7 @@ impl TestApi {
         let deployment = serde_json::json!({
             "chainId": 31337, "deployedBlock": 3, "token": DISPATCHER, "dispatcher": DISPATCHER, "beacon": DISPATCHER,
             "computeImplementation": DISPATCHER, "classes": ["linux/amd64+docker", "linux/arm64+docker"],
+            "parameters": {"energy": {"windowDays": 30, "minDays": 3, "freshDays": 3, "assumedWatts": 8}},
         });
         let now_ms = Arc::new(AtomicU64::new(NOW_MS));
         let clock = Clock(Arc::new({
@@ -85,6 +89,8 @@ impl TestApi {
             mail: MailService::new(mailbox.clone(), watcher),
             agent: Arc::new(AgentReport::default()),
             relay: Arc::default(),
+            energy: limits.energy,
+            reporter: Arc::default(),
         };
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = tcp.local_addr().unwrap();

@@ -4,3 +4,4 @@ pub mod anvil;
 pub mod chain;
 pub mod db;
 pub mod http;
+pub mod meters;

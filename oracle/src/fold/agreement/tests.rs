@@ -17,6 +17,7 @@ fn placed(events: Vec<Event>) -> Vec<PlacedEvent> {
         agreement: Some(who(1)),
         worker: None,
         client: None,
+        meter: None,
         event,
     };
     events.into_iter().enumerate().map(place).collect()
