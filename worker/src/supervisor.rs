@@ -15,6 +15,7 @@ use sunwork_protocol::{
 
 use crate::{
     chain::ChainError,
+    clock,
     context::Context,
     governor::now_secs,
     journal::{Agreement, JournalError, Record, record::BarredFrom},
@@ -338,6 +339,11 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// See [`clock::mail_time_ms`].
+    fn mail_time_ms(&self) -> u64 {
+        clock::mail_time_ms(*self.ctx.heads.borrow())
     }
 
     fn known(&self) -> Agreement {

@@ -19,6 +19,7 @@ mod drand;
 mod honest;
 mod late_confidential;
 mod late_unproven;
+mod left_alone;
 mod level0;
 mod market;
 mod outage;
