@@ -75,7 +75,7 @@ impl Clock {
         if head.timestamp == 0 {
             return Self::default();
         }
-        let off_secs = i64::try_from(i128::from(now) - i128::from(head.timestamp)).unwrap_or(i64::MAX);
+        let off_secs = (i128::from(now) - i128::from(head.timestamp)).clamp(i64::MIN.into(), i64::MAX.into()) as i64;
         let state = match off_secs {
             off if off > OLD_BLOCK_SECS as i64 => Standing::Ahead,
             off if off < -(MOST_SKEW_SECS as i64) => Standing::Behind,

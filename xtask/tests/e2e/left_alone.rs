@@ -18,6 +18,7 @@ use crate::support::{Net, expect, small_bag};
 
 mod clock;
 mod disk;
+mod hosts;
 mod settings;
 
 const LIMIT: Duration = Duration::from_secs(150);
@@ -30,6 +31,7 @@ const LEAVES: u32 = 5;
 async fn rules_settings_and_clocks_change_under_running_work_and_nothing_is_lost() -> eyre::Result<()> {
     on_a_network(async |net, owner| {
         settings::an_image_rule_keeps_out_and_is_named(net, owner).await?;
+        hosts::hosts_are_reached_where_the_owner_lets_them_through(net, owner).await?;
         let kept_out = settings::settings_change_under_running_work(net, owner).await?;
         clock::a_clock_that_jumps_loses_nothing(net, owner, kept_out).await
     })
