@@ -11,6 +11,7 @@ import {Ballot, LeafOutcome, Tally, VoteLib} from "../contracts/libraries/VoteLi
 import {
     BoundTerms,
     ComputeSpec,
+    ComputeSpecV3,
     ComputeTerms,
     ComputeTermsLib,
     Input
@@ -241,6 +242,22 @@ contract VectorsTest is Test {
         bytes memory encoded = abi.encode(s);
         assertEq(encoded, vm.parseJsonBytes(json, ".spec.spec"), "spec");
         assertEq(keccak256(encoded), _b32(row, "specHash"), "spec hash");
+        _checkSpecV3(s);
+    }
+
+    /// @dev The same with hosts.
+    function _checkSpecV3(ComputeSpec memory s) private view {
+        ComputeSpecV3 memory t;
+        t.version = 3;
+        (t.imageDigest, t.imageName, t.platform, t.args) = (s.imageDigest, s.imageName, s.platform, s.args);
+        (t.inputs, t.firstIndex, t.milliCpu, t.memoryMib) = (s.inputs, s.firstIndex, s.milliCpu, s.memoryMib);
+        (t.diskMib, t.maxPids, t.leafSecs, t.outputMib) = (s.diskMib, s.maxPids, s.leafSecs, s.outputMib);
+        (t.keyCommitment, t.keyNonce, t.clientKey) = (s.keyCommitment, s.keyNonce, s.clientKey);
+        t.hosts = vm.parseJsonStringArray(json, ".spec.hosts");
+        t.networkMib = uint32(_uint(".spec.", "networkMib"));
+        bytes memory encoded = abi.encode(t);
+        assertEq(encoded, vm.parseJsonBytes(json, ".spec.specV3"), "spec with hosts");
+        assertEq(keccak256(encoded), _b32(".spec.", "specV3Hash"), "its hash");
     }
 
     // Calldata doors for the libraries.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use alloy::primitives::Address;
 use sunwork_protocol::terms::{
-    ComputeTerms, FLAG_CALLBACK, FLAG_GREEN, FLAG_NAMED, FLAG_POOL, MAX_CALLBACK_GAS, MAX_SPEC_BYTES, MIN_CALLBACK_GAS,
+    ComputeTerms, FLAG_CALLBACK, FLAG_GREEN, FLAG_NAMED, FLAG_POOL, Host, HostError, MAX_CALLBACK_GAS, MAX_HOSTS,
+    MAX_SPEC_BYTES, MIN_CALLBACK_GAS,
 };
 use thiserror::Error;
 
@@ -26,12 +27,22 @@ pub struct Resources {
     pub leaf_secs: u32,
     /// Largest output of one leaf.
     pub output_mib: u32,
+    /// Most that one leaf sends and receives over the network, where the job names hosts.
+    pub network_mib: u32,
 }
 
 impl Default for Resources {
     /// Small enough for a Raspberry Pi.
     fn default() -> Self {
-        Self { milli_cpu: 1000, memory_mib: 256, disk_mib: 64, max_pids: 64, leaf_secs: 300, output_mib: 32 }
+        Self {
+            milli_cpu: 1000,
+            memory_mib: 256,
+            disk_mib: 64,
+            max_pids: 64,
+            leaf_secs: 300,
+            output_mib: 32,
+            network_mib: 64,
+        }
     }
 }
 
@@ -88,6 +99,9 @@ pub enum JobError {
     /// An input is not there, or cannot be one.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// A host that is none.
+    #[error(transparent)]
+    Host(#[from] HostError),
     /// A number out of its range.
     #[error("{field} is {found}, expected {expected}")]
     OutOfRange {
@@ -143,6 +157,8 @@ pub struct Job {
     pub callback: Option<Callback>,
     /// Only workers whose attested energy is not negative may accept and verify.
     pub green_only: bool,
+    /// Hosts that the app may speak to, ascending.
+    pub hosts: Vec<Host>,
     /// Limits of one leaf.
     pub resources: Resources,
     /// Time windows.
@@ -169,6 +185,7 @@ pub struct JobBuilder {
     taker: Taker,
     callback: Option<Callback>,
     green_only: bool,
+    hosts: Vec<String>,
     resources: Resources,
     windows: Windows,
     public: bool,
@@ -193,6 +210,7 @@ impl JobBuilder {
             taker: Taker::Anybody,
             callback: None,
             green_only: false,
+            hosts: Vec::new(),
             resources: Resources::default(),
             windows: Windows::default(),
             public: false,
@@ -328,6 +346,14 @@ impl JobBuilder {
         self
     }
 
+    /// Hosts that the app may speak to, each "name:port"; none unless told otherwise. Only workers whose owners let them through take
+    /// the job, and verifiers must find the same answers there.
+    #[must_use]
+    pub fn hosts<S: Into<String>>(mut self, hosts: impl IntoIterator<Item = S>) -> Self {
+        self.hosts = hosts.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Limits of one leaf.
     #[must_use]
     pub fn resources(mut self, resources: Resources) -> Self {
@@ -394,6 +420,15 @@ impl JobBuilder {
                 return outside("callback", callback.to.to_string(), "the address of a contract".into());
             }
         }
+        let mut hosts = self.hosts.iter().map(|host| host.parse()).collect::<Result<Vec<Host>, _>>()?;
+        hosts.sort();
+        hosts.dedup();
+        if hosts.len() > MAX_HOSTS {
+            return outside("hosts", hosts.len().to_string(), format!("at most {MAX_HOSTS}"));
+        }
+        if !hosts.is_empty() && self.resources.network_mib == 0 {
+            return outside("network", "0 MiB".into(), "at least 1 MiB where hosts are named".into());
+        }
         let arg_bytes: usize = self.args.iter().map(String::len).sum();
         if arg_bytes > MAX_SPEC_BYTES {
             let expected =
@@ -417,6 +452,7 @@ impl JobBuilder {
             taker: self.taker,
             callback: self.callback,
             green_only: self.green_only,
+            hosts,
             resources: self.resources,
             windows: self.windows,
             confidential: !self.public,

@@ -185,6 +185,8 @@ impl Plan {
             key_commitment: B256::ZERO,
             key_nonce: B256::ZERO,
             client_key: B256::ZERO,
+            hosts: job.hosts.clone(),
+            network_mib: if job.hosts.is_empty() { 0 } else { job.resources.network_mib },
         };
         spec.check()?;
         let found = spec.encode().len();

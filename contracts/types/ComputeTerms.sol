@@ -93,6 +93,32 @@ struct ComputeSpec {
     bytes32 clientKey;
 }
 
+/// @notice The same for an app that speaks to hosts; where there are none the specification is a `ComputeSpec`. No contract reads
+/// either: the terms hold the hash of whichever it is.
+struct ComputeSpecV3 {
+    /// Version of this encoding: 3.
+    uint16 version;
+    bytes32 imageDigest;
+    string imageName;
+    string platform;
+    string[] args;
+    Input[] inputs;
+    uint32 firstIndex;
+    uint32 milliCpu;
+    uint32 memoryMib;
+    uint32 diskMib;
+    uint32 maxPids;
+    uint32 leafSecs;
+    uint32 outputMib;
+    bytes32 keyCommitment;
+    bytes32 keyNonce;
+    bytes32 clientKey;
+    /// "name:port", 1 to 8 of them, ascending, each once: lower-case names, no addresses.
+    string[] hosts;
+    /// Most that one leaf sends and receives over the network, both together; at least 1.
+    uint32 networkMib;
+}
+
 /// @title ComputeTermsLib
 /// @notice The one place that knows the packed layout: big-endian, in the order of the struct, no padding.
 library ComputeTermsLib {

@@ -2,6 +2,7 @@
 //! the purchase event is in [`ComputeSpec`].
 
 mod check;
+mod host;
 mod spec;
 
 use alloy::primitives::{Address, B256};
@@ -12,7 +13,8 @@ pub use check::{
     MAX_AMOUNT, MAX_CALLBACK_GAS, MAX_LEAVES, MAX_SAMPLES, MAX_TOTAL_SAMPLES, MAX_VERIFIERS, MIN_CALLBACK_GAS,
     TermsError,
 };
-pub use spec::{ComputeSpec, Input, MAX_SPEC_BYTES, SPEC_VERSION, check_input_name};
+pub use host::{Host, HostError, MAX_HOSTS, problem_of_name};
+pub use spec::{ComputeSpec, Input, MAX_SPEC_BYTES, SPEC_VERSION, SPEC_VERSION_HOSTS, check_input_name};
 
 /// Bytes of packed terms without tails.
 pub const PACKED_BYTES: usize = 60;
@@ -62,12 +64,10 @@ pub enum SpecError {
     #[error("the specification is not an ABI-encoded ComputeSpec: {0}")]
     NotAbi(String),
     /// Another version.
-    #[error("the specification has version {found}, this build reads {expected}")]
+    #[error("the specification has version {found}, this build reads {SPEC_VERSION} and {SPEC_VERSION_HOSTS}")]
     Version {
         /// Version found.
         found: u16,
-        /// Version expected.
-        expected: u16,
     },
     /// A field breaks its rule.
     #[error("{field} is {found}, expected {expected}")]

@@ -46,6 +46,8 @@ pub fn spec() -> ComputeSpec {
         key_commitment: B256::ZERO,
         key_nonce: B256::ZERO,
         client_key: B256::ZERO,
+        hosts: Vec::new(),
+        network_mib: 0,
     }
 }
 

@@ -304,12 +304,18 @@ fn spec() -> ComputeSpec {
         key_commitment: digest("key", 0),
         key_nonce: digest("key", 1),
         client_key: digest("key", 2),
+        hosts: Vec::new(),
+        network_mib: 0,
     }
 }
 
 fn specs() -> Value {
     let spec = spec();
+    let hosts = ["api.example.org:443", "data.example.org:8080"];
+    let named = ComputeSpec { hosts: hosts.map(|host| host.parse().unwrap()).into(), network_mib: 96, ..spec.clone() };
     json!({
+        "hosts": hosts, "networkMib": named.network_mib,
+        "specV3": hex(named.encode()), "specV3Hash": named.hash(),
         "spec": hex(spec.encode()), "specHash": spec.hash(),
         "imageDigest": spec.image_digest, "imageName": spec.image_name, "platform": spec.platform, "args": spec.args,
         "inputNames": spec.inputs.iter().map(|i| i.name.clone()).collect::<Vec<_>>(),

@@ -33,6 +33,7 @@ use crate::{
     account::Account,
     amount::Unit,
     board::Standing,
+    clock::Clock,
     context::Context,
     earnings::{self, Earning},
     energy::{attest::Attestation, handle::Spent},
@@ -57,14 +58,14 @@ const CHAIN_TIMEOUT: Duration = Duration::from_secs(4);
 const MAX_SOCKET_PATH: usize = 107;
 
 /// A way to a socket that is short enough: long paths go through the open folder.
-struct ShortPath {
-    path: PathBuf,
+pub(crate) struct ShortPath {
+    pub(crate) path: PathBuf,
     /// Keeps the folder open as long as the path is used.
     _folder: Option<File>,
 }
 
 impl ShortPath {
-    fn of(path: &Path) -> std::io::Result<Self> {
+    pub(crate) fn of(path: &Path) -> std::io::Result<Self> {
         let name = path.file_name().filter(|_| path.as_os_str().len() > MAX_SOCKET_PATH);
         let (Some(folder), Some(name)) = (path.parent(), name) else {
             return Ok(Self { path: path.to_owned(), _folder: None });
@@ -108,6 +109,9 @@ pub struct Status {
     pub mode: Mode,
     /// Why nothing new is taken now; empty when it is.
     pub not_working: Vec<NotWorking>,
+    /// How the machine's clock stands to the chain's.
+    #[serde(default)]
+    pub clock: Clock,
     /// Newest block.
     pub block: u64,
     /// Its Unix time: the clock of all deadlines.
@@ -480,11 +484,13 @@ impl Control {
         let agreements = ctx.governor.board.all();
         let pending = agreements.iter().filter_map(|row| row.pay.parse::<u128>().ok());
         let pending_pay = pending.fold(0_u128, u128::saturating_add).to_string();
+        let now = now_secs();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started_at: self.started_at,
-            now: now_secs(),
+            now,
+            clock: Clock::judge(head, now),
             mode: ctx.governor.mode(),
             not_working,
             block: head.number,

@@ -198,6 +198,11 @@ impl AgreementFolder {
         self.root.join("out").join(leaf.to_string())
     }
 
+    /// Socket of a leaf that may speak to hosts.
+    pub fn socket(&self, leaf: u32) -> PathBuf {
+        self.root.join(format!("net-{leaf}.sock"))
+    }
+
     /// Encrypted body of a leaf.
     pub fn body(&self, leaf: u32) -> PathBuf {
         self.root.join("bodies").join(leaf.to_string())

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     board::Board,
     budget::{Budget, Share},
+    clock,
     config::{Limits, Settled},
     energy::Energy,
     folder::{Folder, write_durably},
@@ -25,6 +26,8 @@ use crate::{
     runtime,
     why::WhyBook,
 };
+
+pub use crate::clock::now_secs;
 
 /// How often a paused worker looks whether its pause is over.
 const PAUSE_LOOK: Duration = Duration::from_secs(1);
@@ -171,7 +174,7 @@ impl Governor {
     /// # Errors
     /// Why not.
     pub fn hold(&self) -> Result<(), Refusal> {
-        let (policy, conditions) = self.situation(&Zoned::now());
+        let (policy, conditions) = self.situation(&clock::zoned());
         policy::hold(&policy, &conditions)?;
         self.energy.hold()
     }
@@ -195,7 +198,7 @@ impl Governor {
     /// # Errors
     /// Why not.
     pub fn offered(&self, offer: &Offer) -> Result<(), Refusal> {
-        let (policy, conditions) = self.situation(&Zoned::now());
+        let (policy, conditions) = self.situation(&clock::zoned());
         policy::offered(&policy, &conditions, offer)?;
         self.energy.offered(offer)
     }
@@ -253,7 +256,7 @@ impl Governor {
     /// Counts bytes that went over the network.
     pub fn transferred(&self, bytes: u64) {
         let mut inner = self.lock();
-        let today = Zoned::now().date().to_string();
+        let today = clock::zoned().date().to_string();
         if inner.owner.day != today {
             inner.owner.day = today;
             (inner.owner.transferred_bytes, inner.written_bytes) = (0, 0);
@@ -290,11 +293,6 @@ impl Governor {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Unix time, seconds.
-pub fn now_secs() -> u64 {
-    u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0)
 }
 
 /// The worst of the kernel's pressures; the load where the kernel does not measure pressure.
@@ -336,7 +334,7 @@ mod tests {
         drop(governor);
         let again = Governor::open(&folder, settled());
         assert_eq!(again.hold(), Err(Refusal::Paused { left_secs: None }));
-        assert_eq!(again.situation(&Zoned::now()).1.transferred_bytes, 20 << 20);
+        assert_eq!(again.situation(&clock::zoned()).1.transferred_bytes, 20 << 20);
         let limited = Policy { daily_transfer_mib: Some(20), ..Policy::default() };
         again.reload(Settled { policy: limited, ..settled() });
         again.set_mode(Mode::Auto).unwrap();

@@ -8,6 +8,7 @@
 //! - [`governor`] holds the owner's rules ([`policy`], pure), [`why`] counts what became of every purchase, [`control`] is the
 //!   owner's way in, [`board`] and [`budget`] say where everything stands and what leaves may use together
 //! - [`energy`]: sensors, plan, and what they allow
+//! - [`clock`] is the machine's clock, which decides no deadline
 //! - [`chain`], [`view`]: what the chain says; [`folder`], [`facts`], [`config`], [`identity`], [`commands`], [`cli`]: the rim
 //!
 //! Invariant: after a restart at any moment, chain and journal alone lead to the right next step.
@@ -17,6 +18,7 @@ pub mod board;
 pub mod budget;
 pub mod chain;
 pub mod cli;
+pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod context;

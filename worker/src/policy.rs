@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{refusal::Refusal, runtime::Kind};
 
 pub mod hardware;
+pub mod hosts;
 pub mod idle;
 pub mod images;
 pub mod price;
@@ -37,6 +38,8 @@ pub struct Policy {
     pub kinds: Vec<u8>,
     /// Images that may come here.
     pub images: images::ImageRules,
+    /// Hosts that apps may speak to.
+    pub hosts: hosts::HostRules,
     /// Leaves that run at the same time.
     pub parallel_leaves: u32,
 }

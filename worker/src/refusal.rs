@@ -10,7 +10,7 @@ use sunwork_protocol::{
     terms::{ComputeSpec, ComputeTerms},
 };
 
-use crate::{config::Limits, duration};
+use crate::{config::Limits, duration, runtime::Kind};
 
 mod reason;
 
@@ -61,6 +61,10 @@ pub enum Refusal {
     Image { message: String },
     /// An image that the owner keeps out; without a rule, because none lets it in.
     ImageRule { image: String, rule: Option<String> },
+    /// A host that the owner does not let apps speak to; `rules` is how long the list is.
+    NetworkHost { host: String, rules: usize },
+    /// A runtime in which apps have no network.
+    NetworkRuntime { runtime: String },
     /// It is our own purchase.
     OwnPurchase { client: Address },
     /// A kind of work that is not done here.
@@ -153,6 +157,8 @@ impl Refusal {
             Self::Reward { .. } => Reason::Reward,
             Self::Image { .. } => Reason::Image,
             Self::ImageRule { .. } => Reason::ImageRule,
+            Self::NetworkHost { .. } => Reason::NetworkHost,
+            Self::NetworkRuntime { .. } => Reason::NetworkRuntime,
             Self::OwnPurchase { .. } => Reason::OwnPurchase,
             Self::Kind { .. } => Reason::Kind,
             Self::Class { .. } => Reason::Class,
@@ -307,6 +313,15 @@ impl fmt::Display for Refusal {
             Self::ImageRule { image, rule: None } => {
                 write!(f, "the image {image} is let in by no rule of `image_allow`")
             }
+            Self::NetworkHost { host, rules: 0 } => {
+                write!(f, "the app asks for the host {host}, and `network_hosts` names none")
+            }
+            Self::NetworkHost { host, .. } => {
+                write!(f, "the app asks for the host {host}, which no rule of `network_hosts` lets through")
+            }
+            Self::NetworkRuntime { runtime } => {
+                write!(f, "the app asks for a network, and the runtime {runtime} has none")
+            }
             Self::OwnPurchase { client } => write!(f, "the client {client} is this worker"),
             Self::Kind { asked } => write!(f, "kind {asked} is not done here"),
             Self::Class { asked } => write!(f, "the class {asked} is not one of this worker"),
@@ -407,6 +422,9 @@ pub fn check(terms: &ComputeTerms, spec: &ComputeSpec, class_name: &str, limits:
     if spec.platform != platform {
         return Err(Refusal::Platform { asked: spec.platform.clone(), class: class_name.to_owned() });
     }
+    if let (false, Some(runtime @ Kind::Wasm)) = (spec.hosts.is_empty(), Kind::of_class(class_name)) {
+        return Err(Refusal::NetworkRuntime { runtime: runtime.to_string() });
+    }
     over(terms.leaf_count, limits.max_leaves, |asked, limit| Refusal::Leaves { asked, limit })?;
     over(spec.milli_cpu, limits.max_milli_cpu, |asked_milli, limit_milli| Refusal::Cpu { asked_milli, limit_milli })?;
     over(spec.memory_mib, limits.max_memory_mib, |asked_mib, limit_mib| Refusal::Memory { asked_mib, limit_mib })?;
@@ -485,6 +503,12 @@ mod tests {
         assert!(matches!(with(&|_, _, l| l.max_processes = 31), Refusal::Processes { .. }));
         assert!(matches!(with(&|_, _, l| l.max_leaf_secs = 59), Refusal::LeafTime { .. }));
         assert!(matches!(with(&|_, _, l| l.max_leaves = 3), Refusal::Leaves { .. }));
+        let mut outward = spec();
+        (outward.hosts, outward.network_mib) = (vec!["a.example:443".parse().unwrap()], 1);
+        assert_eq!(check(&terms(), &outward, class, &limits), Ok(()), "the owner's list is asked apart");
+        outward.platform = "wasi/wasm".into();
+        let refusal = check(&terms(), &outward, "wasi/wasm+wasmtime", &limits).unwrap_err();
+        assert_eq!(refusal, Refusal::NetworkRuntime { runtime: "wasm".into() });
         let text = with(&|_, _, l| l.max_memory_mib = 63).to_string();
         assert_eq!(text, "memory 64 MiB > limit 63 MiB");
     }

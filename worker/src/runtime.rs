@@ -20,6 +20,7 @@ pub mod cage;
 pub mod classify;
 pub mod docker;
 mod folders;
+pub mod network;
 pub mod output;
 pub mod printed;
 pub mod room;
@@ -27,6 +28,7 @@ pub mod several;
 pub mod wasm;
 
 pub use docker::{Docker, DockerConfig};
+pub use network::Network;
 pub use output::leaf_plaintext;
 pub use printed::{Printed, Printing};
 pub use several::{Kind, Several};
@@ -121,6 +123,8 @@ pub struct LeafJob {
     pub limits: Limits,
     /// Collects what the app prints; of the last try, where there are several.
     pub printing: Printing,
+    /// Its way to the hosts that it asked for; none for most.
+    pub network: Option<Network>,
     /// Name of the container, unique per agreement and leaf; what a killed worker left under it is removed first.
     pub name: String,
 }

@@ -16,6 +16,7 @@ use sunwork_protocol::{
 
 use crate::{
     chain::ChainError,
+    clock,
     context::Context,
     energy::handle::key,
     governor::now_secs,
@@ -352,6 +353,11 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// See [`clock::mail_time_ms`].
+    fn mail_time_ms(&self) -> u64 {
+        clock::mail_time_ms(*self.ctx.heads.borrow())
     }
 
     fn known(&self) -> Agreement {

@@ -129,8 +129,15 @@ async fn on_network(
 }
 
 async fn buy(client: &Client, image: &Path, runtime: Runtime) -> eyre::Result<Agreement> {
-    let resources =
-        Resources { milli_cpu: 1000, memory_mib: 128, disk_mib: 32, max_pids: 32, leaf_secs: 60, output_mib: 16 };
+    let resources = Resources {
+        milli_cpu: 1000,
+        memory_mib: 128,
+        disk_mib: 32,
+        max_pids: 32,
+        leaf_secs: 60,
+        output_mib: 16,
+        ..Resources::default()
+    };
     // A module has a fixed number of instructions for each second of its terms, fewer than a processor has.
     let rays = if runtime == Runtime::Wasm { "2" } else { "12" };
     let job = JobBuilder::new(image.display().to_string())

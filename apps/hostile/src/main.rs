@@ -3,6 +3,7 @@
 
 mod kernel;
 mod network;
+mod way_out;
 
 use std::ffi::{CString, OsStr};
 use std::fs::{self, File};
@@ -165,6 +166,10 @@ fn main() -> io::Result<()> {
         }
         "queues" => kernel::queues(),
         "network" => network::reach(&args[2..]),
+        "way-out" => way_out::ask(&args[2..]),
+        "send-endlessly" => way_out::endless(word(2), false),
+        "read-endlessly" => way_out::endless(word(2), true),
+        "connections" => way_out::many(word(2)),
         "write-outside" => write_outside(),
         "read-outside" => read_outside(&args[2..]),
         "calls" => kernel::calls(),

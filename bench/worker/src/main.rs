@@ -86,6 +86,7 @@ fn job(image: ImageRef, folder: &Path, args: &[&str]) -> eyre::Result<LeafJob> {
         out_dir: folder.join("out"),
         limits: LIMITS,
         printing: Printing::new(1024),
+        network: None,
         name: format!("sunwork-bench-{}", std::process::id()),
     })
 }

@@ -47,6 +47,9 @@ pub struct JobArgs {
     /// File, folder (becomes NAME.tar) or https://…#sha256=HEX, seen by the app in IEXEC_IN; repeat for more
     #[arg(long, short, value_name = "PATH|URL", help_heading = "Work")]
     pub input: Vec<String>,
+    /// Host that the app may speak to, as NAME:PORT; repeat for more, at most 8 [default: none, no network]
+    #[arg(long, value_name = "NAME:PORT", help_heading = "Work")]
+    pub host: Vec<String>,
     /// OCI platform; needed where the image is not an archive file
     #[arg(long, value_name = "OS/ARCH", help_heading = "Work")]
     pub platform: Option<String>,
@@ -105,6 +108,9 @@ pub struct JobArgs {
     /// Largest output [default: 32M]
     #[arg(long, value_parser = mebibytes, value_name = "SIZE", help_heading = "Limits of a leaf")]
     pub output_size: Option<u32>,
+    /// Most that it sends and receives over the network, where hosts are named [default: 64M]
+    #[arg(long, value_parser = mebibytes, value_name = "SIZE", help_heading = "Limits of a leaf")]
+    pub network: Option<u32>,
     /// For a worker to accept [default: 10m]
     #[arg(long, value_parser = seconds, value_name = "TIME", help_heading = "Windows")]
     pub accept_window: Option<u32>,
@@ -156,6 +162,7 @@ impl JobArgs {
             leaves: self.leaves,
             first_index: self.first_index,
             inputs: list(&self.input).map(|inputs| inputs.into_iter().map(InputEntry::Text).collect()),
+            hosts: list(&self.host),
             verifiers: self.verifiers,
             samples: self.samples,
             trust: self.trust,
@@ -174,6 +181,7 @@ impl JobArgs {
                 pids: self.pids,
                 leaf_time: self.leaf_time.map(Seconds),
                 output_size: self.output_size.map(Size),
+                network: self.network.map(Size),
             },
             windows: WindowsEntry {
                 accept: self.accept_window.map(Seconds),
@@ -244,6 +252,12 @@ mod tests {
             "90",
             "--output-size",
             "8M",
+            "--host",
+            "b.example.org:443",
+            "--host",
+            "a.example.org:80",
+            "--network",
+            "16M",
             "--accept-window",
             "2h",
             "--work-window",
@@ -281,6 +295,8 @@ mod tests {
         assert!(matches!(job.taker, crate::job::Taker::Pool(_)));
         assert_eq!(job.callback.unwrap().gas, 90_000);
         assert!(job.green_only && job.terms(0).is_green_only());
+        let hosts: Vec<String> = job.hosts.iter().map(ToString::to_string).collect();
+        assert_eq!((hosts.join(" "), job.resources.network_mib), ("a.example.org:80 b.example.org:443".into(), 16));
         let path = dir.path().join("job.yaml");
         std::fs::write(&path, file.to_yaml()).unwrap();
         let again = parse(&["-f", path.to_str().unwrap()]).job_file().unwrap();

@@ -69,6 +69,9 @@ impl JobFile {
         if let Some(green_only) = self.green_only {
             builder = builder.green_only(green_only);
         }
+        if let Some(hosts) = &self.hosts {
+            builder = builder.hosts(hosts);
+        }
         if let Some(public) = self.public {
             builder = builder.public(public);
         }
@@ -84,6 +87,7 @@ impl JobFile {
             max_pids: given.pids.unwrap_or(default.max_pids),
             leaf_secs: given.leaf_time.map_or(default.leaf_secs, |v| v.0),
             output_mib: given.output_size.map_or(default.output_mib, |v| v.0),
+            network_mib: given.network.map_or(default.network_mib, |v| v.0),
         }
     }
 

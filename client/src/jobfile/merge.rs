@@ -26,6 +26,7 @@ impl JobFile {
             leaves: self.leaves.or(below.leaves),
             first_index: self.first_index.or(below.first_index),
             inputs: self.inputs.or(below.inputs),
+            hosts: self.hosts.or(below.hosts),
             verifiers: self.verifiers.or(below.verifiers),
             samples: self.samples.or(below.samples),
             trust: self.trust.or(below.trust),
@@ -43,6 +44,7 @@ impl JobFile {
                 pids: r.pids.or(s.pids),
                 leaf_time: r.leaf_time.or(s.leaf_time),
                 output_size: r.output_size.or(s.output_size),
+                network: r.network.or(s.network),
             },
             windows: WindowsEntry {
                 accept: w.accept.or(x.accept),
@@ -79,6 +81,8 @@ impl JobFile {
                 pids: Some(resources.max_pids),
                 leaf_time: Some(Seconds(resources.leaf_secs)),
                 output_size: Some(Size(resources.output_mib)),
+                // Of no use without hosts, and the builder's default with them.
+                network: None,
             },
             windows: WindowsEntry { accept: Some(Seconds(windows.accept_secs)), ..WindowsEntry::default() },
             green_only: Some(false),

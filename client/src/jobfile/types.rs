@@ -38,6 +38,11 @@ pub struct JobFile {
     /// Input files, folders and URLs, seen by the app in IEXEC_IN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<Vec<InputEntry>>,
+    /// Hosts that the app may speak to, each NAME:PORT, at most 8. Default none: the app has no network. Only workers whose owners let them
+    /// through take the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8))]
+    pub hosts: Option<Vec<String>>,
     /// Verifiers drawn. Default 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 8))]
@@ -110,6 +115,9 @@ pub struct ResourcesEntry {
     /// Largest output. Default 32M.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_size: Option<Size>,
+    /// Most that it sends and receives over the network, where hosts are named. Default 64M.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Size>,
 }
 
 /// Longest times of the phases; each ends as soon as all have acted.

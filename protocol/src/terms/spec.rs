@@ -3,12 +3,14 @@
 use alloy::primitives::{B256, keccak256};
 use alloy::sol_types::SolValue;
 
-use super::SpecError;
+use super::{Host, MAX_HOSTS, SpecError};
 
 /// Largest specification that the dispatcher takes.
 pub const MAX_SPEC_BYTES: usize = 16 * 1024;
-/// Version of [`ComputeSpec`]'s encoding.
+/// Version of [`ComputeSpec`]'s encoding where the app speaks to nobody.
 pub const SPEC_VERSION: u16 = 2;
+/// Version of the encoding with hosts; there is none with an empty list, so that each specification has one encoding.
+pub const SPEC_VERSION_HOSTS: u16 = 3;
 
 /// An input file.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -68,6 +70,17 @@ pub struct ComputeSpec {
     pub key_nonce: B256,
     /// X25519 key of the client for this agreement: logs are sealed to it. Zero: no logs.
     pub client_key: B256,
+    /// Hosts that the app may speak to, ascending, each once; usually none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<Host>,
+    /// Most that one leaf sends and receives over the network, both together; zero without hosts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub network_mib: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 impl ComputeSpec {
@@ -116,12 +129,28 @@ impl ComputeSpec {
                 return fail(field, "0".into(), "at least 1");
             }
         }
-        Ok(())
+        self.check_hosts()
     }
 
-    /// ABI encoding, as the purchase event carries it.
+    fn check_hosts(&self) -> Result<(), SpecError> {
+        let fail = |field, found: String, expected| Err(SpecError::Field { field, found, expected });
+        if self.hosts.len() > MAX_HOSTS {
+            return fail("hosts", format!("{} hosts", self.hosts.len()), "at most 8");
+        }
+        if let Some(pair) = self.hosts.windows(2).find(|pair| pair[0] >= pair[1]) {
+            return fail("hosts", format!("{} before {}", pair[0], pair[1]), "ascending, each once");
+        }
+        match (self.hosts.is_empty(), self.network_mib) {
+            (true, 1..) => fail("network_mib", self.network_mib.to_string(), "0 without hosts"),
+            (false, 0) => fail("network_mib", "0".into(), "at least 1 with hosts"),
+            _ => Ok(()),
+        }
+    }
+
+    /// ABI encoding, as the purchase event carries it: version 2, or 3 where there are hosts.
     pub fn encode(&self) -> Vec<u8> {
-        self.to_abi().abi_encode()
+        let plain = self.to_abi();
+        if self.hosts.is_empty() { plain.abi_encode() } else { self.with_hosts(plain).abi_encode() }
     }
 
     /// keccak256 of the encoding, as the terms hold it.
@@ -141,9 +170,27 @@ impl ComputeSpec {
                 expected: "at most 16384 bytes",
             });
         }
-        let abi = abi::ComputeSpecAbi::abi_decode(bytes).map_err(|e| SpecError::NotAbi(e.to_string()))?;
-        if abi.version != SPEC_VERSION {
-            return Err(SpecError::Version { found: abi.version, expected: SPEC_VERSION });
+        let not_abi = |error: alloy::sol_types::Error| SpecError::NotAbi(error.to_string());
+        let (abi, hosts, network_mib) = match version_of(bytes) {
+            Some(SPEC_VERSION_HOSTS) => {
+                let abi = abi::ComputeSpecV3Abi::abi_decode(bytes).map_err(not_abi)?;
+                if abi.hosts.len() > MAX_HOSTS {
+                    let found = format!("{} hosts", abi.hosts.len());
+                    return Err(SpecError::Field { field: "hosts", found, expected: "at most 8" });
+                }
+                let hosts = abi.hosts.iter().map(|host| host.parse());
+                let hosts = hosts.collect::<Result<Vec<Host>, _>>().map_err(|error| SpecError::Field {
+                    field: "hosts",
+                    found: format!("{:?} ({})", error.found, error.problem),
+                    expected: "names with ports, such as api.example.org:443",
+                })?;
+                let network_mib = abi.networkMib;
+                (without_hosts(abi), hosts, network_mib)
+            }
+            _ => (abi::ComputeSpecAbi::abi_decode(bytes).map_err(not_abi)?, Vec::new(), 0),
+        };
+        if ![SPEC_VERSION, SPEC_VERSION_HOSTS].contains(&abi.version) {
+            return Err(SpecError::Version { found: abi.version });
         }
         let spec = Self {
             image_digest: abi.imageDigest,
@@ -165,6 +212,8 @@ impl ComputeSpec {
             key_commitment: abi.keyCommitment,
             key_nonce: abi.keyNonce,
             client_key: abi.clientKey,
+            hosts,
+            network_mib,
         };
         // Other bytes for the same content (gaps, missing padding) are refused: one specification, one encoding.
         if spec.encode() != bytes {
@@ -198,6 +247,56 @@ impl ComputeSpec {
             clientKey: self.client_key,
         }
     }
+
+    fn with_hosts(&self, plain: abi::ComputeSpecAbi) -> abi::ComputeSpecV3Abi {
+        abi::ComputeSpecV3Abi {
+            version: SPEC_VERSION_HOSTS,
+            imageDigest: plain.imageDigest,
+            imageName: plain.imageName,
+            platform: plain.platform,
+            args: plain.args,
+            inputs: plain.inputs,
+            firstIndex: plain.firstIndex,
+            milliCpu: plain.milliCpu,
+            memoryMib: plain.memoryMib,
+            diskMib: plain.diskMib,
+            maxPids: plain.maxPids,
+            leafSecs: plain.leafSecs,
+            outputMib: plain.outputMib,
+            keyCommitment: plain.keyCommitment,
+            keyNonce: plain.keyNonce,
+            clientKey: plain.clientKey,
+            hosts: self.hosts.iter().map(Host::to_string).collect(),
+            networkMib: self.network_mib,
+        }
+    }
+}
+
+/// The version of an encoding: the first word of the tuple, which its own offset comes before.
+fn version_of(bytes: &[u8]) -> Option<u16> {
+    let word = bytes.get(32..64)?;
+    Some(u16::from_be_bytes([*word.get(30)?, *word.get(31)?]))
+}
+
+fn without_hosts(abi: abi::ComputeSpecV3Abi) -> abi::ComputeSpecAbi {
+    abi::ComputeSpecAbi {
+        version: abi.version,
+        imageDigest: abi.imageDigest,
+        imageName: abi.imageName,
+        platform: abi.platform,
+        args: abi.args,
+        inputs: abi.inputs,
+        firstIndex: abi.firstIndex,
+        milliCpu: abi.milliCpu,
+        memoryMib: abi.memoryMib,
+        diskMib: abi.diskMib,
+        maxPids: abi.maxPids,
+        leafSecs: abi.leafSecs,
+        outputMib: abi.outputMib,
+        keyCommitment: abi.keyCommitment,
+        keyNonce: abi.keyNonce,
+        clientKey: abi.clientKey,
+    }
 }
 
 /// The Solidity struct is in no interface's ABI (no function takes it), so it stands here once more; the vector file
@@ -224,6 +323,27 @@ mod abi {
             bytes32 keyCommitment;
             bytes32 keyNonce;
             bytes32 clientKey;
+        }
+
+        struct ComputeSpecV3Abi {
+            uint16 version;
+            bytes32 imageDigest;
+            string imageName;
+            string platform;
+            string[] args;
+            InputAbi[] inputs;
+            uint32 firstIndex;
+            uint32 milliCpu;
+            uint32 memoryMib;
+            uint32 diskMib;
+            uint32 maxPids;
+            uint32 leafSecs;
+            uint32 outputMib;
+            bytes32 keyCommitment;
+            bytes32 keyNonce;
+            bytes32 clientKey;
+            string[] hosts;
+            uint32 networkMib;
         }
     }
 }
@@ -260,6 +380,51 @@ mod tests {
         for end in 0..bytes.len() {
             assert!(ComputeSpec::decode(&bytes[..end]).is_err());
         }
+    }
+
+    fn with_hosts() -> ComputeSpec {
+        let hosts = ["api.example.org:443", "data.example.org:80"].map(|host| host.parse().unwrap());
+        ComputeSpec { hosts: hosts.into(), network_mib: 64, ..spec() }
+    }
+
+    #[test]
+    fn hosts_make_version_3_and_without_hosts_nothing_changes() {
+        let spec = with_hosts();
+        assert_eq!(ComputeSpec::decode(&spec.encode()), Ok(spec.clone()));
+        assert_eq!((version_of(&spec.encode()), version_of(&super::tests::spec().encode())), (Some(3), Some(2)));
+        let bytes = spec.encode();
+        for end in 0..bytes.len() {
+            assert!(ComputeSpec::decode(&bytes[..end]).is_err());
+        }
+        // A version 3 without hosts would be a second encoding of the same.
+        let mut none = spec.with_hosts(spec.to_abi());
+        (none.hosts, none.networkMib) = (Vec::new(), 0);
+        assert!(matches!(ComputeSpec::decode(&none.abi_encode()), Err(SpecError::NotAbi(_))));
+        // A version that nobody knows is named, in either form.
+        for version in [0, 1, 4, u16::MAX] {
+            let mut other = spec.to_abi();
+            other.version = version;
+            assert_eq!(ComputeSpec::decode(&other.abi_encode()), Err(SpecError::Version { found: version }));
+        }
+    }
+
+    #[test]
+    fn hosts_that_cannot_be_are_refused() {
+        let read = |change: fn(&mut abi::ComputeSpecV3Abi)| {
+            let spec = with_hosts();
+            let mut abi = spec.with_hosts(spec.to_abi());
+            change(&mut abi);
+            ComputeSpec::decode(&abi.abi_encode()).unwrap_err().to_string()
+        };
+        assert!(read(|abi| abi.hosts.reverse()).contains("ascending, each once"));
+        assert!(read(|abi| abi.hosts[1] = abi.hosts[0].clone()).contains("ascending, each once"));
+        assert!(read(|abi| abi.hosts = vec!["a:1".into(); 9]).contains("9 hosts"));
+        assert!(read(|abi| abi.hosts[0] = "127.0.0.1:80".into()).contains("it is an address, not a name"));
+        let odd = read(|abi| abi.hosts[0] = "a\x1b[2J:80".into());
+        assert!(odd.contains("lower-case") && !odd.contains(char::is_control), "{odd}");
+        assert!(read(|abi| abi.networkMib = 0).contains("at least 1 with hosts"));
+        let lost = ComputeSpec { network_mib: 1, ..spec() };
+        assert!(lost.check().unwrap_err().to_string().contains("0 without hosts"));
     }
 
     #[test]

@@ -64,6 +64,7 @@ impl Bench {
             out_dir: self.folder.path().join("out"),
             limits: LIMITS,
             printing: Printing::new(64 * 1024),
+            network: None,
             name: "leaf".into(),
         }
     }

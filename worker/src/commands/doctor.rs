@@ -11,6 +11,7 @@ use crate::{
     account::Account,
     amount::Unit,
     chain::Chain,
+    clock::{Clock, Standing},
     config::{Layer, Loaded},
     control::{Status, client, no_stake},
     duration,
@@ -21,10 +22,9 @@ use crate::{
     policy::hardware::{Hardware, free_disk_mib},
     refusal::{BusySignal, Reason, Refusal},
     runtime::{Docker, DockerConfig, Kind, wasm::find_runner},
+    view::Head,
 };
 
-/// Clocks may differ by so much before deadlines are judged wrongly, seconds.
-const MOST_SKEW_SECS: u64 = 60;
 /// Ether below which a device will soon be stuck: some 50 transactions at 10 gwei, wei.
 const LEAST_DEVICE_WEI: u128 = 50_000_000_000_000_000;
 /// How long one answer may take.
@@ -238,20 +238,21 @@ async fn network(layer: &Layer, folder: &Folder) -> Vec<Check> {
 
 /// A block is never from the future; an old one is a slow chain or a clock that is ahead.
 fn clock(block_time: u64, now: u64) -> Check {
-    if block_time > now + MOST_SKEW_SECS {
-        let behind = duration::show(block_time - now);
-        return fail(
-            "clock",
-            format!("it is {behind} behind the newest block"),
-            "switch time synchronisation on (NTP)",
-        );
+    let clock = Clock::judge(Head { number: 1, timestamp: block_time }, now);
+    let off = duration::show(clock.off_secs.unsigned_abs());
+    match clock.state {
+        Standing::Behind => {
+            let found = format!("it is {off} behind the newest block");
+            fail("clock", found, "switch time synchronisation on (NTP)")
+        }
+        Standing::Ahead => {
+            let found = format!("the newest block is {off} old");
+            warn("clock", found, "check the clock (NTP), and whether the node still follows its chain")
+        }
+        Standing::Good | Standing::Unknown => {
+            pass("clock", format!("the newest block is {} old", duration::show(now.saturating_sub(block_time))))
+        }
     }
-    let age = now.saturating_sub(block_time);
-    if age > 10 * MOST_SKEW_SECS {
-        let found = format!("the newest block is {} old", duration::show(age));
-        return warn("clock", found, "check the clock (NTP), and whether the node still follows its chain");
-    }
-    pass("clock", format!("the newest block is {} old", duration::show(age)))
 }
 
 async fn contracts(rpc: &sunwork_edge::Rpc, deployment: &Deployment) -> Vec<Check> {

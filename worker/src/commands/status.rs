@@ -62,6 +62,9 @@ fn of_daemon(report: &mut Report, status: &Status) {
     report.line("Leaves running", format!("{}, {} m of CPU", status.running_leaves, status.running_milli_cpu));
     let age = status.now.saturating_sub(status.block_time);
     report.add("block", "Block", format!("{}, {} old", status.block, duration::show(age)), status.block);
+    if let Some(trouble) = status.clock.trouble() {
+        report.line("Clock", trouble);
+    }
     match &status.account {
         Some(found) => {
             account(report, found);

@@ -195,6 +195,7 @@ mod tests {
             started_at: 100,
             now: 200,
             mode: Mode::Auto,
+            clock: crate::clock::Clock::default(),
             not_working: vec![Refusal::Schedule { opens_in_secs: Some(600) }.into()],
             block: 42,
             block_time: 190,

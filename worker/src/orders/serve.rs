@@ -74,6 +74,7 @@ async fn take(ctx: &Context, inbox: &Inbox, hash: B256) -> eyre::Result<(Address
     let facts = facts(ctx, &signed, hash).await?;
     let (terms, spec) = check(&signed, |class| deployment.class_name(class), &facts, &ctx.governor.limits())?;
     ctx.governor.policy().images.check(&ImageRef::of_spec(&spec))?;
+    ctx.governor.policy().hosts.check(&spec.hosts)?;
     ready(ctx, &terms, &spec).await?;
     reserve_energy(ctx, &hash.to_string(), &terms, &spec)?;
     let SignedOrder { order, spec, signature } = signed;

@@ -121,6 +121,10 @@ reasons! {
     Unavailable = "unavailable", "see `sunwork-worker doctor`: oracle or engine does not deliver";
     /// An image that the owner's lists keep out.
     ImageRule = "image_rule", "change `image_allow` or `image_deny`";
+    /// A host that the owner's list does not name.
+    NetworkHost = "network_host", "add the host to `network_hosts`";
+    /// A network in a runtime that has none.
+    NetworkRuntime = "network_runtime", "nothing: such apps have no network; Docker's can";
     /// Our own purchase.
     OwnPurchase = "own_purchase", "nothing: nobody works for itself";
     /// The terms name another worker.

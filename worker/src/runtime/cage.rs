@@ -6,6 +6,7 @@
 //! holder the output is read at leisure, from outside, when no process of the app is left to change it under the reader.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountBindOptions,
@@ -14,7 +15,7 @@ use bollard::models::{
 };
 use sunwork_protocol::leaf::MAX_FILES;
 
-use super::{INPUT_DIR, LeafJob, Limits, OUTPUT_DIR};
+use super::{INPUT_DIR, LeafJob, Limits, OUTPUT_DIR, network};
 
 /// Room of `/tmp`, memory too.
 pub const TMP_MIB: u64 = 64;
@@ -100,6 +101,22 @@ fn output_mount(job_name: &str, read_only: bool) -> Mount {
     }
 }
 
+/// Something of the host, to be read only.
+fn bind(source: &Path, target: &str) -> Mount {
+    Mount {
+        typ: Some(MountType::BIND),
+        source: Some(source.to_string_lossy().into_owned()),
+        target: Some(target.to_owned()),
+        read_only: Some(true),
+        bind_options: Some(MountBindOptions {
+            propagation: Some(MountBindOptionsPropagationEnum::RPRIVATE),
+            non_recursive: Some(true),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
 fn tmpfs_mount(target: &str, size_mib: u64) -> Mount {
     Mount {
         typ: Some(MountType::TMPFS),
@@ -148,21 +165,11 @@ pub fn app(
 ) -> ContainerCreateBody {
     let limits = &job.limits;
     let memory = ((limits.host_memory_mib()) * MIB) as i64;
-    let mut mounts = vec![
-        Mount {
-            typ: Some(MountType::BIND),
-            source: Some(job.input_dir.to_string_lossy().into_owned()),
-            target: Some(INPUT_DIR.into()),
-            read_only: Some(true),
-            bind_options: Some(MountBindOptions {
-                propagation: Some(MountBindOptionsPropagationEnum::RPRIVATE),
-                non_recursive: Some(true),
-                ..Default::default()
-            }),
-            ..Default::default()
-        },
-        output_mount(&job.name, false),
-    ];
+    let mut mounts = vec![bind(&job.input_dir, INPUT_DIR), output_mount(&job.name, false)];
+    if let Some(network) = &job.network {
+        // A socket is written to although it lies where nothing can be written.
+        mounts.push(bind(&network.socket, network::SOCKET));
+    }
     let mut tmpfs = HashMap::new();
     if image.volumes.iter().all(|v| v != "/tmp") {
         // Without a number of files, the kernel's memory for their names would end the app, sooner on one machine than on another.
@@ -280,6 +287,7 @@ mod tests {
             out_dir: "/out".into(),
             limits: Limits { milli_cpu: 9000, memory_mib: 32, disk_mib: 16, max_pids: 8, leaf_secs: 1, output_mib: 1 },
             printing: crate::runtime::Printing::new(64),
+            network: None,
             name: "leaf".into(),
         }
     }
@@ -303,6 +311,8 @@ mod tests {
         assert_eq!(host.pids_limit, Some(10));
         assert_eq!(host.log_config.expect("set").typ.as_deref(), Some("none"));
         assert!(host.privileged == Some(false) && host.cap_add.is_none() && host.devices.is_none());
+        let all = host.mounts.iter().flatten();
+        assert!(all.clone().all(|m| m.target.as_deref() != Some(network::SOCKET)), "nobody asked for a way out");
         // Every declared volume is covered, so that none becomes a folder of the host.
         let mounts = host.mounts.expect("set");
         for target in ["/data", "/tmp", INPUT_DIR, OUTPUT_DIR] {

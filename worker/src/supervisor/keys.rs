@@ -1,8 +1,6 @@
 //! The session key of confidential work: from the client (on chain) to the worker, from the worker (by mail) to the drawn
 //! verifiers. Whoever opens an envelope checks the key against the commitment in the specification, so a wrong key is
 //! never used; it stands in the journal as it came, sealed.
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use alloy::primitives::{Address, B256, Bytes};
 use sunwork_protocol::{
     envelope::{self, EnvelopeError, Purpose, SecretKey},
@@ -112,8 +110,8 @@ impl Supervisor {
         let recipient = self.ctx.chain.encryption_key_of(verifier).await?;
         let context = self.key_context(KeyFrom::Worker, attempt);
         let envelope = envelope::seal_key(recipient, &context, key, fresh_bytes()).map_err(|error| failed(&error))?;
-        let message =
-            Message::new(agreement, recipient, TOPIC_KEY, now_ms(), envelope).map_err(|error| failed(&error))?;
+        let message = Message::new(agreement, recipient, TOPIC_KEY, self.mail_time_ms(), envelope)
+            .map_err(|error| failed(&error))?;
         self.ctx.mail.send(&self.ctx.signer, message).await.map_err(|error| failed(&error))?;
         // A crash here sends it once more; the newer message takes the place of the older one.
         crash::point("key.sent");
@@ -205,11 +203,6 @@ pub(super) fn fresh_bytes() -> [u8; 32] {
 /// Fresh random bytes for a salt or a blob's key.
 pub(super) fn fresh_b256() -> B256 {
     fresh_bytes().into()
-}
-
-/// The wall clock: it only orders the messages of one sender.
-pub(super) fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use sunwork_protocol::{
 
 use super::{
     Supervisor,
-    keys::{fresh_b256, fresh_bytes, now_ms},
+    keys::{fresh_b256, fresh_bytes},
 };
 use crate::{
     crash,
@@ -190,7 +190,8 @@ impl Supervisor {
         let note = serde_json::to_vec(&sealed.note).map_err(StepError::retry)?;
         let (recipient, context) = (self.spec.client_key, self.envelope_context(Purpose::Logs, attempt));
         let body = envelope::seal(recipient, &context, &note, fresh_bytes()).map_err(StepError::retry)?;
-        let message = Message::new(self.address, recipient, TOPIC_LOGS, now_ms(), body).map_err(StepError::retry)?;
+        let message =
+            Message::new(self.address, recipient, TOPIC_LOGS, self.mail_time_ms(), body).map_err(StepError::retry)?;
         self.ctx.mail.send(&self.ctx.signer, message).await.map_err(StepError::retry)?;
         crash::point("logs.sent");
         Ok(blob)

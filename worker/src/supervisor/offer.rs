@@ -78,6 +78,7 @@ impl Supervisor {
         let needs_secs = u64::from(spec.leaf_secs) * u64::from(leaves.div_ceil(parallel));
         let inputs = spec.inputs.iter().fold(0_u64, |sum, input| sum.saturating_add(input.size_bytes));
         let outputs = (u64::from(spec.output_mib) << 20).saturating_mul(u64::from(leaves));
+        let outward = (u64::from(spec.network_mib) << 20).saturating_mul(u64::from(leaves));
         let stored = if part == Part::Verifier { 0 } else { outputs };
         Offer {
             pay,
@@ -88,7 +89,7 @@ impl Supervisor {
                 leaves,
             },
             gas_units,
-            transfer_bytes: inputs.saturating_add(stored),
+            transfer_bytes: inputs.saturating_add(stored).saturating_add(outward),
             needs_secs: needs_secs.min(u64::from(window_secs)),
             window_secs: window_secs.into(),
         }

@@ -14,10 +14,7 @@ use sunwork_protocol::{
     opening::Opening,
 };
 
-use super::{
-    Supervisor,
-    keys::{fresh_bytes, now_ms},
-};
+use super::{Supervisor, keys::fresh_bytes};
 use crate::{
     crash,
     journal::Agreement,
@@ -87,7 +84,8 @@ impl Supervisor {
         let context = self.envelope_context(Purpose::Opening, view.attempt);
         let plain = Opening { salt, digests }.encode();
         let body = envelope::seal(recipient, &context, &plain, fresh_bytes()).map_err(StepError::retry)?;
-        let message = Message::new(self.address, recipient, TOPIC_OPENING, now_ms(), body).map_err(StepError::retry)?;
+        let message = Message::new(self.address, recipient, TOPIC_OPENING, self.mail_time_ms(), body)
+            .map_err(StepError::retry)?;
         self.ctx.mail.send(&self.ctx.signer, message).await.map_err(StepError::retry)?;
         crash::point("opening.sent");
         Ok(true)

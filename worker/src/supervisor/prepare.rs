@@ -47,7 +47,7 @@ impl Supervisor {
         }
         let image = ImageRef::of_spec(&self.spec);
         if !self.known().took_part()
-            && let Err(refusal) = self.ctx.governor.policy().images.check(&image)
+            && let Err(refusal) = self.allowed_by_lists(&image)
         {
             return Ok(Err(refusal));
         }
@@ -71,6 +71,13 @@ impl Supervisor {
             };
         }
         self.fetch_inputs().await
+    }
+
+    /// What the owner's lists say of image and hosts.
+    fn allowed_by_lists(&self, image: &ImageRef) -> Result<(), Refusal> {
+        let policy = self.ctx.governor.policy();
+        policy.images.check(image)?;
+        policy.hosts.check(&self.spec.hosts)
     }
 
     /// All inputs, hash-checked. Those of confidential work are ciphertext, and lie where the app does not see them.

@@ -30,7 +30,7 @@ use crate::{
     folder::{AgreementFolder, sha256_of, write_durably},
     journal::{Agreement, Record},
     machine::DeclineReason,
-    runtime::{self, ErrorClass, ImageRef, LeafJob, LeafRun, Limits, RuntimeError},
+    runtime::{self, ErrorClass, ImageRef, LeafJob, LeafRun, Limits, Network, RuntimeError, network::SystemResolver},
     step::StepError,
     view::View,
 };
@@ -151,14 +151,27 @@ impl Supervisor {
 
     fn job(&self, leaf: u32, folder: &AgreementFolder, clear: &Clear, logs: &LogStore) -> LeafJob {
         let spec = &clear.spec;
+        let permits = self.ctx.governor.policy().hosts.permits(&spec.hosts);
+        let mut env = runtime::leaf_env(self.address, spec, self.terms.leaf_count, leaf);
+        let network = (!permits.is_empty()).then(|| {
+            env.extend(runtime::network::env(&permits));
+            Network {
+                permits,
+                limit_bytes: u64::from(spec.network_mib) << 20,
+                socket: folder.socket(leaf),
+                resolver: Arc::new(SystemResolver),
+                meter: self.ctx.governor.clone(),
+            }
+        });
         LeafJob {
             image: ImageRef::of_spec(spec),
             args: spec.args.clone(),
-            env: runtime::leaf_env(self.address, spec, self.terms.leaf_count, leaf),
+            env,
             input_dir: folder.inputs(),
             out_dir: folder.out(leaf),
             limits: Limits::of_spec(spec),
             printing: logs.printing(),
+            network,
             // Several workers may share one engine.
             name: format!("sunwork-{}-{}-{leaf}", short(self.ctx.me), hex::encode(self.address)),
         }

@@ -149,6 +149,7 @@ impl Bench {
                 output_mib: 1,
             },
             printing: Printing::new(MAX_LEAF_LOG_BYTES),
+            network: None,
             name: format!("{}-leaf", self.label),
         }
     }

@@ -20,6 +20,7 @@ mod green;
 mod honest;
 mod late_confidential;
 mod late_unproven;
+mod left_alone;
 mod level0;
 mod market;
 mod outage;

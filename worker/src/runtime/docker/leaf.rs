@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::super::cage::{self, ImageFacts};
 use super::super::classify::{self, COMPUTED_JSON, Declared, Ended, MAX_COMPUTED_JSON_BYTES, Next};
 use super::super::folders::fresh_folders;
+use super::super::network::Proxy;
 use super::super::output::{OutputError, TreeReader, UseReader, kind_name};
 use super::super::{LeafJob, LeafRun, OUTPUT_DIR, Printed, RuntimeError};
 use super::listen::Listener;
@@ -91,8 +92,17 @@ async fn run_once(inner: &Inner, job: &LeafJob) -> Result<(LeafRun, bool), Runti
     }
     inner.remove_leaf(&job.name).await?;
     fresh_folders(job).await?;
+    // Ends with the app: what is read afterwards is nobody's to change.
+    let proxy = match &job.network {
+        Some(network) => {
+            let doing = format!("making the way out of leaf {}", job.name);
+            Some(Proxy::start(network, &job.name).map_err(RuntimeError::io(doing))?)
+        }
+        None => None,
+    };
     let listener = start(inner, job, &image).await?;
     let (ended, oom_killed) = wait(inner, job).await?;
+    drop(proxy);
     listener.finish().await;
     still_held(inner, job).await?;
     let log = job.printing.printed();
