@@ -5,6 +5,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod absent;
+mod attest;
 mod audit;
 mod bad_jobs;
 mod chaos;
