@@ -272,7 +272,8 @@ fn reports(first_day: u16) -> Vec<Vec<Counts>> {
     let sky = days(&weather, start, DAYS as u32);
     let of = |panel: usize| -> Vec<Counts> {
         let mut rest = 0_u64;
-        let own = |slot: usize| 950 + u64::from(keccak256([panel.to_be_bytes(), slot.to_be_bytes()].concat())[0]) * 100 / 255;
+        let own =
+            |slot: usize| 950 + u64::from(keccak256([panel.to_be_bytes(), slot.to_be_bytes()].concat())[0]) * 100 / 255;
         let day = |(index, samples): (usize, &[Sample])| {
             let percent = if panel == INFLATOR && index >= LIES_FROM { 150 } else { 100 };
             let mut counts = Counts::default();
@@ -355,7 +356,10 @@ async fn liars_are_found_on_a_live_chain_and_an_hour_of_sun_is_sold_and_used_up(
     for (index, counts) in reports.iter().enumerate() {
         let path = format!("/v1/meters/{}", account(index));
         let meter = until(&oracle, &path, "the last day", |meter| meter["lastDay"] == last_day).await;
-        assert_eq!((&meter["records"], &meter["positive"], &meter["attestedDays"]), (&json!(80), &json!(true), &json!(30)));
+        assert_eq!(
+            (&meter["records"], &meter["positive"], &meter["attestedDays"]),
+            (&json!(80), &json!(true), &json!(30))
+        );
         let page = get(&oracle, &format!("{path}/days?limit=200")).await;
         let shown: Vec<Vec<u16>> = list(&page, "days")
             .iter()
@@ -463,7 +467,18 @@ async fn equivocate(live: &Live, oracle: &Server, reporter: Address) {
     assert_eq!(meter["strike"]["reporter"], json!(reporter.to_string()));
     assert_eq!((&meter["positive"], &meter["findings"]["proof"]), (&json!(false), &json!(2)));
     let ledger = IEnergyLedger::new(live.deployment.energy_ledger, live.chain.provider().clone());
-    assert_eq!(ledger.rewardOf(reporter).call().await.unwrap().to_string(), meter["strike"]["reward"].as_str().unwrap());
-    let metrics = reqwest::get(format!("{}/metrics", oracle.url())).await.unwrap().text().await.unwrap();
-    assert!(metrics.contains("\nsunwork_oracle_reports_taken_total 1\n"), "{metrics}");
+    assert_eq!(
+        ledger.rewardOf(reporter).call().await.unwrap().to_string(),
+        meter["strike"]["reward"].as_str().unwrap()
+    );
+    // The reporter counts when it has the receipt, which is later than the index has the event.
+    let give_up_at = Instant::now() + PATIENCE;
+    loop {
+        let metrics = reqwest::get(format!("{}/metrics", oracle.url())).await.unwrap().text().await.unwrap();
+        if metrics.contains("\nsunwork_oracle_reports_taken_total 1\n") {
+            break;
+        }
+        assert!(Instant::now() < give_up_at, "{metrics}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
