@@ -502,9 +502,7 @@ impl Event {
                 digest_a: e.digestA,
                 digest_b: e.digestB,
             },
-            Ledger::MeterLeaving(e) => {
-                Self::MeterLeaving { worker: e.worker.into(), bond_free_at: e.bondFreeAt.to() }
-            }
+            Ledger::MeterLeaving(e) => Self::MeterLeaving { worker: e.worker.into(), bond_free_at: e.bondFreeAt.to() },
             Ledger::BondWithdrawn(e) => Self::BondWithdrawn { worker: e.worker.into(), amount: e.amount.into() },
             Ledger::RewardWithdrawn(_) => return None,
         })

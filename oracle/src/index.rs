@@ -351,9 +351,8 @@ impl<S: ChainSource> Indexer<S> {
     /// The signed records behind the ledger's events: no event carries the counts.
     async fn read_records(&mut self, events: &[PlacedEvent]) -> Result<BTreeMap<(u64, u64), ReadRecord>, SourceError> {
         let Some(energy) = self.options.energy else { return Ok(BTreeMap::new()) };
-        let is_record = |placed: &&PlacedEvent| {
-            matches!(placed.event, Event::DayRecorded { .. } | Event::GapRecorded { .. })
-        };
+        let is_record =
+            |placed: &&PlacedEvent| matches!(placed.event, Event::DayRecorded { .. } | Event::GapRecorded { .. });
         let recorded: Vec<&PlacedEvent> = events.iter().filter(is_record).collect();
         let sent: BTreeMap<B256, B256> = recorded.iter().map(|placed| (placed.tx, placed.block_hash)).collect();
         let (source, untraced) = (&self.source, &self.untraced);

@@ -102,13 +102,10 @@ impl ChainSource for RpcChain {
         Ok(Some(ChainTx { block_hash: found.block_hash, to: found.to(), input: found.input().clone() }))
     }
 
-    async fn submitted_within(
-        &self,
-        hash: B256,
-        ledger: Address,
-    ) -> Result<Result<Vec<Bytes>, String>, SourceError> {
+    async fn submitted_within(&self, hash: B256, ledger: Address) -> Result<Result<Vec<Bytes>, String>, SourceError> {
         let options = json!({ "tracer": "callTracer" });
-        let asked = self.rpc.provider().raw_request::<_, Box<RawValue>>("debug_traceTransaction".into(), (hash, options));
+        let asked =
+            self.rpc.provider().raw_request::<_, Box<RawValue>>("debug_traceTransaction".into(), (hash, options));
         match asked.await {
             Ok(trace) => Ok(calldata::calls_of(trace.get(), ledger)),
             // It answers, and does not trace.

@@ -149,7 +149,10 @@ impl Cast {
             event,
         };
         let events = events.into_iter().enumerate().map(placed).collect();
-        store.append(&Batch { headers: vec![header], events, prune_from: 1, prune_to: 0, ..Batch::default() }).await.unwrap();
+        store
+            .append(&Batch { headers: vec![header], events, prune_from: 1, prune_to: 0, ..Batch::default() })
+            .await
+            .unwrap();
     }
 }
 
@@ -386,7 +389,10 @@ async fn say(store: &Store, number: u64, event: Event) {
         meter: None,
         event,
     };
-    store.append(&Batch { headers: vec![header], events: vec![placed], prune_from: 1, prune_to: 0, ..Batch::default() }).await.unwrap();
+    store
+        .append(&Batch { headers: vec![header], events: vec![placed], prune_from: 1, prune_to: 0, ..Batch::default() })
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

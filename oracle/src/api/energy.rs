@@ -231,24 +231,13 @@ async fn shown(api: &Api, row: MeterRow) -> Result<MeterShown, ApiError> {
     let attested_days = rules.map(|rules| row.counted_in(rules.window_days));
     let now = api.progress.borrow().indexed.map_or(0, |head| head.time);
     let positive = rules.zip(attested_days).map(|(rules, attested)| {
-        let is_fresh = row
-            .last_day
-            .is_some_and(|last| now / sunwork_protocol::energy::DAY_SECS <= u64::from(last) + u64::from(rules.fresh_days));
-        row.state == MeterState::Active
-            && row.window_net_wh >= 0
-            && attested >= usize::from(rules.min_days)
-            && is_fresh
+        let is_fresh = row.last_day.is_some_and(|last| {
+            now / sunwork_protocol::energy::DAY_SECS <= u64::from(last) + u64::from(rules.fresh_days)
+        });
+        row.state == MeterState::Active && row.window_net_wh >= 0 && attested >= usize::from(rules.min_days) && is_fresh
     });
     let key_hash = row.key.hash();
-    Ok(MeterShown {
-        row,
-        key_hash,
-        attested_days,
-        positive,
-        findings,
-        certificates_issued_wh,
-        certificates_retired_wh,
-    })
+    Ok(MeterShown { row, key_hash, attested_days, positive, findings, certificates_issued_wh, certificates_retired_wh })
 }
 
 impl DayShown {
@@ -277,7 +266,21 @@ impl From<Finding> for FindingListed {
     fn from(finding: Finding) -> Self {
         let Finding { id, worker, rule, severity, first_day, last_day, measured, limit, unit, other, .. } = finding;
         let (chain_checks, block, time) = (finding.chain_checks, finding.block, finding.time);
-        Self { id, worker, rule, severity, first_day, last_day, measured, limit, unit, other, chain_checks, block, time }
+        Self {
+            id,
+            worker,
+            rule,
+            severity,
+            first_day,
+            last_day,
+            measured,
+            limit,
+            unit,
+            other,
+            chain_checks,
+            block,
+            time,
+        }
     }
 }
 

@@ -24,7 +24,9 @@ pub enum ApiError {
     )]
     NoSuchPath,
     /// Known path, wrong method.
-    #[error("this path does not take this method; most take GET, blobs also HEAD and PUT, mail also POST, records only POST")]
+    #[error(
+        "this path does not take this method; most take GET, blobs also HEAD and PUT, mail also POST, records only POST"
+    )]
     MethodNotAllowed,
     /// A query parameter that does not exist, or is given twice.
     #[error("query parameter {found:?} is {why}; expected any of: {known}")]

@@ -88,7 +88,10 @@ pub const MAX_TRACE_BYTES: usize = 8 << 20;
 /// In words, when the trace is not what was expected: too large, nested too deep, or of another tracer.
 pub fn calls_of(trace: &str, ledger: Address) -> Result<Vec<Bytes>, String> {
     if trace.len() > MAX_TRACE_BYTES {
-        return Err(format!("the trace of its transaction has {} bytes, at most {MAX_TRACE_BYTES} are read", trace.len()));
+        return Err(format!(
+            "the trace of its transaction has {} bytes, at most {MAX_TRACE_BYTES} are read",
+            trace.len()
+        ));
     }
     // serde_json refuses what is nested deeper than 128: a call chain of some sixty.
     let root: Frame =
@@ -147,7 +150,8 @@ mod tests {
         assert_eq!((found.record.day, &bytes[..]), (10, &signed(10, 3).pack().unwrap()[..]));
         assert!(named_by(&event(10, 289), &calls).is_none());
         assert!(named_by(&event(11, 96), &calls).is_none());
-        let gap = Event::GapRecorded { worker: found.record.worker.into(), last_day: 10, first_day: 9, window_net_wh: 0 };
+        let gap =
+            Event::GapRecorded { worker: found.record.worker.into(), last_day: 10, first_day: 9, window_net_wh: 0 };
         assert!(named_by(&gap, &calls).is_none(), "a day is no gap");
     }
 

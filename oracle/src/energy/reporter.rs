@@ -1,7 +1,7 @@
 //! Shows the ledger two records that contradict each other. Anybody may; whoever is first has half of the bond, so a lost race is
 //! no failure. Nothing is remembered: what the ledger knows already is seen in the index, and the call is tried before it is sent.
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -83,8 +83,8 @@ impl Reporter {
         let now = Instant::now();
         self.later.retain(|_, until| now < *until);
         for finding in findings {
-            if !self.later.contains_key(&finding.id) {
-                self.later.insert(finding.id, now + RETRY);
+            if let Entry::Vacant(place) = self.later.entry(finding.id) {
+                place.insert(now + RETRY);
                 self.report(&finding).await;
             }
         }

@@ -71,7 +71,9 @@ pub(super) async fn apply(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> 
                     let read = batch.records.get(&(placed.block, placed.log_index));
                     take_record(tx, &contracts, row, placed, read).await?;
                 }
-                Event::Equivocated { .. } => write_finding(tx, &struck(row, placed), placed.log_index * SPOTS, true).await?,
+                Event::Equivocated { .. } => {
+                    write_finding(tx, &struck(row, placed), placed.log_index * SPOTS, true).await?
+                }
                 _ => {}
             }
         }
@@ -399,17 +401,17 @@ async fn write_finding(tx: &mut Tx, finding: &Finding, spot: u64, is_anchored: b
 /// Writes a contradiction down, unless there are enough of this registration; says which one to show.
 async fn write_contradiction(tx: &mut Tx, finding: &Finding, meter: &MeterRow) -> Result<B256, StoreError> {
     let doing = "reading contradictions of a meter";
-    let rows = sqlx::query("SELECT id FROM findings WHERE worker = $1 AND rule = $2 AND block >= $3 ORDER BY id LIMIT $4")
-        .bind(finding.worker.to_db())
-        .bind(Rule::Equivocation.name())
-        .bind(sql_int(meter.registered_block))
-        .bind(MAX_CONTRADICTIONS as i64)
-        .fetch_all(&mut **tx)
-        .await
-        .doing(doing)?;
+    let rows =
+        sqlx::query("SELECT id FROM findings WHERE worker = $1 AND rule = $2 AND block >= $3 ORDER BY id LIMIT $4")
+            .bind(finding.worker.to_db())
+            .bind(Rule::Equivocation.name())
+            .bind(sql_int(meter.registered_block))
+            .bind(MAX_CONTRADICTIONS as i64)
+            .fetch_all(&mut **tx)
+            .await
+            .doing(doing)?;
     if let Some(first) = rows.first().filter(|_| rows.len() >= MAX_CONTRADICTIONS) {
-        let known: Vec<String> =
-            rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().doing(doing)?;
+        let known: Vec<String> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().doing(doing)?;
         if known.contains(&finding.id.to_string()) {
             return Ok(finding.id);
         }
@@ -444,13 +446,14 @@ async fn write_move(tx: &mut Tx, moved: &CertificateMove) -> Result<(), StoreErr
 
 /// Records of the same meter, and day or sequence, that were handed in.
 async fn seen_of(tx: &mut Tx, seen: &Seen) -> Result<Vec<Seen>, StoreError> {
-    let rows = sqlx::query("SELECT view FROM seen_records WHERE worker = $1 AND (day = $2 OR sequence = $3) ORDER BY digest")
-        .bind(seen.worker.to_db())
-        .bind(i64::from(seen.day))
-        .bind(i64::from(seen.sequence))
-        .fetch_all(&mut **tx)
-        .await
-        .doing("reading records that were handed in")?;
+    let rows =
+        sqlx::query("SELECT view FROM seen_records WHERE worker = $1 AND (day = $2 OR sequence = $3) ORDER BY digest")
+            .bind(seen.worker.to_db())
+            .bind(i64::from(seen.day))
+            .bind(i64::from(seen.sequence))
+            .fetch_all(&mut **tx)
+            .await
+            .doing("reading records that were handed in")?;
     rows.iter().map(|row| view(row, 0, "seen_records")).collect()
 }
 
@@ -482,7 +485,9 @@ impl Store {
         let mut others = Vec::new();
         for row in &rows {
             let day: EnergyDay = view(row, 0, "energy_days")?;
-            others.extend(Some(day).filter(|day| day.key_hash == seen.key.hash()).and_then(|d| Seen::of_day(&d, seen.key)));
+            others.extend(
+                Some(day).filter(|day| day.key_hash == seen.key.hash()).and_then(|d| Seen::of_day(&d, seen.key)),
+            );
         }
         others.extend(seen_of(&mut tx, seen).await?);
         let offered = if let Some(other) = others.iter().find(|other| seen.contradicts(other)) {

@@ -25,11 +25,8 @@ use sunwork_protocol::{
     energy::{Body, Counts, DAY_SECS, DeviceKey, Link, Record, SignedRecord},
 };
 
-pub const CONTRACTS: EnergyContracts = EnergyContracts {
-    chain_id: 31337,
-    ledger: Address::repeat_byte(0x1e),
-    certificates: Address::repeat_byte(0xce),
-};
+pub const CONTRACTS: EnergyContracts =
+    EnergyContracts { chain_id: 31337, ledger: Address::repeat_byte(0x1e), certificates: Address::repeat_byte(0xce) };
 /// 2026-06-01.
 pub const FIRST_DAY: u16 = 20_605;
 /// Of all meters that are not told otherwise: Golden, Colorado.
