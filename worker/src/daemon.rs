@@ -13,7 +13,7 @@ use sunwork_edge::{
 use sunwork_protocol::abi::IWorkerDispatcher::AgreementBought;
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
     task::{AbortHandle, JoinSet},
 };
@@ -64,6 +64,8 @@ pub async fn run(
     read_again: impl Fn() -> eyre::Result<Loaded> + Send + Sync + 'static,
     shutdown: CancellationToken,
 ) -> eyre::Result<()> {
+    // From here on a reload waits for the end of the start; by itself the signal would end the process.
+    let hangups = signal(SignalKind::hangup());
     let settings = loaded.layer.clone();
     let hardware = Hardware::detect(&settings.data_dir());
     let folder = Folder::create(settings.data_dir()).wrap_err("opening the data folder")?;
@@ -154,7 +156,7 @@ pub async fn run(
     if let Some(listener) = metrics {
         helpers.spawn(control::metrics::serve(listener, control.clone()));
     }
-    helpers.spawn(reload_on_signal(control));
+    helpers.spawn(reload_on_signal(control, hangups));
     helpers.spawn(look_around(ctx.clone()));
     let kept = match settings.energy.settle()? {
         Some(energy) => {
@@ -281,8 +283,8 @@ fn reloader(
 }
 
 /// SIGHUP, as `systemctl reload` sends it.
-async fn reload_on_signal(control: Arc<Control>) {
-    let Ok(mut hangups) = signal(SignalKind::hangup()) else {
+async fn reload_on_signal(control: Arc<Control>, hangups: std::io::Result<Signal>) {
+    let Ok(mut hangups) = hangups else {
         tracing::warn!("cannot listen for SIGHUP; reload with `sunwork-worker reload`");
         return;
     };

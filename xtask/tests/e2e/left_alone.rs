@@ -56,6 +56,10 @@ async fn on_a_network(play: impl AsyncFnOnce(&mut Net, &Owner) -> eyre::Result<(
         .worker_env("SUNWORK_TEST_CLOCK_OFFSET_FILE", &owner.offset.display().to_string())
         .worker_env("SUNWORK_WORKER_KEEP_FREE_DISK_MIB", &disk::KEEP_FREE_MIB.to_string());
     let mut net = Net::start(options).await?;
+    // On a busy machine opening the keys takes a while.
+    for worker in &net.devnet.workers {
+        until_within(LIMIT, worker, &["status"], "it runs", |said| said["daemon"].is_object()).await?;
+    }
     let begun = Instant::now();
     let mut result = play(&mut net, &owner).await;
     println!("played {} s", begun.elapsed().as_secs());
@@ -104,14 +108,24 @@ async fn until(
     what: &str,
     wanted: impl Fn(&Value) -> bool + Send,
 ) -> eyre::Result<Value> {
-    let end = Instant::now() + SOON;
+    until_within(SOON, worker, args, what, wanted).await
+}
+
+async fn until_within(
+    limit: Duration,
+    worker: &WorkerNode,
+    args: &[&str],
+    what: &str,
+    wanted: impl Fn(&Value) -> bool + Send,
+) -> eyre::Result<Value> {
+    let end = Instant::now() + limit;
     let args = [args, &["--output", "json"]].concat();
     loop {
         let said = worker.once(&args).await.and_then(|text| Ok(serde_json::from_str::<Value>(&text)?));
         match said {
             Ok(said) if wanted(&said) => return Ok(said),
             last if Instant::now() > end => {
-                eyre::bail!("{}: {what} is not so after {} s: {last:#?}", worker.name, SOON.as_secs())
+                eyre::bail!("{}: {what} is not so after {} s: {last:#?}", worker.name, limit.as_secs())
             }
             _ => sleep(Duration::from_millis(250)).await,
         }

@@ -41,7 +41,6 @@ pub(super) async fn hosts_are_reached_where_the_owner_lets_them_through(
     let agreement = net.buy(asks).await?.address;
     expect_verified(net, agreement).await?;
     let file = net.files.path().join(agreement.to_string()).join("leaf-0000/result");
-    let file = net.files.path().join(agreement.to_string()).join("leaf-0000/result");
     let text = std::fs::read_to_string(&file)?;
     ensure!(text.starts_with(&format!("socket true\n{own} reached, ping\n{other} reply 2\n")), "{text}");
     Ok(())
