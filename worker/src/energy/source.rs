@@ -25,8 +25,10 @@ use super::{
 
 /// Longest step of a simulated site between two looks, seconds.
 const STEP_SECONDS: i64 = 60;
-/// Most looks that are caught up at once.
+/// Most looks that are caught up at a time.
 const MAX_LOOKS: i64 = 600;
+/// Looks of a simulated site between which nothing is decided: whoever decides to sleep must not find himself hours later.
+const LOOKS_AT_ONCE: i64 = 5;
 const MAKING: &str = "making the folder of the energy";
 /// Longest time for which a simulation that was down is caught up, seconds.
 const MAX_DOWN_SECONDS: i64 = 40 * 86_400;
@@ -172,6 +174,21 @@ impl Source {
         }
     }
 
+    /// How many looks are due, at least one; of a simulation several, which [`Source::look`] gives a few at a time.
+    #[must_use]
+    pub fn due(&self) -> u64 {
+        match self {
+            Self::Real(_) => 1,
+            Self::Simulated(simulated) => simulated.due(simulated.due_now()).max(1),
+        }
+    }
+
+    /// Whether looks are left of what was due.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        matches!(self, Self::Simulated(simulated) if simulated.due(simulated.due_ms) > 0)
+    }
+
     /// The use of the CPU, for the simulated board.
     pub const fn set_cpu(&mut self, permille: u32) {
         if let Self::Simulated(simulated) = self {
@@ -223,14 +240,22 @@ impl Waker for Source {
 }
 
 impl Simulated {
-    fn look(&mut self) -> Vec<Look> {
+    fn due_now(&self) -> i64 {
         let passed = i64::try_from(self.last.elapsed().as_millis()).unwrap_or(i64::MAX);
+        self.due_ms.saturating_add(passed.saturating_mul(self.speed)).min(self.most_due_ms)
+    }
+
+    /// Whole steps in this time.
+    fn due(&self, due_ms: i64) -> u64 {
+        (due_ms / (STEP_SECONDS * 1000)).clamp(0, MAX_LOOKS).unsigned_abs()
+    }
+
+    fn look(&mut self) -> Vec<Look> {
+        self.due_ms = self.due_now();
         self.last = Instant::now();
-        self.due_ms = self.due_ms.saturating_add(passed.saturating_mul(self.speed));
-        self.due_ms = self.due_ms.min(self.most_due_ms);
         let mut looks = Vec::new();
         let mut steps = 0;
-        while self.due_ms >= 1000 && steps < MAX_LOOKS {
+        while self.due_ms >= 1000 && steps < LOOKS_AT_ONCE {
             steps += 1;
             let step = (self.due_ms / 1000).min(STEP_SECONDS);
             self.due_ms -= step * 1000;
@@ -306,7 +331,11 @@ mod tests {
             let Opened { mut source, charge_permille, simulated, .. } = open(name, text).unwrap();
             assert_eq!((charge_permille, simulated.map(|(_, speed)| speed)), (Some(800), Some(3600)));
             std::thread::sleep(std::time::Duration::from_millis(50));
-            let looks = source.look();
+            assert!(source.due() >= 3, "{}", source.due());
+            let mut looks = source.look();
+            while source.is_behind() {
+                looks.extend(source.look());
+            }
             assert!(looks.len() >= 3, "{}", looks.len());
             assert!(looks.windows(2).all(|pair| pair[0].at.mono < pair[1].at.mono));
             assert_eq!(looks[0].readings.len(), 4);

@@ -10,6 +10,7 @@ use sunwork_energy::{
     plan::Commitment,
     sensors::Flow,
     units::{MilliWattHours, UnixSeconds},
+    work::Share,
 };
 
 use super::{
@@ -129,23 +130,48 @@ impl Task {
         let (cpu_permille, cpu_microseconds) = self.machine.look();
         let told = self.cpu_times(ctx).await;
         let mut shares = ctx.governor.energy.leaves.shares(&told, self.threads);
-        let mut source = self.source.take().ok_or_else(|| eyre::eyre!("the sensors are gone"))?;
+        let gone = || eyre::eyre!("the sensors are gone");
+        let source = self.source.as_mut().ok_or_else(gone)?;
         source.set_cpu(cpu_permille);
-        // Buses and ports are waited for, if only for milliseconds.
-        let looked = tokio::task::spawn_blocking(move || {
-            let (looks, waking) = (source.look(), source.waking());
-            (source, looks, waking)
-        });
-        let (source, looks, waking) = looked.await?;
-        self.source = Some(source);
-        self.failed = self.failed.take().filter(|(since, _)| since.elapsed() < SLEEP_AGAIN);
+        let count = source.due();
+        let cpu = (cpu_permille, cpu_microseconds / count);
+        for _ in 0..count {
+            let mut source = self.source.take().ok_or_else(gone)?;
+            // Buses and ports are waited for, if only for milliseconds.
+            let looked = tokio::task::spawn_blocking(move || {
+                let (looks, waking) = (source.look(), source.waking());
+                (source, looks, waking)
+            });
+            let (source, looks, waking) = looked.await?;
+            let behind = source.is_behind();
+            self.source = Some(source);
+            self.looked(ctx, looks, &waking, cpu, &mut shares, count).await;
+            if !behind {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn looked(
+        &mut self,
+        ctx: &Context,
+        looks: Vec<Look>,
+        waking: &Waking,
+        (cpu_permille, cpu_microseconds): (u32, u64),
+        shares: &mut [Share],
+        count: u64,
+    ) {
+        let speed = self.board.speed.max(1);
+        self.failed = self.failed.take().filter(|(since, _)| since.elapsed() < SLEEP_AGAIN / speed);
         let waking = match (&self.failed, self.settings.sleep) {
             (_, false) => Waking::None,
             (Some((_, reason)), true) => Waking::Failed(reason.clone()),
-            (None, true) => waking,
+            (None, true) => waking.clone(),
         };
         let (promises, promises_known) = self.promises(ctx);
-        let count = looks.len().max(1) as u64;
+        // What the owner is told is reckoned once, when nothing is left to catch up.
+        let last = if self.source.as_ref().is_some_and(Source::is_behind) { 0 } else { looks.len() };
         for (index, Look { at, readings, slept }) in (1..).zip(looks) {
             if let Some(seconds) = slept {
                 tracing::info!(seconds, "awake again after a planned sleep");
@@ -155,8 +181,8 @@ impl Task {
                 at,
                 readings: &readings,
                 cpu_permille,
-                cpu_microseconds: cpu_microseconds / count,
-                shares: shares.clone(),
+                cpu_microseconds,
+                shares: shares.to_vec(),
                 promises: &promises,
                 promises_known,
                 waking: &waking,
@@ -168,7 +194,7 @@ impl Task {
             self.now = at.unix.or(self.now);
             self.took(&outcome);
             let sleep = matches!(outcome.mode, Mode::Sleep { .. });
-            if index == count || sleep {
+            if index == last || sleep {
                 self.tell(ctx, outcome, &promises);
             } else {
                 self.last = Some(outcome);
@@ -178,7 +204,6 @@ impl Task {
                 break;
             }
         }
-        Ok(())
     }
 
     /// Logs what changed and saves a quarter hour that ended.
