@@ -287,9 +287,8 @@ fn reports(first_day: u16) -> Vec<Vec<Counts>> {
         sky.chunks(96).enumerate().map(day).collect()
     };
     let mut all: Vec<Vec<Counts>> = (0..METERS).map(of).collect();
-    for day in LIES_FROM..DAYS {
-        all[COPIER][day] = all[0][day];
-    }
+    let copied = all[0][LIES_FROM..].to_vec();
+    all[COPIER][LIES_FROM..].copy_from_slice(&copied);
     all
 }
 
