@@ -31,18 +31,23 @@ const LEAVES: u32 = 5;
 async fn rules_settings_and_clocks_change_under_running_work_and_nothing_is_lost() -> eyre::Result<()> {
     on_a_network(async |net, owner| {
         settings::an_image_rule_keeps_out_and_is_named(net, owner).await?;
-        hosts::hosts_are_reached_where_the_owner_lets_them_through(net, owner).await?;
         let kept_out = settings::settings_change_under_running_work(net, owner).await?;
         clock::a_clock_that_jumps_loses_nothing(net, owner, kept_out).await
     })
     .await
 }
 
-/// Short forms of it are in the normal run: `worker/tests/journal.rs`.
+/// Short forms of it are in the normal run: `worker/tests/cage_network.rs`, `worker/tests/journal.rs`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "deep"]
-async fn a_worker_on_a_disk_that_fills_up_loses_nothing() -> eyre::Result<()> {
-    on_a_network(async |net, _| disk::a_full_disk_loses_nothing(net).await).await
+async fn hosts_are_reached_and_a_disk_that_fills_up_loses_nothing() -> eyre::Result<()> {
+    on_a_network(async |net, owner| {
+        hosts::hosts_are_reached_where_the_owner_lets_them_through(net, owner).await?;
+        owner.write("")?;
+        settings::hang_up(net, "read the settings again").await?;
+        disk::a_full_disk_loses_nothing(net).await
+    })
+    .await
 }
 
 async fn on_a_network(play: impl AsyncFnOnce(&mut Net, &Owner) -> eyre::Result<()>) -> eyre::Result<()> {
