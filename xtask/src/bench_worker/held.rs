@@ -97,8 +97,7 @@ fn pid(net: &mut Devnet) -> eyre::Result<u32> {
 
 async fn silent_bag(client: &Client, files: &Path) -> eyre::Result<Plan> {
     let module = apps::module("raytrace", files).await?;
-    let windows =
-        Windows { accept_secs: 600, work_secs: Some(900), verify_secs: Some(60), dispute_secs: Some(3600) };
+    let windows = Windows { accept_secs: 600, work_secs: Some(900), verify_secs: Some(60), dispute_secs: Some(3600) };
     let job = JobBuilder::new(module.archive.display().to_string())
         .args(["--width", "16", "--height", "9", "--samples", "1"])
         .public(true)
