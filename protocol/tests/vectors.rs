@@ -312,7 +312,8 @@ fn spec() -> ComputeSpec {
 fn specs() -> Value {
     let spec = spec();
     let hosts = ["api.example.org:443", "data.example.org:8080"];
-    let named = ComputeSpec { hosts: hosts.map(|host| host.parse().unwrap()).into(), network_mib: 96, ..spec.clone() };
+    let named =
+        ComputeSpec { hosts: hosts.map(|host| host.parse().expect("a host")).into(), network_mib: 96, ..spec.clone() };
     json!({
         "hosts": hosts, "networkMib": named.network_mib,
         "specV3": hex(named.encode()), "specV3Hash": named.hash(),
