@@ -105,7 +105,8 @@ impl Run {
             let before = self.now();
             let set = self.rig.set_wake(wake).unwrap();
             assert_eq!(set.alarm(), wake);
-            let _cut_short = self.keeper.falls_asleep();
+            let cut_short = self.keeper.falls_asleep();
+            assert!(cut_short.is_none_or(|row| matches!(row.mode, Mode::Sleep { .. })));
             self.rig.site().halt();
             while !self.rig.site().board_on() {
                 self.rig.advance(30);
