@@ -180,7 +180,9 @@ async fn of_output_without_end_head_and_tail_are_kept_and_nothing_on_disk() {
     assert!(run.log.omitted_bytes > 0, "{}", run.log.omitted_bytes);
     let (head, tail) = (heard(&run.log.head, Stream::Stdout), heard(&run.log.tail, Stream::Stdout));
     assert!(head.starts_with("line 0\nline 1\nline 2\n"), "{}", &head[..40]);
-    assert!(heard(&run.log.head, Stream::Stderr).starts_with("error 0\n"));
+    // The engine carries the streams one beside the other: the first may fill the head before the second is heard at all.
+    let errors = heard(&run.log.head, Stream::Stderr);
+    assert!(errors.is_empty() || errors.starts_with("error 0\n"), "{errors}");
     let last = |text: &str| text.lines().rev().nth(1).and_then(|line| line.strip_prefix("line ")?.parse::<u64>().ok());
     assert!(last(&tail).unwrap() > last(&head).unwrap(), "{:?} {:?}", last(&tail), last(&head));
     // Whichever of the two streams was heard last.
