@@ -111,6 +111,8 @@ pub enum Refusal {
     DiskFree { free_mib: u64, keep_mib: u64 },
     /// More energy than can be spared above the reserve until then.
     EnergyReserve { needs_mwh: u64, spare_mwh: u64, until: u64, reserve_hours: u32 },
+    /// With what is promised already it would not be done in time, even at full power.
+    EnergyTime { needed_secs: u64, left_secs: u64 },
     /// The battery lets nothing new be taken now.
     EnergyLow { mode: String, message: String, charge_mwh: u64, reserve_mwh: u64 },
     /// Nobody can tell what may be promised.
@@ -182,6 +184,7 @@ impl Refusal {
             Self::IdleUnknown => Reason::IdleUnknown,
             Self::DiskFree { .. } => Reason::DiskFree,
             Self::EnergyReserve { .. } => Reason::EnergyReserve,
+            Self::EnergyTime { .. } => Reason::EnergyTime,
             Self::EnergyLow { .. } => Reason::EnergyLow,
             Self::EnergyUnknown { .. } => Reason::EnergyUnknown,
             Self::NotPositive { standing } => match standing {
@@ -224,6 +227,7 @@ impl Refusal {
             Self::Busy { found_percent, limit_percent, .. } => Measure::at_most(found_percent, limit_percent, "%"),
             Self::DiskFree { free_mib, keep_mib } => Measure::at_least(free_mib, keep_mib, "MiB"),
             Self::EnergyReserve { needs_mwh, spare_mwh, .. } => Measure::at_most(needs_mwh, spare_mwh, "mWh"),
+            Self::EnergyTime { needed_secs, left_secs } => Measure::at_most(needed_secs, left_secs, "s"),
             Self::EnergyLow { charge_mwh, reserve_mwh, .. } => Measure::at_least(charge_mwh, reserve_mwh, "mWh"),
             Self::NotPositive { standing } => match standing {
                 NotPositive::Old { age_days, fresh_days } => Measure::at_most(age_days, fresh_days, "days"),
@@ -259,6 +263,7 @@ impl Refusal {
                 | Reason::IdleUnknown
                 | Reason::DiskFree
                 | Reason::EnergyReserve
+                | Reason::EnergyTime
                 | Reason::EnergyLow
                 | Reason::EnergyUnknown
                 | Reason::GreenMeter
@@ -380,6 +385,10 @@ impl fmt::Display for Refusal {
                 watt_hours(*needs_mwh),
                 i64::try_from(*until).ok().and_then(|at| jiff::Timestamp::from_second(at).ok()).unwrap_or_default(),
                 watt_hours(*spare_mwh)
+            ),
+            Self::EnergyTime { needed_secs, left_secs } => write!(
+                f,
+                "with what is promised already it needs {needed_secs} s at full power, {left_secs} s are left"
             ),
             Self::EnergyLow { mode, message, charge_mwh, reserve_mwh } => write!(
                 f,

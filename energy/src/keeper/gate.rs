@@ -54,6 +54,13 @@ pub enum Denied {
         /// How long the reserve lasts at base load, hours.
         reserve_hours: u32,
     },
+    /// Not even at full power, after what is promised already.
+    TooLate {
+        /// Work at full power, with what is promised already, seconds.
+        needed_secs: u64,
+        /// Until the deadline, seconds.
+        left_secs: u64,
+    },
 }
 
 /// What a snapshot is taken of.
@@ -130,8 +137,14 @@ impl Gate {
         self.open()?;
         let promises = [&self.promises, since].concat();
         let path = Path { promises: &promises, ..self.along() };
-        if matches!(path.admit(asked), Admission::Accepted { .. }) {
-            return Ok(());
+        // Thousandths of an hour as seconds, upwards where it counts against the work.
+        let secs = |millihours: i64| (millihours.max(0).unsigned_abs() * 18).div_ceil(5);
+        match path.admit(asked) {
+            Admission::Accepted { .. } => return Ok(()),
+            Admission::TooLate { needed_millihours, left_millihours } => {
+                return Err(Denied::TooLate { needed_secs: secs(needed_millihours), left_secs: secs(left_millihours) });
+            }
+            _ => {}
         }
         Err(Denied::Reserve {
             needs: asked.energy,

@@ -299,6 +299,9 @@ fn refusal(denied: &Denied) -> Refusal {
             until: until.0.max(0).unsigned_abs(),
             reserve_hours: *reserve_hours,
         },
+        Denied::TooLate { needed_secs, left_secs } => {
+            Refusal::EnergyTime { needed_secs: *needed_secs, left_secs: *left_secs }
+        }
     }
 }
 
@@ -369,7 +372,7 @@ mod tests {
         // 4.53 W for eleven hours are 50 Wh.
         let booking = Booking { milli_cpu: 4000, memory_mib: 1, leaf_secs: 11 * 3600, leaves: 1 };
         let secs = 11 * 3600;
-        let offer = Offer { pay: 1, booking, gas_units: 0, transfer_bytes: 0, needs_secs: secs, window_secs: 2 * secs };
+        let offer = Offer { pay: 1, booking, gas_units: 0, transfer_bytes: 0, needs_secs: secs, window_secs: 12 * secs };
         assert_eq!(energy.offered(&offer), Ok(()));
         let taken = (0..20).take_while(|index| energy.reserve(&index.to_string(), &offer).is_ok()).count();
         assert!((1..20).contains(&taken), "{taken}");
@@ -379,6 +382,11 @@ mod tests {
             needs_mwh > spare_mwh && refusal.to_string().contains("Wh can be spared above the reserve"),
             "{refusal}"
         );
+        // Beside what is promised there is no time for it, however much sun there is.
+        let hurried = Offer { window_secs: secs + 60, ..offer };
+        let refusal = energy.reserve("hurried", &hurried).unwrap_err();
+        let Refusal::EnergyTime { needed_secs, left_secs } = refusal else { panic!("{refusal}") };
+        assert!(needed_secs > 2 * secs - 60 && left_secs <= secs + 60, "{needed_secs} {left_secs}");
         // Asking again for what is reserved already is no second promise.
         assert_eq!(energy.reserve("0", &offer), Ok(()));
         // What the contract refused is free again, for one more.

@@ -153,6 +153,8 @@ reasons! {
     DiskFree = "disk_free", "make room, or lower `keep_free_disk_mib`";
     /// More energy than can be spared.
     EnergyReserve = "energy_reserve", "wait for the sun, or give the worker a larger battery or panel; see `sunwork-worker energy`";
+    /// Not in time beside what is promised.
+    EnergyTime = "energy_time", "nothing: it promised enough for now; fewer promises at a time need lower limits, see `max_leaf_secs`";
     /// The battery is too low, or its energy is worth more later.
     EnergyLow = "energy_low", "wait for the sun; see `sunwork-worker energy`";
     /// Charge, clock or a sensor is not known.
