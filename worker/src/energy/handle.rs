@@ -372,7 +372,8 @@ mod tests {
         // 4.53 W for eleven hours are 50 Wh.
         let booking = Booking { milli_cpu: 4000, memory_mib: 1, leaf_secs: 11 * 3600, leaves: 1 };
         let secs = 11 * 3600;
-        let offer = Offer { pay: 1, booking, gas_units: 0, transfer_bytes: 0, needs_secs: secs, window_secs: 12 * secs };
+        let offer =
+            Offer { pay: 1, booking, gas_units: 0, transfer_bytes: 0, needs_secs: secs, window_secs: 12 * secs };
         assert_eq!(energy.offered(&offer), Ok(()));
         let taken = (0..20).take_while(|index| energy.reserve(&index.to_string(), &offer).is_ok()).count();
         assert!((1..20).contains(&taken), "{taken}");
