@@ -113,7 +113,7 @@ fn contents(programs: &[PathBuf]) -> eyre::Result<Files> {
     put(&format!("{doc}/copyright"), read(&deploy.join("debian/copyright"))?, 0o644);
     put(&format!("{doc}/WORKER.md"), read(&paths::root().join("docs/WORKER.md"))?, 0o644);
     let news = format!(
-        "{PACKAGE} ({VERSION}) unstable; urgency=medium\n\n  * Version {VERSION}.\n\n -- The Sunwork authors <sunwork@localhost>  \
+        "{PACKAGE} ({VERSION}) unstable; urgency=medium\n\n  * Version {VERSION}.\n\n -- The Sunwork authors <sunwork@users.noreply.github.com>  \
          Thu, 01 Jan 2026 00:00:00 +0000\n"
     );
     put(&format!("{doc}/changelog.gz"), deb::gzip(news.as_bytes())?, 0o644);
@@ -161,7 +161,7 @@ fn control(data: &Files, arch: &str, programs: &[PathBuf]) -> eyre::Result<Files
     }
     let kib = data.values().map(|file| file.bytes.len().div_ceil(1024)).sum::<usize>();
     let fields = format!(
-        "Package: {PACKAGE}\nVersion: {VERSION}\nArchitecture: {arch}\nMaintainer: The Sunwork authors <sunwork@localhost>\n\
+        "Package: {PACKAGE}\nVersion: {VERSION}\nArchitecture: {arch}\nMaintainer: The Sunwork authors <sunwork@users.noreply.github.com>\n\
          Installed-Size: {kib}\nDepends: libc6 (>= {}.{}), libgcc-s1, systemd | systemd-standalone-sysusers | passwd\n\
          Suggests: docker.io\nSection: net\nPriority: optional\nHomepage: https://github.com/sunwork/sunwork\n\
          Description: worker of the Sunwork market for verified computing\n \
