@@ -67,10 +67,11 @@ fn what_takes_too_long_is_ended_and_so_is_a_runner_whose_worker_is_gone() {
     // A machine that is busy with other tests is told as that, and is not what is asked for here.
     let ended = |descriptor_7: &str| {
         let mut report = once(descriptor_7);
-        for _ in 0..5 {
+        for _ in 0..20 {
             if report.ended == Ended::OutOfTime {
                 break;
             }
+            std::thread::sleep(std::time::Duration::from_secs(1));
             report = once(descriptor_7);
         }
         report
