@@ -22,7 +22,7 @@ import {Deployment, DeploymentFileLib} from "./DeploymentFile.sol";
 /// @notice Checks what is on chain against `deployments/<chainid>.json` and against this source: the same contracts are
 /// made again in memory with the parameters of the file, and their code must be the same byte for byte.
 ///
-///   forge script script/CheckDeployment.s.sol --rpc-url URL
+///   npx forge script script/CheckDeployment.s.sol --rpc-url URL
 contract CheckDeployment is Script {
     /// @notice The first difference, by name; numbers and addresses as 32-byte words.
     error Differs(string what, bytes32 found, bytes32 expected);

@@ -16,7 +16,7 @@ import {Parameters, ParametersLib} from "./Parameters.sol";
 /// @title Deploy
 /// @notice Deploys Sunwork with the parameters of a file and writes `deployments/<chainid>.json`.
 ///
-///   forge script script/Deploy.s.sol --rpc-url URL --keystore FILE --broadcast
+///   npx forge script script/Deploy.s.sol --rpc-url URL --keystore FILE --broadcast
 ///
 /// Environment: SUNWORK_PARAMS (default `script/params/anvil.json` on chain 31337, else `script/params/testnet.json`),
 /// SUNWORK_DEPLOYMENT_FILE (default `deployments/<chainid>.json`). Without `--broadcast` nothing is sent or written.

@@ -215,6 +215,18 @@ pub struct Details {
     pub events: Vec<Seen>,
 }
 
+impl Details {
+    /// True where the worker settled for all at once (`settleAll`): all verifiers had sealed its digests, and the contract, which
+    /// looked at them together, marks no slot as opened.
+    pub fn was_unanimous_at_once(&self) -> bool {
+        let opening = |seen: &Seen| matches!(seen.progress, Progress::StatusChanged { status: Status::Opening, .. });
+        // Verified without Opening before, and not at level 0, where nobody has sealed anything.
+        self.standing.ending == Ending::Verified
+            && !self.standing.verifiers.is_empty()
+            && !self.events.iter().any(opening)
+    }
+}
+
 /// Finds the one agreement that begins like `text`.
 ///
 /// # Errors

@@ -123,6 +123,11 @@ impl Settlement {
         gas
     }
 
+    /// Transactions that take out what the agreement has paid: parties send them when they like, also long after its end.
+    pub fn redeeming(&self) -> usize {
+        self.transactions.iter().filter(|tx| tx.name == "redeemPayment").count()
+    }
+
     /// Gas of all.
     pub fn gas_total(&self) -> u64 {
         self.transactions.iter().map(|tx| tx.gas).sum()
@@ -297,18 +302,25 @@ impl Client {
     }
 }
 
-/// Seconds from the purchase to each first status, for reports: "Working" took from its event to the next.
-pub fn seconds_by_status(events: &[crate::events::Seen], bought_at: u64) -> Vec<(Status, u64)> {
+/// Seconds in each status, in the order of their first coming, for reports: "Working" took from its event to the next.
+///
+/// Time alone ends Drawing, and the event of Verifying comes with the first seal only: its deadline lies `verify_secs` (of the
+/// terms) after its beginning.
+pub fn seconds_by_status(events: &[crate::events::Seen], bought_at: u64, verify_secs: u64) -> Vec<(Status, u64)> {
     let mut stages: Vec<(Status, u64)> = Vec::new();
     let (mut status, mut since) = (Status::Open, bought_at);
     let mut totals: HashMap<Status, u64> = HashMap::new();
     for seen in events {
-        if let crate::events::Progress::StatusChanged { status: next, .. } = seen.progress {
+        if let crate::events::Progress::StatusChanged { status: next, deadline, .. } = seen.progress {
+            let began = match next {
+                Status::Verifying => deadline.saturating_sub(verify_secs).clamp(since.min(seen.time), seen.time),
+                _ => seen.time,
+            };
             if !totals.contains_key(&status) {
                 stages.push((status, 0));
             }
-            *totals.entry(status).or_default() += seen.time.saturating_sub(since);
-            (status, since) = (next, seen.time);
+            *totals.entry(status).or_default() += began.saturating_sub(since);
+            (status, since) = (next, began);
         }
     }
     for stage in &mut stages {
@@ -394,7 +406,32 @@ mod tests {
             tx: B256::ZERO,
         };
         let events = [seen(Status::Working, 12), seen(Status::Sealed, 20), seen(Status::Settled, 21)];
-        let stages = seconds_by_status(&events, 10);
+        let stages = seconds_by_status(&events, 10, 600);
         assert_eq!(stages, vec![(Status::Open, 2), (Status::Working, 8), (Status::Sealed, 1)]);
+    }
+
+    #[test]
+    fn verifiers_compute_from_the_close_of_the_claim_window_not_from_the_first_seal() {
+        let seen = |status, time, deadline| Seen {
+            progress: Progress::StatusChanged { status, attempt: 0, deadline },
+            block: 1,
+            time,
+            tx: B256::ZERO,
+        };
+        // The window opens at 10 and closes at 12; the first of the verifiers seals at 37, the last at 39.
+        let events = [
+            seen(Status::Drawing, 10, 70),
+            seen(Status::Verifying, 37, 612),
+            seen(Status::Revealing, 39, 99),
+            seen(Status::Settled, 40, 0),
+        ];
+        let of = |events: &[Seen]| seconds_by_status(events, 10, 600);
+        let expected = vec![(Status::Open, 0), (Status::Drawing, 2), (Status::Verifying, 27), (Status::Revealing, 1)];
+        assert_eq!(of(&events), expected);
+        // A deadline that does not fit moves nothing out of its place.
+        for (deadline, drawing) in [(0, 0), (u64::MAX, 27)] {
+            let odd = [seen(Status::Drawing, 10, 70), seen(Status::Verifying, 37, deadline)];
+            assert_eq!(of(&odd), vec![(Status::Open, 0), (Status::Drawing, drawing)]);
+        }
     }
 }

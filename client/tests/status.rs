@@ -85,3 +85,29 @@ fn ids_that_name_nothing_say_what_was_expected() {
     assert_eq!(last.status.code(), Some(3));
     assert!(error(&last).contains("there is none; give --keystore or an id"), "{}", error(&last));
 }
+
+#[test]
+fn nobody_types_a_password_to_hear_that_there_is_no_such_agreement() {
+    let dir = tempfile::tempdir().unwrap();
+    let (chain, file) = (fake::chain(Status::Open, Ending::None), deployment(dir.path()));
+    std::fs::write(dir.path().join("password"), "sun").unwrap();
+    let made = support::sunwork(dir.path(), &["wallet", "create", "--password-file", "password"]);
+    assert_eq!(made.status.code(), Some(0), "{}", error(&made));
+    // Neither a password file nor a terminal: asking for the password would be the failure.
+    for line in [
+        &["logs", "last"][..],
+        &["logs", "0xdeadbeef"],
+        &["cancel", "last"],
+        &["expire", "last"],
+        &["accept", "last"],
+        &["reject", "last"],
+        &["deliver", "last"],
+        &["add", "last", "1"],
+        &["add", "last", "--refund"],
+    ] {
+        let seen = support::sunwork(dir.path(), &[line, &["--deployment", &file, "--rpc", &chain.url]].concat());
+        let said = error(&seen);
+        assert_eq!(seen.status.code(), Some(2), "{line:?}: {said}");
+        assert!(said.contains("has bought nothing yet") || said.contains("begins with 0xdeadbeef"), "{line:?}: {said}");
+    }
+}

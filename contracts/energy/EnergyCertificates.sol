@@ -8,7 +8,7 @@ import {IEnergyLedger} from "../interfaces/IEnergyLedger.sol";
 import {IWorkerDispatcher} from "../interfaces/IWorkerDispatcher.sol";
 import {CountsLib} from "../libraries/CountsLib.sol";
 import {RecordLib} from "../libraries/RecordLib.sol";
-import {Meter, MeterView, RecordHead} from "../types/EnergyRecord.sol";
+import {MeterDevice, RecordHead} from "../types/EnergyRecord.sol";
 
 /// @title EnergyCertificates
 /// @notice Granular certificates of what the ledger attests: a token is one watt hour of one hour of one worker.
@@ -16,7 +16,7 @@ import {Meter, MeterView, RecordHead} from "../types/EnergyRecord.sol";
 /// one transfer; an ERC-721 would need a token for each part. The ledger makes this contract and takes what is issued out of
 /// its window, so nothing is issued twice; retiring burns, so nothing is retired twice.
 contract EnergyCertificates is ERC1155, IEnergyCertificates {
-    /// @dev Of one day of a worker. What the device is, is fixed when the first watt hour of the day is issued.
+    /// @dev Of one day of a worker.
     struct Issue {
         bytes32 deviceId;
         uint40 issuedAt;
@@ -77,9 +77,10 @@ contract EnergyCertificates is ERC1155, IEnergyCertificates {
         require(wattHours != 0, NothingToRetire());
         (, bool known) = DISPATCHER.escrowOf(agreement);
         require(known, NotAnAgreement(agreement));
+        // First: nobody holds so much that the sums overflow. Burning calls nobody.
+        _burn(msg.sender, id, wattHours);
         retiredFor[agreement] += wattHours;
         totalRetired += wattHours;
-        _burn(msg.sender, id, wattHours);
         emit Retired(agreement, id, msg.sender, address(uint160(id >> 24)), wattHours);
     }
 
@@ -115,17 +116,18 @@ contract EnergyCertificates is ERC1155, IEnergyCertificates {
         uint256 left = produced - issued;
         require(amount <= left, HourExhausted(hour, amount, left));
         stored.issuedWh[hour] = uint32(issued + amount);
-        if (stored.issuedAt == 0) _describe(stored, LEDGER.meterOf(h.worker));
+        if (stored.issuedAt == 0) _describe(stored, h);
     }
 
-    function _describe(Issue storage stored, MeterView memory v) private {
-        Meter memory m = v.meter;
+    /// @dev Of the device that made the day: the worker may have put another one, elsewhere, in its place since.
+    function _describe(Issue storage stored, RecordHead memory h) private {
+        MeterDevice memory d = LEDGER.deviceOn(h.worker, h.day);
         stored.issuedAt = uint40(block.timestamp);
-        stored.operationalAt = uint40(uint256(v.operationalDay) * 1 days);
-        (stored.capacityWatts, stored.country) = (m.nameplateWatts, m.country);
+        stored.operationalAt = uint40(uint256(d.operationalDay) * 1 days);
+        (stored.capacityWatts, stored.country) = (d.nameplateWatts, d.country);
         (stored.latitudeDecidegrees, stored.longitudeDecidegrees) =
-        (m.latitudeDecidegrees, m.longitudeDecidegrees);
-        stored.deviceId = keccak256(abi.encode(m.keyX, m.keyY));
+        (d.latitudeDecidegrees, d.longitudeDecidegrees);
+        stored.deviceId = d.keyHash;
     }
 
     // ------------------------------------------------------------------------------------------------ views

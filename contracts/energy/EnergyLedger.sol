@@ -6,15 +6,16 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {IEnergyLedger, SignedRecord} from "../interfaces/IEnergyLedger.sol";
 import {IWorkerDispatcher} from "../interfaces/IWorkerDispatcher.sol";
 import {CountsLib} from "../libraries/CountsLib.sol";
-import {EnergyWordsLib} from "../libraries/EnergyWordsLib.sol";
+import {DayWord, EnergyWordsLib, MeterWord} from "../libraries/EnergyWordsLib.sol";
 import {P256Lib} from "../libraries/P256Lib.sol";
-import {RecordLib} from "../libraries/RecordLib.sol";
+import {HeadWord, RecordLib} from "../libraries/RecordLib.sol";
 import {WindowLib} from "../libraries/WindowLib.sol";
 import {
     DayEntry,
     EnergyParams,
     MAX_WINDOW_DAYS,
     Meter,
+    MeterDevice,
     MeterState,
     MeterStatus,
     MeterView,
@@ -32,6 +33,9 @@ contract EnergyLedger is IEnergyLedger {
     using SafeERC20 for IERC20;
     using EnergyWordsLib for MeterState;
     using EnergyWordsLib for DayEntry;
+    using EnergyWordsLib for DayWord;
+    using EnergyWordsLib for MeterWord;
+    using RecordLib for HeadWord;
     using WindowLib for DayEntry[MAX_WINDOW_DAYS];
 
     /// @dev Everything of a worker. The first three words and the ring are what a record touches.
@@ -66,6 +70,9 @@ contract EnergyLedger is IEnergyLedger {
     uint256 internal constant MAX_NAMEPLATE_WATTS = 97_000;
     uint256 internal constant DAY_SECS = 1 days;
     uint256 internal constant HOURS = 24;
+    /// @dev Tenths of a degree, both ways.
+    int16 internal constant MAX_LATITUDE = 900;
+    int16 internal constant MAX_LONGITUDE = 1800;
 
     IWorkerDispatcher internal immutable DISPATCHER;
     IERC20 internal immutable TOKEN;
@@ -81,6 +88,8 @@ contract EnergyLedger is IEnergyLedger {
 
     mapping(address worker => Account) internal _accounts;
     mapping(bytes32 keyHash => Key) internal _keys;
+    /// @dev Devices that were replaced after they had recorded something, by their last day: one at most for a day of the window.
+    mapping(address worker => MeterDevice[]) internal _former;
     /// @inheritdoc IEnergyLedger
     mapping(address account => uint256) public rewardOf;
 
@@ -104,78 +113,127 @@ contract EnergyLedger is IEnergyLedger {
 
     /// @inheritdoc IEnergyLedger
     function submit(bytes calldata signedRecord) external {
-        RecordHead memory h = RecordLib.head(signedRecord, RecordLib.SIGNATURE_BYTES);
-        Account storage a = _accounts[h.worker];
-        MeterState memory s = a.state.load();
-        require(s.status == MeterStatus.Active, NoActiveMeter(h.worker, s.status));
-        _requireNext(h, s);
-
-        uint256 bodyBytes = signedRecord.length - RecordLib.SIGNATURE_BYTES;
-        bytes32 digest = RecordLib.digest(address(this), _link(a, s.day), signedRecord[:bodyBytes]);
-        P256Lib.requireSigned(VERIFIER, h.worker, digest, signedRecord[bodyBytes:], a.keyX, a.keyY);
-
-        uint256 grown = _advanceCounter(h, s);
-        s.sequence = h.sequence;
-        DayEntry memory entry = DayEntry({link: bytes24(digest), day: h.day, kind: h.kind, netWh: 0});
-        if (h.kind == RecordKind.Gap) {
-            uint16 first = s.day + 1;
-            a.ring.pushGap(s, entry, WINDOW_DAYS);
-            a.state.store(s);
-            emit GapRecorded(h.worker, h.day, first, s.netWh);
-            return;
+        (RecordKind kind, address worker, HeadWord h) =
+            RecordLib.headWord(signedRecord, RecordLib.SIGNATURE_BYTES);
+        Account storage a = _accounts[worker];
+        MeterWord s = a.state.word();
+        require(s.status() == uint256(MeterStatus.Active), NoActiveMeter(worker, MeterStatus(s.status())));
+        _requireNext(kind, h, s);
+        bytes24 link = bytes24(_requireSigned(a, s.day(), worker, signedRecord));
+        uint256 grown = _counterGrowth(h, s);
+        if (kind == RecordKind.Gap) {
+            _recordGap(a, s, h, worker, link);
+        } else {
+            _recordDay(a, s, h, signedRecord, link, grown);
         }
-        (uint256 production, uint256 consumption) = _sums(signedRecord, h.kind, s.capWh);
+    }
+
+    function _recordDay(
+        Account storage a,
+        MeterWord s,
+        HeadWord h,
+        bytes calldata signedRecord,
+        bytes24 link,
+        uint256 grown
+    ) private {
+        (uint256 production, uint256 consumption) = _sums(signedRecord, s.capWh());
         require(production <= grown, CountsAboveCounter(production, grown));
-        entry.netWh = int40(int256(production) - int256(consumption));
-        a.ring.pushDay(s, entry, WINDOW_DAYS);
-        a.state.store(s);
-        emit DayRecorded(h.worker, h.day, uint32(production), uint32(consumption), s.netWh);
+        int256 net = _store(a, s, h, _entryOf(signedRecord, h, link, production, consumption), false);
+        (, address worker) = RecordLib.ofWhom(signedRecord);
+        emit DayRecorded(worker, uint16(h.day()), uint32(production), uint32(consumption), int48(net));
+    }
+
+    function _entryOf(
+        bytes calldata signedRecord,
+        HeadWord h,
+        bytes24 link,
+        uint256 production,
+        uint256 consumption
+    ) private pure returns (DayWord) {
+        (RecordKind kind,) = RecordLib.ofWhom(signedRecord);
+        unchecked {
+            return EnergyWordsLib.dayWord(link, h.day(), kind, int256(production) - int256(consumption));
+        }
+    }
+
+    function _recordGap(Account storage a, MeterWord s, HeadWord h, address worker, bytes24 link) private {
+        int256 net = _store(a, s, h, EnergyWordsLib.dayWord(link, h.day(), RecordKind.Gap, 0), true);
+        emit GapRecorded(worker, uint16(h.day()), uint16(s.day() + 1), int48(net));
+    }
+
+    function _store(Account storage a, MeterWord s, HeadWord h, DayWord entry, bool isGap)
+        private
+        returns (int256 net)
+    {
+        uint256 attested;
+        (attested, net) =
+            isGap ? a.ring.pushGap(s, entry, WINDOW_DAYS) : a.ring.pushDay(s, entry, WINDOW_DAYS);
+        MeterWord after_ = s.recorded(h.sequence(), h.day(), h.counterEpoch(), h.counterWh());
+        a.state.setWord(after_.counted(attested, net));
     }
 
     /// @inheritdoc IEnergyLedger
     function reportEquivocation(SignedRecord calldata a, SignedRecord calldata b, bytes32 keyX, bytes32 keyY)
         external
     {
-        RecordHead memory h = RecordLib.head(a.data, RecordLib.SIGNATURE_BYTES);
-        _requireConflict(h, RecordLib.head(b.data, RecordLib.SIGNATURE_BYTES));
+        RecordHead memory h =
+            RecordLib.requireContradiction(RecordLib.bodyOf(a.data), RecordLib.bodyOf(b.data));
         _requireLiable(h.worker, keyHashOf(keyX, keyY));
         bytes32 digestA = _requireEvidence(a, h.worker, keyX, keyY);
         bytes32 digestB = _requireEvidence(b, h.worker, keyX, keyY);
-        // By digest: the same record with another signature of the same key is the same record.
-        require(digestA != digestB, SameRecord(digestA));
         uint256 burned = _strike(h.worker);
         emit Equivocated(h.worker, h.day, msg.sender, BOND - burned, burned, digestA, digestB);
     }
 
     /// @dev Sequence and day go on where the last record ended, and the day is over.
-    function _requireNext(RecordHead memory h, MeterState memory s) private view {
-        uint32 next = s.sequence + 1;
-        require(h.sequence >= next, RecordReplayed(h.sequence, next));
-        if (h.kind == RecordKind.Gap) {
-            require(h.day > s.day, DayOutOfOrder(h.day, s.day + 1));
-            uint32 expected = s.sequence + (h.day - s.day);
-            require(h.sequence == expected, GapSequence(h.sequence, expected));
-        } else {
-            require(h.sequence == next, RecordOutOfOrder(h.sequence, next));
-            require(h.day == s.day + 1, DayOutOfOrder(h.day, s.day + 1));
+    function _requireNext(RecordKind kind, HeadWord h, MeterWord s) private view {
+        unchecked {
+            (uint256 sequence, uint256 day) = (h.sequence(), h.day());
+            (uint256 next, uint256 nextDay) = (s.sequence() + 1, s.day() + 1);
+            require(sequence >= next, RecordReplayed(uint32(sequence), uint32(next)));
+            if (kind == RecordKind.Gap) {
+                require(day >= nextDay, DayOutOfOrder(uint16(day), uint16(nextDay)));
+                uint256 expected = next + (day - nextDay);
+                require(sequence == expected, GapSequence(uint32(sequence), uint32(expected)));
+            } else {
+                require(sequence == next, RecordOutOfOrder(uint32(sequence), uint32(next)));
+                require(day == nextDay, DayOutOfOrder(uint16(day), uint16(nextDay)));
+            }
+            uint256 today = block.timestamp / DAY_SECS;
+            require(day < today, DayNotOver(uint16(day), today));
         }
-        uint256 today = block.timestamp / DAY_SECS;
-        require(h.day < today, DayNotOver(h.day, today));
+    }
+
+    /// @dev The signature is the registered device's, over this record after the one of `lastDay`.
+    function _requireSigned(Account storage a, uint256 lastDay, address worker, bytes calldata signedRecord)
+        private
+        view
+        returns (bytes32 digest)
+    {
+        unchecked {
+            // `headWord` has looked at the length.
+            uint256 bodyBytes = signedRecord.length - RecordLib.SIGNATURE_BYTES;
+            digest = RecordLib.digest(address(this), _link(a, lastDay), signedRecord[:bodyBytes]);
+            P256Lib.requireSigned(VERIFIER, worker, digest, signedRecord[bodyBytes:], a.keyX, a.keyY);
+        }
     }
 
     /// @dev The meter's own counter never falls but into a new epoch, where it begins at zero.
     /// @return grown What it grew by since the last record.
-    function _advanceCounter(RecordHead memory h, MeterState memory s) private pure returns (uint256 grown) {
-        require(h.counterEpoch >= s.counterEpoch, CounterEpochDecreased(h.counterEpoch, s.counterEpoch));
-        grown = h.counterWh;
-        if (h.counterEpoch == s.counterEpoch) {
-            require(h.counterWh >= s.counterWh, CounterDecreased(h.counterWh, s.counterWh));
-            grown -= s.counterWh;
+    function _counterGrowth(HeadWord h, MeterWord s) private pure returns (uint256 grown) {
+        (uint256 epoch, uint256 lastEpoch) = (h.counterEpoch(), s.counterEpoch());
+        require(epoch >= lastEpoch, CounterEpochDecreased(uint16(epoch), uint16(lastEpoch)));
+        grown = h.counterWh();
+        if (epoch == lastEpoch) {
+            uint256 last = s.counterWh();
+            require(grown >= last, CounterDecreased(uint48(grown), uint48(last)));
+            unchecked {
+                grown -= last;
+            }
         }
-        (s.counterEpoch, s.counterWh) = (h.counterEpoch, h.counterWh);
     }
 
-    function _sums(bytes calldata data, RecordKind kind, uint256 cap)
+    function _sums(bytes calldata data, uint256 cap)
         private
         view
         returns (uint256 production, uint256 consumption)
@@ -187,6 +245,7 @@ contract EnergyLedger is IEnergyLedger {
             (uint256 slot, uint256 count) = CountsLib.firstAbove(offset, cap);
             revert SlotAboveCap(slot, count, cap);
         }
+        (RecordKind kind,) = RecordLib.ofWhom(data);
         consumption = kind == RecordKind.Metered
             ? CountsLib.sum(offset + CountsLib.BYTES)
             : uint256(ASSUMED_WATTS) * HOURS;
@@ -194,20 +253,11 @@ contract EnergyLedger is IEnergyLedger {
 
     /// @dev What the next record is chained to; zero after a registration without a record of the day before.
     function _link(Account storage a, uint256 lastDay) private view returns (bytes24) {
-        DayEntry memory last = a.ring[lastDay % WINDOW_DAYS].load();
-        return last.day == lastDay ? last.link : bytes24(0);
+        DayWord last = a.ring[lastDay % WINDOW_DAYS].word();
+        return last.day() == lastDay ? last.link() : bytes24(0);
     }
 
     // ------------------------------------------------------------------------------------------------ evidence
-
-    /// @dev A gap claims nothing, and is what a device signs that has forgotten what it signed.
-    function _requireConflict(RecordHead memory a, RecordHead memory b) private pure {
-        require(
-            a.worker == b.worker && (a.day == b.day || a.sequence == b.sequence),
-            EvidenceMismatch(a.worker, a.day, b.worker, b.day)
-        );
-        require(a.kind != RecordKind.Gap && b.kind != RecordKind.Gap, GapIsNoEvidence());
-    }
 
     function _requireLiable(address worker, bytes32 keyHash) private view {
         Key memory key = _keys[keyHash];
@@ -222,9 +272,9 @@ contract EnergyLedger is IEnergyLedger {
         view
         returns (bytes32 digest)
     {
-        uint256 bodyBytes = r.data.length - RecordLib.SIGNATURE_BYTES;
-        digest = RecordLib.digest(address(this), r.previous, r.data[:bodyBytes]);
-        P256Lib.requireSigned(VERIFIER, worker, digest, r.data[bodyBytes:], keyX, keyY);
+        bytes calldata body = RecordLib.bodyOf(r.data);
+        digest = RecordLib.digest(address(this), r.previous, body);
+        P256Lib.requireSigned(VERIFIER, worker, digest, r.data[body.length:], keyX, keyY);
     }
 
     /// @dev Half to the reporter, half burned: a worker that reports itself loses half.
@@ -283,6 +333,7 @@ contract EnergyLedger is IEnergyLedger {
         bytes32 oldHash = keyHashOf(a.keyX, a.keyY);
         uint40 until = uint40(block.timestamp + UNBOND_SECS);
         _keys[oldHash].liableUntil = until;
+        _keepDevice(a, s, oldHash);
         bytes32 keyHash = _setMeter(a, s, meter, signature);
         a.state.store(s);
         emit KeyReplaced(msg.sender, oldHash, keyHash, until);
@@ -331,6 +382,29 @@ contract EnergyLedger is IEnergyLedger {
         TOKEN.safeTransfer(account, amount);
     }
 
+    /// @dev What is said of a device stays true of the days that it recorded. One that recorded none is forgotten.
+    function _keepDevice(Account storage a, MeterState memory s, bytes32 keyHash) private {
+        MeterDevice[] storage former = _former[msg.sender];
+        uint256 count = former.length;
+        uint256 since = count == 0 ? 0 : former[count - 1].lastDay;
+        if (s.day < s.fromDay || s.day == since) return;
+        MeterDevice memory d = _device(a, keyHash);
+        d.lastDay = s.day;
+        _former[msg.sender].push(d);
+    }
+
+    function _device(Account storage a, bytes32 keyHash) private view returns (MeterDevice memory) {
+        return MeterDevice({
+            keyHash: keyHash,
+            nameplateWatts: a.nameplateWatts,
+            country: a.country,
+            latitudeDecidegrees: a.latitudeDecidegrees,
+            longitudeDecidegrees: a.longitudeDecidegrees,
+            operationalDay: a.operationalDay,
+            lastDay: 0
+        });
+    }
+
     /// @dev Only with the device's own signature over the worker's address, and no key twice.
     function _setMeter(Account storage a, MeterState memory s, Meter calldata m, bytes calldata signature)
         private
@@ -339,6 +413,11 @@ contract EnergyLedger is IEnergyLedger {
         require(
             m.nameplateWatts != 0 && m.nameplateWatts <= MAX_NAMEPLATE_WATTS,
             NameplateOutOfRange(m.nameplateWatts, 1, MAX_NAMEPLATE_WATTS)
+        );
+        require(
+            m.latitudeDecidegrees >= -MAX_LATITUDE && m.latitudeDecidegrees <= MAX_LATITUDE
+                && m.longitudeDecidegrees >= -MAX_LONGITUDE && m.longitudeDecidegrees <= MAX_LONGITUDE,
+            CoordinatesOutOfRange(m.latitudeDecidegrees, m.longitudeDecidegrees)
         );
         require(
             signature.length == RecordLib.SIGNATURE_BYTES,
@@ -353,6 +432,8 @@ contract EnergyLedger is IEnergyLedger {
         (a.keyX, a.keyY) = (m.keyX, m.keyY);
         (a.nameplateWatts, a.country) = (m.nameplateWatts, m.country);
         (a.latitudeDecidegrees, a.longitudeDecidegrees) = (m.latitudeDecidegrees, m.longitudeDecidegrees);
+        // The counter is the device's. One that a broken or stolen device drove to its end binds no other.
+        (s.counterEpoch, s.counterWh) = (0, 0);
         s.capWh = uint16(uint256(m.nameplateWatts) * CAP_NUMERATOR / CAP_DENOMINATOR + 1);
     }
 
@@ -376,11 +457,12 @@ contract EnergyLedger is IEnergyLedger {
         Account storage a = _accounts[h.worker];
         MeterState memory s = a.state.load();
         require(s.status == MeterStatus.Active, NoActiveMeter(h.worker, s.status));
-        DayEntry memory e = a.ring.entryOf(h.day, WINDOW_DAYS);
+        DayEntry storage place = a.ring[uint256(h.day) % WINDOW_DAYS];
+        DayEntry memory e = place.load();
         bytes24 link = bytes24(RecordLib.digest(address(this), previous, body));
         // The ring keeps days of the window only; a gap counts nothing.
-        bool known =
-            WindowLib.counts(e, h.day, s.fromDay) && e.link == link && uint256(h.day) + WINDOW_DAYS > s.day;
+        bool known = WindowLib.counts(place.word(), h.day, s.fromDay) && e.link == link
+            && uint256(h.day) + WINDOW_DAYS > s.day;
         require(known, NotTheRecord(h.worker, h.day, link));
         require(
             int256(wattHours) <= e.netWh && int256(wattHours) <= s.netWh,
@@ -388,7 +470,7 @@ contract EnergyLedger is IEnergyLedger {
         );
         e.netWh -= int40(int256(wattHours));
         s.netWh -= int48(int256(wattHours));
-        a.ring[uint256(h.day) % WINDOW_DAYS].store(e);
+        place.store(e);
         a.state.store(s);
         emit SurplusTaken(h.worker, h.day, uint32(wattHours), s.netWh);
     }
@@ -426,6 +508,17 @@ contract EnergyLedger is IEnergyLedger {
     /// @inheritdoc IEnergyLedger
     function dayOf(address worker, uint16 day) external view returns (DayEntry memory) {
         return _accounts[worker].ring.entryOf(day, WINDOW_DAYS);
+    }
+
+    /// @inheritdoc IEnergyLedger
+    function deviceOn(address worker, uint16 day) external view returns (MeterDevice memory d) {
+        Account storage a = _accounts[worker];
+        d = _device(a, keyHashOf(a.keyX, a.keyY));
+        MeterDevice[] storage former = _former[worker];
+        // Newest first: as many steps as devices were replaced since.
+        for (uint256 i = former.length; i != 0 && former[i - 1].lastDay >= day; --i) {
+            d = former[i - 1];
+        }
     }
 
     /// @inheritdoc IEnergyLedger

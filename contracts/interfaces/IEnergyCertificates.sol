@@ -21,7 +21,7 @@ struct CertificateAttributes {
     string technology;
     /// The worker's address as text: a device has no other name here.
     string deviceName;
-    /// keccak256 of the device's public key when it was issued.
+    /// keccak256 of the public key of the device that recorded the day.
     bytes32 deviceId;
     uint32 capacityWatts;
     /// ISO 3166-1 alpha-2 of the country of issuance.

@@ -5,6 +5,7 @@ import {
     DayEntry,
     EnergyParams,
     Meter,
+    MeterDevice,
     MeterStatus,
     MeterView,
     RecordHead,
@@ -100,12 +101,16 @@ interface IEnergyLedger {
     /// @notice A key serves one worker, once.
     error MeterKeyUsed(bytes32 keyHash, address worker);
     error NameplateOutOfRange(uint32 watts, uint256 min, uint256 max);
+    /// @notice No such place: latitudes end at 900, longitudes at 1,800 tenths of a degree, both ways.
+    error CoordinatesOutOfRange(int16 latitudeDecidegrees, int16 longitudeDecidegrees);
     error BondStillLiable(uint256 now_, uint256 until);
     error BondShort(uint256 received, uint256 expected);
     error EnergyParamOutOfRange(string field, uint256 found, uint256 min, uint256 max);
 
     // ------------------------------------------------------------------------------------------------ errors: evidence
-    error SameRecord(bytes32 digest);
+    /// @notice Both records say the same of this day, whatever they are chained to: one claim, and no contradiction.
+    error SameClaim(address worker, uint16 day);
+    /// @notice The records are of different days, or of different workers.
     error EvidenceMismatch(address workerA, uint16 dayA, address workerB, uint16 dayB);
     error GapIsNoEvidence();
     /// @notice The key is none of the worker's present registration, or is liable no more.
@@ -124,7 +129,8 @@ interface IEnergyLedger {
     function register(Meter calldata meter, bytes calldata signature) external;
 
     /// @notice Puts another device in the place of one that was lost or whose panel changed. History goes on: window, sequence and
-    /// link. What the old device had signed and nobody had sent is covered by a gap record of the new one.
+    /// link; the counter begins anew, since it is the device's. What the old device had signed and nobody had sent is covered by a
+    /// gap record of the new one.
     function replaceKey(Meter calldata meter, bytes calldata signature) external;
 
     /// @notice Takes the caller's meter out. It is not positive any more, and its bond is free after `unbondSecs`.
@@ -137,8 +143,9 @@ interface IEnergyLedger {
     /// @notice Takes one signed record. Anyone may send it.
     function submit(bytes calldata signedRecord) external;
 
-    /// @notice Two different records of one device for one day: its bond is gone, half to the caller, half burned, and its window
-    /// begins anew. Anyone may call.
+    /// @notice Two records of one device that claim different things of one day (kind, counter or counts): its bond is gone, half to
+    /// the caller, half burned, and its window begins anew. Anyone may call. Link and sequence are not compared, for a device has
+    /// them from a node: the same claim after another past is the same claim.
     function reportEquivocation(SignedRecord calldata a, SignedRecord calldata b, bytes32 keyX, bytes32 keyY)
         external;
 
@@ -164,6 +171,10 @@ interface IEnergyLedger {
 
     /// @notice What is kept of `day`; all zero if nothing is.
     function dayOf(address worker, uint16 day) external view returns (DayEntry memory);
+
+    /// @notice The device that recorded, or would record, `day` in the present registration: of a key that was replaced, the one
+    /// that it was then.
+    function deviceOn(address worker, uint16 day) external view returns (MeterDevice memory);
 
     /// @notice The worker that a key was registered for, or zero.
     function workerOfKey(bytes32 keyHash) external view returns (address);

@@ -4,8 +4,8 @@ pragma solidity ^0.8.37;
 /// @title CountsLib
 /// @notice Adds up 96 counts of two bytes, sixteen at a time in one word.
 /// @dev A word holds 16 lanes of 16 bits. Two additions fold it into 8 lanes of 32 bits (even and odd lanes), which six words
-/// cannot overflow: 12 * 65,535 < 2^32. One multiplication by 0x00000001 in every lane adds the eight lanes into the top one, and
-/// 96 * 65,535 < 2^32 fits it too.
+/// cannot overflow: 12 * 65,535 < 2^32. 2^32 leaves one when divided by 2^32 - 1, so the remainder of the word is the sum of its eight
+/// lanes: 96 * 65,535 is smaller. No loops: every day pays for them.
 ///
 /// The cap: with c <= 0x7fff and a lane x <= 0x7fff, x + (0x7fff - c) has its top bit set exactly if x > c, and never carries
 /// into the next lane. A lane with its own top bit set is above every cap; `x | (x + (0x7fff - c))` has the bit in both cases: a
@@ -21,17 +21,30 @@ library CountsLib {
     uint256 private constant LANES = 0x0001000100010001000100010001000100010001000100010001000100010001;
     uint256 private constant TOPS = 0x8000800080008000800080008000800080008000800080008000800080008000;
     uint256 private constant EVEN = 0x0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff;
-    uint256 private constant WIDE = 0x0000000100000001000000010000000100000001000000010000000100000001;
+    uint256 private constant MAX_LANE = 0xffffffff;
 
     /// @notice Sum of the 192 bytes at `offset` of the calldata.
     function sum(uint256 offset) internal pure returns (uint256 total) {
         assembly ("memory-safe") {
-            let wide := 0
-            for { let end := add(offset, BYTES) } lt(offset, end) { offset := add(offset, 32) } {
-                let word := calldataload(offset)
-                wide := add(wide, add(and(word, EVEN), and(shr(16, word), EVEN)))
-            }
-            total := shr(224, mul(wide, WIDE))
+            let word := calldataload(offset)
+            let even := and(word, EVEN)
+            let wide := add(even, shr(16, sub(word, even)))
+            word := calldataload(add(offset, 32))
+            even := and(word, EVEN)
+            wide := add(wide, add(even, shr(16, sub(word, even))))
+            word := calldataload(add(offset, 64))
+            even := and(word, EVEN)
+            wide := add(wide, add(even, shr(16, sub(word, even))))
+            word := calldataload(add(offset, 96))
+            even := and(word, EVEN)
+            wide := add(wide, add(even, shr(16, sub(word, even))))
+            word := calldataload(add(offset, 128))
+            even := and(word, EVEN)
+            wide := add(wide, add(even, shr(16, sub(word, even))))
+            word := calldataload(add(offset, 160))
+            even := and(word, EVEN)
+            wide := add(wide, add(even, shr(16, sub(word, even))))
+            total := mod(wide, MAX_LANE)
         }
     }
 
@@ -39,15 +52,32 @@ library CountsLib {
     /// @param cap At most `MAX_CAP`.
     function sumCapped(uint256 offset, uint256 cap) internal pure returns (uint256 total, bool within) {
         assembly ("memory-safe") {
-            let wide := 0
-            let above := 0
             let slack := mul(sub(MAX_CAP, cap), LANES)
-            for { let end := add(offset, BYTES) } lt(offset, end) { offset := add(offset, 32) } {
-                let word := calldataload(offset)
-                above := or(above, or(word, add(word, slack)))
-                wide := add(wide, add(and(word, EVEN), and(shr(16, word), EVEN)))
-            }
-            total := shr(224, mul(wide, WIDE))
+            let word := calldataload(offset)
+            let above := or(word, add(word, slack))
+            let even := and(word, EVEN)
+            let wide := add(even, shr(16, sub(word, even)))
+            word := calldataload(add(offset, 32))
+            above := or(above, or(word, add(word, slack)))
+            even := and(word, EVEN)
+            wide := add(wide, add(even, shr(16, sub(word, even))))
+            word := calldataload(add(offset, 64))
+            above := or(above, or(word, add(word, slack)))
+            even := and(word, EVEN)
+            wide := add(wide, add(even, shr(16, sub(word, even))))
+            word := calldataload(add(offset, 96))
+            above := or(above, or(word, add(word, slack)))
+            even := and(word, EVEN)
+            wide := add(wide, add(even, shr(16, sub(word, even))))
+            word := calldataload(add(offset, 128))
+            above := or(above, or(word, add(word, slack)))
+            even := and(word, EVEN)
+            wide := add(wide, add(even, shr(16, sub(word, even))))
+            word := calldataload(add(offset, 160))
+            above := or(above, or(word, add(word, slack)))
+            even := and(word, EVEN)
+            wide := add(wide, add(even, shr(16, sub(word, even))))
+            total := mod(wide, MAX_LANE)
             within := iszero(and(above, TOPS))
         }
     }

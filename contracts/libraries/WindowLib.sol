@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity ^0.8.37;
 
-import {DayEntry, MAX_WINDOW_DAYS, MeterState, RecordKind} from "../types/EnergyRecord.sol";
-import {EnergyWordsLib} from "./EnergyWordsLib.sol";
+import {DayEntry, MAX_WINDOW_DAYS, RecordKind} from "../types/EnergyRecord.sol";
+import {DayWord, EnergyWordsLib, MeterWord} from "./EnergyWordsLib.sol";
 
 /// @title WindowLib
 /// @notice Net energy of the last days, kept up to date: what enters is added, what leaves is taken off.
 /// @dev A ring of one word a day. An entry says its day itself, so that days without an entry need not be cleared: what stands
 /// in their place is older and does not count. After each step
 /// `netWh = sum of netWh over counting entries of days in (day - window, day]`, and `attestedDays` is their number.
+///
+/// Unchecked: a day's net is within 2^23 either way (96 counts of two bytes), a window of 64 days within 2^29; a number of a day
+/// below the window's length wraps to one that no entry has.
 library WindowLib {
     using EnergyWordsLib for DayEntry;
+    using EnergyWordsLib for DayWord;
+    using EnergyWordsLib for MeterWord;
 
     /// @notice What the ring holds of `day`; empty if it is of another day.
     function entryOf(DayEntry[MAX_WINDOW_DAYS] storage ring, uint256 day, uint256 window)
@@ -23,50 +28,49 @@ library WindowLib {
     }
 
     /// @notice Whether an entry read for `day` adds to the window.
-    function counts(DayEntry memory e, uint256 day, uint256 fromDay) internal pure returns (bool) {
-        return e.day == day && day >= fromDay && e.kind != RecordKind.None && e.kind != RecordKind.Gap;
+    function counts(DayWord e, uint256 day, uint256 fromDay) internal pure returns (bool) {
+        uint256 kind = e.kind();
+        return e.day() == day && day >= fromDay && kind != uint256(RecordKind.None)
+            && kind != uint256(RecordKind.Gap);
     }
 
-    /// @notice Moves the window one day on and puts that day in. Changes `s` in memory only.
-    function pushDay(
-        DayEntry[MAX_WINDOW_DAYS] storage ring,
-        MeterState memory s,
-        DayEntry memory entry,
-        uint256 window
-    ) internal {
-        DayEntry storage place = ring[uint256(entry.day) % window];
-        _drop(place, s, uint256(entry.day), window);
-        s.netWh += entry.netWh;
-        ++s.attestedDays;
-        s.day = entry.day;
-        place.store(entry);
-    }
-
-    /// @notice Moves the window to `entry.day`, with nothing for the days in between. Reads at most `window` words.
-    function pushGap(
-        DayEntry[MAX_WINDOW_DAYS] storage ring,
-        MeterState memory s,
-        DayEntry memory entry,
-        uint256 window
-    ) internal {
-        uint256 last = s.day;
-        if (entry.day - last >= window) {
-            (s.netWh, s.attestedDays) = (0, 0);
-        } else {
-            for (uint256 day = last + 1; day <= entry.day; ++day) {
-                _drop(ring[day % window], s, day, window);
+    /// @notice Puts the day after the window's last one in.
+    /// @return attested Days with counts in the window that ends with it.
+    /// @return net Its energy.
+    function pushDay(DayEntry[MAX_WINDOW_DAYS] storage ring, MeterWord s, DayWord entry, uint256 window)
+        internal
+        returns (uint256 attested, int256 net)
+    {
+        unchecked {
+            uint256 day = entry.day();
+            DayEntry storage place = ring[day % window];
+            DayWord old = place.word();
+            (attested, net) = (s.attestedDays() + 1, s.netWh() + entry.netWh());
+            if (counts(old, day - window, s.fromDay())) {
+                (attested, net) = (attested - 1, net - old.netWh());
             }
+            place.setWord(entry);
         }
-        s.day = entry.day;
-        ring[uint256(entry.day) % window].store(entry);
     }
 
-    /// @dev What stands in the place of `day` leaves the window if it is exactly one window older.
-    function _drop(DayEntry storage place, MeterState memory s, uint256 day, uint256 window) private view {
-        if (day < window) return;
-        DayEntry memory old = place.load();
-        if (!counts(old, day - window, s.fromDay)) return;
-        s.netWh -= old.netWh;
-        --s.attestedDays;
+    /// @notice Moves the window to the entry's day, with nothing for the days in between. Reads at most `window` words.
+    function pushGap(DayEntry[MAX_WINDOW_DAYS] storage ring, MeterWord s, DayWord entry, uint256 window)
+        internal
+        returns (uint256 attested, int256 net)
+    {
+        unchecked {
+            uint256 last = entry.day();
+            uint256 day = s.day();
+            if (last - day < window) {
+                (attested, net) = (s.attestedDays(), s.netWh());
+                while (++day <= last) {
+                    DayWord old = ring[day % window].word();
+                    if (counts(old, day - window, s.fromDay())) {
+                        (attested, net) = (attested - 1, net - old.netWh());
+                    }
+                }
+            }
+            ring[last % window].setWord(entry);
+        }
     }
 }

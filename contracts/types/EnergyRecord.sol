@@ -45,10 +45,24 @@ struct Meter {
     uint32 nameplateWatts;
     /// ISO 3166-1 alpha-2 of where it stands.
     bytes2 country;
-    /// Latitude in tenths of a degree, north positive: coarse on purpose.
+    /// Latitude in tenths of a degree, north positive, -900 to 900: coarse on purpose.
     int16 latitudeDecidegrees;
-    /// Longitude in tenths of a degree, east positive.
+    /// Longitude in tenths of a degree, east positive, -1,800 to 1,800.
     int16 longitudeDecidegrees;
+}
+
+/// @notice What is said of the device that recorded a day.
+struct MeterDevice {
+    /// keccak256 of its public key: the name that `workerOfKey` knows it by.
+    bytes32 keyHash;
+    uint32 nameplateWatts;
+    bytes2 country;
+    int16 latitudeDecidegrees;
+    int16 longitudeDecidegrees;
+    /// First day of the registration.
+    uint16 operationalDay;
+    /// Last day that it recorded; zero while it is in use.
+    uint16 lastDay;
 }
 
 /// @notice Where a worker's meter stands.
@@ -59,7 +73,7 @@ enum MeterStatus {
     Active,
     /// Its worker takes it out: no more records; the bond is free after a time.
     Leaving,
-    /// It signed two records for one day: the bond is gone.
+    /// It signed two claims for one day: the bond is gone.
     Struck
 }
 
@@ -110,7 +124,7 @@ struct MeterView {
 struct EnergyParams {
     /// Where signatures are verified: 0x100 for the precompile of EIP-7951, or a contract that takes the same calls.
     address verifier;
-    /// Of each meter, smallest token unit: lost if it signs two records for one day.
+    /// Of each meter, smallest token unit: lost if it signs two claims for one day.
     uint96 bond;
     /// How long a bond stays liable after its worker leaves, and a key after it was replaced, seconds.
     uint32 unbondSecs;

@@ -205,6 +205,10 @@ const SENTENCES: &[(&str, &str)] = &[
     ),
     ("BondStillLiable", "the bond of the meter is still liable: it is {now_}, it is free after {until} (Unix seconds)"),
     (
+        "CoordinatesOutOfRange",
+        "there is no place at latitude {latitudeDecidegrees}, longitude {longitudeDecidegrees} (tenths of a degree), expected at most 900 and 1800 either way; is the place right?",
+    ),
+    (
         "CounterDecreased",
         "the meter's counter fell to {counterWh} Wh from {last} Wh; a counter that began anew opens a new epoch",
     ),
@@ -224,7 +228,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("EnergyParamOutOfRange", "the ledger cannot be deployed so: {field} is {found}, expected {min} to {max}"),
     (
         "EvidenceMismatch",
-        "the two records are of different days and sequences, or of different workers: {workerA} on day {dayA}, {workerB} on day {dayB}",
+        "the two records are of different days, or of different workers: {workerA} on day {dayA}, {workerB} on day {dayB}",
     ),
     ("GapIsNoEvidence", "a gap record claims nothing, so it is no evidence of equivocation"),
     (
@@ -272,7 +276,10 @@ const SENTENCES: &[(&str, &str)] = &[
         "the record has sequence {sequence}, the ledger expects {expected}; send the records before it first",
     ),
     ("RecordReplayed", "a record with sequence {sequence} was taken already, the next is {expected}"),
-    ("SameRecord", "both are the same record, with digest {digest}"),
+    (
+        "SameClaim",
+        "both records claim the same for day {day} of worker {worker}, whatever they are chained to: no contradiction",
+    ),
     ("SlotAboveCap", "slot {slot} claims {wattHours} Wh, the nameplate allows {cap} Wh in a quarter hour"),
     (
         "SurplusTooSmall",

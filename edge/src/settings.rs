@@ -237,25 +237,24 @@ impl Schema {
         let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
             ConfigFileError::Syntax { path: path.to_owned(), line: 1, problem: error.message().to_owned() }
         })?;
-        document[key.name] = match (key.kind, values) {
-            (Kind::Number | Kind::Bool, [text, ..]) => {
-                text.parse::<Value>().map_or_else(|_| toml_edit::value(text), toml_edit::value)
-            }
-            (Kind::Text, [text, ..]) => toml_edit::value(text),
-            (Kind::Text | Kind::Number | Kind::Bool, []) => toml_edit::value(""),
-            (Kind::List, list) => toml_edit::value(list.iter().collect::<toml_edit::Array>()),
-        };
+        document[key.name] = toml_edit::value(value_of(key, values));
         write(path, &document.to_string())
     }
 
     /// The text of a file with every setting as a comment.
     pub fn template(&self) -> String {
+        self.template_with(&BTreeMap::new())
+    }
+
+    /// The same, with these values, by name, as settings that hold.
+    pub fn template_with(&self, given: &BTreeMap<&str, Vec<String>>) -> String {
         let mut text = self.heading.to_owned();
         for key in self.keys {
-            text.push_str(&format!(
-                "\n# {} ({}, {})\n# {} = {}\n",
-                key.about, key.flag, key.env, key.name, key.example
-            ));
+            text.push_str(&format!("\n# {} ({}, {})\n", key.about, key.flag, key.env));
+            text.push_str(&match given.get(key.name) {
+                Some(values) => format!("{} = {}\n", key.name, value_of(key, values)),
+                None => format!("# {} = {}\n", key.name, key.example),
+            });
         }
         text
     }
@@ -265,7 +264,15 @@ impl Schema {
     /// # Errors
     /// See [`ConfigFileError`].
     pub fn init(&self, path: &Path) -> Result<(), ConfigFileError> {
-        write(path, &self.template())
+        self.init_with(path, &BTreeMap::new())
+    }
+
+    /// The same, with these values, by name, as settings that hold.
+    ///
+    /// # Errors
+    /// See [`ConfigFileError`].
+    pub fn init_with(&self, path: &Path, given: &BTreeMap<&str, Vec<String>>) -> Result<(), ConfigFileError> {
+        write(path, &self.template_with(given))
     }
 }
 
@@ -295,6 +302,16 @@ fn values_of(key: &Key, item: &Item) -> Option<Vec<String>> {
         }
         (Kind::List, Value::Array(list)) => list.iter().map(|value| value.as_str().map(str::to_owned)).collect(),
         _ => None,
+    }
+}
+
+/// How values are written: a number without quotes, where it is one.
+fn value_of(key: &Key, values: &[String]) -> Value {
+    match (key.kind, values) {
+        (Kind::Number | Kind::Bool, [text, ..]) => text.parse().unwrap_or_else(|_| Value::from(text)),
+        (Kind::Text, [text, ..]) => Value::from(text),
+        (Kind::Text | Kind::Number | Kind::Bool, []) => Value::from(""),
+        (Kind::List, list) => Value::Array(list.iter().collect()),
     }
 }
 

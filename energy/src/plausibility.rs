@@ -3,6 +3,7 @@
 //! - [`bound`]: more than a panel of the declared peak can give under a clear sky, by the hour and by the day
 //! - [`ratio`]: against a satellite series or neighbours, over 14 and 30 days, on the [`plane`] of the panel
 //! - [`night`]: energy while the sun is down, and a clock that is wrong
+//! - [`moved`]: the same for days whose clouds hide it, against the device's own past
 //! - [`copies`]: two devices with the same curve
 //!
 //! One minute of sun can be brighter than the sky outside of the atmosphere (edges of clouds), so nothing shorter than an hour is
@@ -13,6 +14,7 @@ use crate::units::{MilliWattHours, UnixSeconds};
 
 pub mod bound;
 pub mod copies;
+pub mod moved;
 pub mod night;
 pub mod plane;
 pub mod ratio;
@@ -76,6 +78,21 @@ pub enum Finding {
         start: UnixSeconds,
         /// Seconds by which the curve comes late (positive) or early.
         shift_seconds: i64,
+        /// At most this is not remarked on.
+        limit_seconds: i64,
+    },
+    /// First and last light came later than they did on the days before, or both came earlier.
+    ClockMoved {
+        /// Midnight of the sun before them.
+        start: UnixSeconds,
+        /// Least seconds by which the day comes late (positive) or early.
+        shift_seconds: i64,
+        /// First light after sunrise and last light after sunset, seconds.
+        light: moved::Light,
+        /// The same of the days before: the earliest, the median, the latest.
+        past: [moved::Light; 3],
+        /// How many they are.
+        days: usize,
         /// At most this is not remarked on.
         limit_seconds: i64,
     },

@@ -3,6 +3,7 @@
 //! A driver turns registers or bytes into a [`Report`]: typed quantities, the time they were taken, and a [`SensorState`] with a
 //! reason that the owner can read. Drivers are generic over `embedded-hal` 1.0 or take bytes; nothing here opens a bus.
 //! What makes energy ([`Flow::Production`]) and what uses it ([`Flow::Consumption`]) are measured apart and never netted.
+#![cfg_attr(not(test), deny(clippy::float_arithmetic))]
 
 pub mod bme280;
 pub mod bus;

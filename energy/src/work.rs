@@ -2,6 +2,7 @@
 //!
 //! Rule (as Kepler has it): what the board uses above idle is split by CPU time; idle is split by reservation. Every microwatt hour
 //! goes to exactly one account, so the sum over all accounts is what the board used.
+#![cfg_attr(not(test), deny(clippy::float_arithmetic))]
 mod board;
 mod split;
 

@@ -9,7 +9,8 @@ use sunwork_energy::{
         rig::Rig,
         scenario::{Scenario, address},
     },
-    units::{MilliWattHours, MonoMillis, UnixSeconds},
+    units::{MicroWattHours, MilliWattHours, MonoMillis, UnixSeconds},
+    work::Share,
 };
 
 const START: i64 = 1_780_272_000; // 2026-06-01
@@ -30,6 +31,8 @@ struct Run {
     keeper: Keeper,
     promises: Vec<Promise>,
     cpu_permille: u32,
+    cpu_microseconds: u64,
+    shares: Vec<Share>,
     clock_set: bool,
     waking: Waking,
     outcome: Option<Outcome>,
@@ -53,6 +56,8 @@ impl Run {
             keeper,
             promises: Vec::new(),
             cpu_permille: 0,
+            cpu_microseconds: 0,
+            shares: Vec::new(),
             clock_set: true,
             waking: Waking::Ready,
             outcome: None,
@@ -76,8 +81,8 @@ impl Run {
             at,
             readings: &readings,
             cpu_permille: self.cpu_permille,
-            cpu_microseconds: 0,
-            shares: Vec::new(),
+            cpu_microseconds: self.cpu_microseconds,
+            shares: self.shares.clone(),
             promises: &self.promises,
             promises_known: true,
             waking: &self.waking,
@@ -486,4 +491,56 @@ fn a_restart_goes_on_where_it_was_killed() {
         Start { rows: Rig::history(&scenario, None).unwrap(), ..Start::default() },
     );
     assert!(fresh.models().0.days() >= 19);
+}
+
+/// Two days of two agreements, with gaps in which nobody looked: what the accounts and the machine's own hold is, to the microwatt
+/// hour, what the quarter hours say that the board used.
+#[test]
+fn agreements_and_the_machines_own_sum_to_what_the_board_used() {
+    let mut run = Run::new(&scenario(r#"{"clearness": 1.0}"#));
+    run.look();
+    let begun = run.keeper.ledger().total();
+    let (mut used, mut compared) = (0, 0);
+    for minute in 0..2 * 1440_u64 {
+        let share = |agreement: &str, cpu_microseconds, reserved_permille| Share {
+            agreement: agreement.into(),
+            cpu_microseconds,
+            reserved_permille,
+        };
+        run.cpu_permille = (minute * 37 % 1000) as u32;
+        run.cpu_microseconds = minute * 7_919 % 60_000_000;
+        // More than the machine says that it was busy, at times: two clocks, two ticks.
+        run.shares = vec![share("a", minute * 104_729 % 40_000_000, 500), share("b", minute % 3, 250)];
+        run.rig.site().set_cpu(run.cpu_permille);
+        run.rig.advance(if minute % 211 == 0 { 3_000 } else { 60 });
+        let outcome = run.look();
+        if let Some(row) = outcome.row {
+            used += row.used.0;
+            compared += 1;
+            assert_eq!(run.keeper.ledger().total(), begun + MicroWattHours(used * 1000), "minute {minute}");
+        }
+    }
+    let accounts = run.keeper.ledger().accounts().clone();
+    assert!(compared > 150 && used > 100_000, "{compared} {used}");
+    assert!(accounts["a"].used().0 > 1_000_000 && accounts["b"].used().0 > 1_000_000, "{accounts:?}");
+    assert!(accounts["b"].active.0 < accounts["a"].active.0 / 1000, "b did next to nothing, and pays its part of idle");
+}
+
+#[test]
+fn at_the_same_charge_a_wider_bound_promises_less() {
+    let of = |sigma: i64| {
+        let mut run = Run::new(&scenario("{}"));
+        run.keeper.told(800, sigma);
+        run.minutes(3);
+        let state = run.state();
+        (state.battery.estimate, state.spare)
+    };
+    let ((sure, much), (unsure, little)) = (of(5), of(60));
+    assert_eq!(sure.permille, unsure.permille);
+    let wider = unsure.bound_permille - sure.bound_permille;
+    assert!(wider > 50, "{sure:?} {unsure:?}");
+    // What the bound grew by is not counted on: 384 Wh by the label.
+    let less = (sure.usable - unsure.usable).0;
+    assert!((less - wider * 384).abs() < 1_000, "{less} mWh less for {wider} thousandths");
+    assert!(little < much, "{little:?} {much:?}");
 }

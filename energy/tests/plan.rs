@@ -146,6 +146,21 @@ fn too_low_a_charge_says_what_is_needed() {
 }
 
 #[test]
+fn while_the_sun_is_not_known_work_runs_by_the_charge_alone() {
+    let (battery, board) = hardware(384.0);
+    let planner = Planner::new(battery, board);
+    let forecaster = Forecaster::new(Site::At(place()));
+    let limit = MilliWattHours(230_400);
+    for (charge, compute) in [(230_399, 0), (230_400, 4500), (384_000, 4500)] {
+        let charge = MilliWattHours(charge);
+        let decision = planner.decide(START, charge, &forecaster, &[]);
+        assert_eq!(decision.act, Act::Run { compute: MilliWatts(compute) }, "{charge:?}");
+        assert_eq!(decision.reason, Reason::SunUnknown { charge, limit });
+        assert!(decision.reason.to_string().contains("from 230.4 Wh on"), "{}", decision.reason);
+    }
+}
+
+#[test]
 fn promises_come_off_before_anything_new_is_promised() {
     let (battery, board) = hardware(384.0);
     let trained = run(&weather(1, 8, 50.0), 384.0, 380.0);

@@ -4,7 +4,7 @@ use sunwork_energy::{
     plausibility::{
         Finding, Hour,
         bound::check_day,
-        copies,
+        copies, moved,
         night::{check_clock, check_night},
         plane::{Light, Plane, Slot},
         ratio::{DayPair, Fit},
@@ -69,6 +69,89 @@ fn a_clock_that_is_hours_off_puts_light_into_the_night() {
     }
     let noon_at_midnight = moved(&hours(1, 1, 100), 12 * 3600);
     assert!(matches!(check_night(&place(), PEAK.over(3600), &noon_at_midnight), Some(Finding::AtNight { .. })));
+}
+
+/// Quarter hours of clear days with light while the sun is up, but for so many seconds after its rise and before its set.
+fn light(day: i64, dull: impl Fn(i64) -> (i64, i64)) -> Vec<Hour> {
+    let up = |at: i64| place().sine_of_elevation(UnixSeconds(at)) > 0.0;
+    let lit = |at: i64| {
+        let (morning, evening) = dull((at - START.0) / 86_400);
+        up(at) && up(at - morning) && up(at + evening)
+    };
+    let slot = |index: i64| START.0 + index * 900;
+    (0..96 * day)
+        .map(|index| Hour {
+            start: UnixSeconds(slot(index)),
+            energy: MilliWattHours(5000 * i64::from(lit(slot(index)))),
+        })
+        .collect()
+}
+
+/// What is found on the last day when the clock is ahead by so many hours from its midnight on.
+fn found_when_ahead(mut all: Vec<Hour>, hours: i64) -> Option<Finding> {
+    let last = all.len() - 96;
+    let mut day: Vec<MilliWattHours> = all[last..].iter().map(|slot| slot.energy).collect();
+    let slots = usize::try_from(hours.abs() * 4).unwrap();
+    if hours > 0 {
+        day.rotate_right(slots)
+    } else {
+        day.rotate_left(slots)
+    }
+    all[last..].iter_mut().zip(day).for_each(|(slot, energy)| slot.energy = energy);
+    let (peak_wh, none) = (PEAK.over(3600), MilliWattHours(0));
+    let shift = check_clock(&place(), peak_wh, 900, &all[last..]);
+    assert_eq!(shift, None, "the night alone shows it");
+    moved::check_moved(&place(), peak_wh, none, 900, &all)
+}
+
+#[test]
+fn a_clock_that_is_two_hours_off_shows_on_dull_evenings_by_the_days_before() {
+    let dull_on_the_last = |last: i64, dull: (i64, i64)| move |day: i64| if day == last { dull } else { (900, 1800) };
+    let (evening, morning) = ((900, 5700), (5700, 900));
+    for (dull, hours) in [(evening, 2), (morning, -2)] {
+        let shift = found_when_ahead(light(12, dull_on_the_last(11, dull)), hours);
+        let Some(Finding::ClockMoved { shift_seconds, start, days, .. }) = shift else {
+            panic!("{hours} h: {shift:?}")
+        };
+        assert_eq!((shift_seconds.signum(), start.0, days), (hours.signum(), START.0 + 11 * 86_400, 11));
+        assert!(shift_seconds.abs() <= hours.abs() * 3600, "the least that explains it: {shift_seconds} s");
+        // Dull days, days of snow and short ones are honest.
+        assert_eq!(found_when_ahead(light(12, dull_on_the_last(11, dull)), 0), None);
+        assert_eq!(found_when_ahead(light(12, dull_on_the_last(11, (4 * 3600, 0))), 0), None);
+        assert_eq!(found_when_ahead(light(12, dull_on_the_last(11, (0, 4 * 3600))), 0), None);
+        // Six days are no past, and days are left out on which samples are missing.
+        assert_eq!(found_when_ahead(light(7, dull_on_the_last(6, dull)), hours), None);
+        let mut holes = light(12, dull_on_the_last(11, dull));
+        holes.retain(|slot| (slot.start.0 - START.0) / 86_400 >= 6 || slot.start.0 % 86_400 >= 7200);
+        assert_eq!(found_when_ahead(holes, hours), None);
+    }
+}
+
+#[test]
+fn honest_clocks_are_found_right_under_every_sky() {
+    // The generator's night begins with sunset. Twilight gives a sensitive panel four thousandths of its peak down to 1.5° below.
+    let quarter = |place: &Place, samples: Vec<sunwork_energy::trace::Sample>| -> Vec<Hour> {
+        let twilight = MilliWattHours(PEAK.over(900).0 * 4 / 1000);
+        let dusk = |start: UnixSeconds| place.elevation_degrees(UnixSeconds(start.0 + 450)) > -1.5;
+        let energy = |s: &sunwork_energy::trace::Sample| s.power.over(i64::from(s.seconds));
+        samples
+            .iter()
+            .map(|s| Hour { start: s.start, energy: if dusk(s.start) { energy(s).max(twilight) } else { energy(s) } })
+            .collect()
+    };
+    for latitude in [-66.0, -35.0, 0.0, 52.0, 70.0] {
+        for seed in 0..2 {
+            let place = Place::new(latitude, 170.0 - 180.0 * seed as f64, 0.0).unwrap();
+            let start = UnixSeconds(START.0 + 7_776_000 * i64::try_from(seed).unwrap());
+            let all = quarter(&place, days(&Weather { place, panel_watts: 100.0, seed }, start, 40));
+            for until in (96..=all.len()).step_by(96) {
+                let (peak, none) = (PEAK.over(3600), MilliWattHours(0));
+                assert_eq!(check_clock(&place, peak, 900, &all[until - 96..until]), None, "{latitude}, day {until}");
+                let past = &all[until.saturating_sub(96 * 33)..until];
+                assert_eq!(moved::check_moved(&place, peak, none, 900, past), None, "{latitude}, day {until}");
+            }
+        }
+    }
 }
 
 #[test]

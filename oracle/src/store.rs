@@ -7,6 +7,7 @@ mod energy;
 mod energy_query;
 mod key_posts;
 mod mail;
+mod page;
 mod query;
 
 use std::{path::Path, time::Duration};
@@ -22,7 +23,8 @@ pub use chain::Batch;
 pub use energy::{Offered, ReadRecord};
 pub use energy_query::{CertificateFilter, EnergyCounts, FindingFilter, FindingTotals, PlacedFinding};
 pub use mail::{MailFilter, MailTotals, NewMail, PutMail, StoredMail};
-pub use query::{AgreementFilter, Cursor, CursorError, PlacedJson};
+pub use page::{Cursor, CursorError};
+pub use query::{AgreementFilter, PlacedJson};
 
 /// Enough for the API, the index and the keeper together; SQLite's writers are serialised by [`Store::write`] anyway.
 const MAX_CONNECTIONS: u32 = 8;

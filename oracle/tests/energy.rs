@@ -418,10 +418,12 @@ async fn strangers_records_are_refused_and_bounded() {
     }
     let response = api.http.post(api.url("/v1/records")).body("x".repeat(4097)).send().await.unwrap();
     assert_eq!(response.status(), 413);
-    // The same claim after another record: no contradiction, but for the ledger. It harms an honest device after a
-    // reorganisation only.
+    // The same claim after another record, or with the sequence that a lying node told: no contradiction.
     let again = first.record.sign(&key(1), CONTRACTS.chain_id, CONTRACTS.ledger, Link::repeat_byte(2)).unwrap();
     assert_eq!(hand_in(&api, Link::repeat_byte(2), &again.pack().unwrap()).await.1["outcome"], "kept");
+    let again = Record { sequence: 77, ..first.record.clone() };
+    let again = again.sign(&key(1), CONTRACTS.chain_id, CONTRACTS.ledger, Link::ZERO).unwrap();
+    assert_eq!(hand_in(&api, Link::ZERO, &again.pack().unwrap()).await.1["outcome"], "kept");
     // A device that signs whatever it likes fills sixteen places.
     for n in 0..40_u16 {
         let record = Record { day: 100 + n, sequence: 1000 + u32::from(n), ..good.record.clone() };

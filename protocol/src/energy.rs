@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O or reads a clock. All energy is whole watt hours; `protocol/vectors/energy.json` holds both languages
 //! together.
+#![cfg_attr(not(test), deny(clippy::float_arithmetic))]
 
 mod account;
 mod counts;
@@ -13,9 +14,11 @@ mod window;
 
 pub use account::{Account, AccountError, Day};
 pub use counts::{COUNTS_BYTES, Counts, SLOTS};
-pub use meter::{MAX_NAMEPLATE_WATTS, METER_TAG, Meter, cap_wh};
+pub use meter::{
+    MAX_LATITUDE_DECIDEGREES, MAX_LONGITUDE_DECIDEGREES, MAX_NAMEPLATE_WATTS, METER_TAG, Meter, MeterError, cap_wh,
+};
 pub use positive::{Asked, Attested, MeterStatus, NotPositive};
-pub use record::{Body, HEAD_BYTES, Link, RECORD_TAG, Record, RecordError, SIGNATURE_BYTES, SignedRecord};
+pub use record::{Body, HEAD_BYTES, Link, NoEvidence, RECORD_TAG, Record, RecordError, SIGNATURE_BYTES, SignedRecord};
 pub use signature::{DeviceKey, PublicKey, SignatureError};
 pub use window::{MAX_WINDOW_DAYS, Window};
 

@@ -9,8 +9,8 @@ use alloy::primitives::{Address, B256, FixedBytes, keccak256};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sunwork_protocol::energy::{
-    Account, AccountError, Body, Counts, Day, DeviceKey, Link, Meter, PublicKey, Record, RecordError, SignatureError,
-    SignedRecord, Window, cap_wh,
+    Account, AccountError, Body, Counts, Day, DeviceKey, Link, Meter, MeterError, NoEvidence, PublicKey, Record,
+    RecordError, SignatureError, SignedRecord, Window, cap_wh,
 };
 
 const CHAIN_ID: u64 = 31_337;
@@ -119,7 +119,51 @@ fn meters() -> Value {
     json!({ "count": rows.len(), "rows": rows })
 }
 
-/// Steps of a window of 7 days: days on from the last, and the net energy of that day; a gap where it is null.
+/// Pairs of records of one key as evidence: the ledger's answer does not depend on what they are chained to, nor on their order.
+fn evidence() -> Value {
+    let a = || record(1);
+    let other = |body: Body| Record { body, ..a() };
+    let Body::Metered { production, consumption } = body(1) else { unreachable!("the second kind") };
+    let changed = |counts: &Counts, slot: usize| {
+        let mut counts = *counts;
+        counts.0[slot] ^= 1;
+        Box::new(counts)
+    };
+    let metered = |production, consumption| other(Body::Metered { production, consumption });
+    let pairs = [
+        ("the same record", a()),
+        ("the same claim with another sequence", Record { sequence: 77, ..a() }),
+        ("another count of production", metered(changed(&production, 0), consumption.clone())),
+        ("another count of consumption", metered(production.clone(), changed(&consumption, 95))),
+        ("another counter", Record { counter_wh: 10_001, ..a() }),
+        ("another epoch of the counter", Record { counter_epoch: 1, ..a() }),
+        ("without consumption", other(Body::Production(production.clone()))),
+        (
+            "another count and another sequence",
+            Record { sequence: 77, ..metered(changed(&production, 95), consumption) },
+        ),
+        ("a gap", other(Body::Gap)),
+        ("another day with the same sequence", Record { day: TODAY, ..a() }),
+        ("another worker", Record { worker: address(9), ..a() }),
+    ];
+    let rows: Vec<Value> = pairs
+        .into_iter()
+        .map(|(name, b)| {
+            let refused = match a().contradicts(&b) {
+                Ok(()) => "",
+                Err(NoEvidence::SameClaim) => "SameClaim",
+                Err(NoEvidence::Gap) => "GapIsNoEvidence",
+                Err(NoEvidence::Mismatch) => "EvidenceMismatch",
+            };
+            assert_eq!(a().contradicts(&b), b.contradicts(&a()), "{name}");
+            let hex = |record: Record| format!("0x{}", hex::encode(record.pack().unwrap()));
+            json!({ "name": name, "a": hex(a()), "b": hex(b), "refused": refused })
+        })
+        .collect();
+    json!({ "count": rows.len(), "rows": rows })
+}
+
+// Steps of a window of 7 days: days on from the last, and the net energy of that day; a gap where it is null.
 fn window() -> Value {
     let steps: [(u16, Option<i32>); 14] = [
         (1, Some(500)),
@@ -154,7 +198,7 @@ fn window() -> Value {
 
 #[test]
 fn the_vector_file_is_what_this_code_computes() {
-    let computed = json!({ "records": records(), "meters": meters(), "window": window() });
+    let computed = json!({ "records": records(), "meters": meters(), "evidence": evidence(), "window": window() });
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors/energy.json");
     if std::env::var_os("SUNWORK_BLESS").is_some() {
         std::fs::write(&path, serde_json::to_string_pretty(&computed).unwrap() + "\n").unwrap();
@@ -215,6 +259,25 @@ fn records_of_wrong_kind_length_or_counter_are_named() {
     let large = Record { counter_wh: 1 << 48, ..record(0) };
     assert_eq!(large.pack(), Err(RecordError::Counter { found: 1 << 48, max: (1 << 48) - 1 }));
     assert_eq!(SignedRecord::unpack(&[1; 63]), Err(RecordError::Length { found: 63, expected: 99 }));
+}
+
+#[test]
+fn a_meter_without_a_place_or_panel_is_refused_before_it_is_sent() {
+    let meter = Meter {
+        key: key(1).public(),
+        nameplate_watts: 97_000,
+        country: FixedBytes::from_slice(b"NL"),
+        latitude_decidegrees: -900,
+        longitude_decidegrees: 1800,
+    };
+    assert_eq!(meter.check(), Ok(()));
+    for (latitude, longitude) in [(901, 0), (-901, 0), (0, 1801), (0, -1801), (i16::MIN, 0), (0, i16::MAX)] {
+        let wrong = Meter { latitude_decidegrees: latitude, longitude_decidegrees: longitude, ..meter };
+        assert_eq!(wrong.check(), Err(MeterError::Coordinates { latitude, longitude }));
+    }
+    for found in [0, 97_001] {
+        assert_eq!(Meter { nameplate_watts: found, ..meter }.check(), Err(MeterError::Nameplate { found }));
+    }
 }
 
 fn account() -> Account {

@@ -4,8 +4,8 @@ pragma solidity ^0.8.37;
 import {IERC1155Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {IERC1155} from "@openzeppelin/contracts/token/ERC1155/IERC1155.sol";
 import {CertificateAttributes, IEnergyCertificates} from "../../contracts/interfaces/IEnergyCertificates.sol";
-import {IEnergyLedger} from "../../contracts/interfaces/IEnergyLedger.sol";
-import {RecordKind} from "../../contracts/types/EnergyRecord.sol";
+import {IEnergyLedger, SignedRecord} from "../../contracts/interfaces/IEnergyLedger.sol";
+import {Meter, MeterStatus, RecordKind} from "../../contracts/types/EnergyRecord.sol";
 import {EnergyBase} from "../utils/EnergyBase.t.sol";
 import {Draft, RecordMaker} from "../utils/RecordMaker.sol";
 
@@ -66,6 +66,25 @@ contract CertificatesTest is EnergyBase {
         certificates.attributesOf(_id(11));
     }
 
+    /// @dev Finding: a day was described by the device of the day of issue. Energy made in one country could be certified as another's,
+    /// by a meter registered for the moment.
+    function test_certificatesNameTheDeviceThatMadeTheDay() public {
+        (uint256 x, uint256 y) = vm.publicKeyP256(_keyOf(0));
+        Meter memory m = RecordMaker.meter(0x600d, 97_000);
+        (m.country, m.latitudeDecidegrees, m.longitudeDecidegrees) = ("NL", 524, 49);
+        bytes memory binding = RecordMaker.binding(ledger, 0x600d, _worker(0), m);
+        vm.prank(_worker(0));
+        ledger.replaceKey(m, binding);
+        _issue(10, 80);
+        CertificateAttributes memory c = certificates.attributesOf(_id(10));
+        assertEq(c.deviceId, keccak256(abi.encode(x, y)), "device");
+        assertEq(c.country, bytes2("US"), "country");
+        assertEq(c.capacityWatts, NAMEPLATE, "capacity");
+        assertEq(c.latitudeDecidegrees, 397, "latitude");
+        assertEq(c.longitudeDecidegrees, -1052, "longitude");
+        assertEq(c.operationalAt, uint256(_d.day) * 1 days, "operational");
+    }
+
     function test_RevertWhen_moreThanTheHourProduced() public {
         _issue(10, 70);
         _refusedIssue(10, 11, abi.encodeWithSelector(IEnergyCertificates.HourExhausted.selector, 10, 11, 10));
@@ -87,6 +106,39 @@ contract CertificatesTest is EnergyBase {
         vm.prank(_worker(0));
         certificates.issue(client, _previous, body, hours_, wattHours);
         assertEq(ledger.netOf(_worker(0)), 0, "all of it");
+    }
+
+    function test_RevertWhen_theDayHasLessThanTheWindow() public {
+        _day(0, 10, 4);
+        uint8[] memory hours_ = new uint8[](5);
+        uint32[] memory wattHours = new uint32[](5);
+        for (uint8 i = 0; i < 5; ++i) {
+            (hours_[i], wattHours[i]) = (10 + i, i == 4 ? 65 : 80);
+        }
+        bytes memory body = _d.pack();
+        vm.prank(_worker(0));
+        vm.expectRevert(abi.encodeWithSelector(IEnergyLedger.SurplusTooSmall.selector, 385, 384, 960));
+        certificates.issue(client, _previous, body, hours_, wattHours);
+    }
+
+    function test_RevertWhen_theMeterIsLeaving() public {
+        vm.prank(_worker(0));
+        ledger.removeMeter();
+        _refusedIssue(
+            10,
+            1,
+            abi.encodeWithSelector(IEnergyLedger.NoActiveMeter.selector, _worker(0), MeterStatus.Leaving)
+        );
+    }
+
+    function test_dayIsDescribedOnce() public {
+        _issue(10, 1);
+        uint256 issuedAt = block.timestamp;
+        skip(1 hours);
+        _issue(10, 1);
+        _issue(11, 1);
+        assertEq(certificates.attributesOf(_id(10)).issuedAt, issuedAt, "the first issue's stamp");
+        assertEq(certificates.attributesOf(_id(11)).issuedAt, issuedAt, "for all hours of the day");
     }
 
     function test_RevertWhen_theWindowHasLessThanTheDay() public {
@@ -121,6 +173,21 @@ contract CertificatesTest is EnergyBase {
         certificates.issue(client, _previous, body, _one8(10), _one32(1));
     }
 
+    function test_RevertWhen_theDayLeftTheWindowInAGap() public {
+        // The ring still holds the day, for the gap wrote nothing over it.
+        _endDay(0);
+        Draft memory gap = _draft(0, RecordKind.Gap);
+        (gap.day, gap.sequence) = (gap.day + WINDOW, gap.sequence + WINDOW);
+        vm.warp((uint256(gap.day) + 1) * 1 days);
+        _submit(0, gap);
+        bytes memory body = _d.pack();
+        _day(0, 20, 1);
+        assertEq(ledger.dayOf(_worker(0), _d.day).netWh, 384, "still there");
+        vm.prank(_worker(0));
+        vm.expectPartialRevert(IEnergyLedger.NotTheRecord.selector);
+        certificates.issue(client, _previous, body, _one8(10), _one32(1));
+    }
+
     function test_RevertWhen_aGapIsShown() public {
         _endDay(0);
         bytes24 previous = _state(0).link;
@@ -130,6 +197,48 @@ contract CertificatesTest is EnergyBase {
         vm.prank(_worker(0));
         vm.expectPartialRevert(IEnergyLedger.NotTheRecord.selector);
         certificates.issue(client, previous, body, _one8(10), _one32(1));
+    }
+
+    function test_RevertWhen_theWorkerWasStruck() public {
+        Draft memory d = _draft(0, RecordKind.Metered);
+        SignedRecord memory a = RecordMaker.evidence(ledger, _keyOf(0), _previous, d);
+        d.consumption[0] = 1;
+        SignedRecord memory b = RecordMaker.evidence(ledger, _keyOf(0), _previous, d);
+        (uint256 x, uint256 y) = vm.publicKeyP256(_keyOf(0));
+        _issue(10, 5);
+        ledger.reportEquivocation(a, b, bytes32(x), bytes32(y));
+        _refusedIssue(
+            10,
+            1,
+            abi.encodeWithSelector(IEnergyLedger.NoActiveMeter.selector, _worker(0), MeterStatus.Struck)
+        );
+        // Nor under a new meter: the days of before count no more.
+        _registerMeter(0, 0x600d, NAMEPLATE);
+        bytes memory body = _d.pack();
+        vm.prank(_worker(0));
+        vm.expectPartialRevert(IEnergyLedger.NotTheRecord.selector);
+        certificates.issue(client, _previous, body, _one8(10), _one32(1));
+        assertEq(certificates.balanceOf(client, _id(10)), 5, "what was issued stays");
+    }
+
+    /// @dev The registration takes only its yesterday out of the ring.
+    function test_RevertWhen_theDayIsOfAnEarlierRegistration() public {
+        _day(0, 10, 4);
+        vm.prank(_worker(0));
+        ledger.removeMeter();
+        skip(LIABLE_SECS + 1);
+        ledger.withdrawBond(_worker(0));
+        _registerMeter(0, 0x600d, NAMEPLATE);
+        skip(1 days);
+        Draft memory d = _draft(0, RecordKind.Metered);
+        d.flat(10, 4);
+        _submit(RecordMaker.signed(ledger, 0x600d, d));
+        assertEq(ledger.dayOf(_worker(0), _d.day).netWh, 384, "still in the ring");
+        assertEq(ledger.netOf(_worker(0)), 576, "surplus enough");
+        bytes memory body = _d.pack();
+        vm.prank(_worker(0));
+        vm.expectPartialRevert(IEnergyLedger.NotTheRecord.selector);
+        certificates.issue(client, _previous, body, _one8(10), _one32(1));
     }
 
     function test_RevertWhen_somebodyElseIssues() public {

@@ -2,15 +2,16 @@
 pragma solidity ^0.8.37;
 
 import {Test} from "forge-std/Test.sol";
+import {IEnergyLedger} from "../../contracts/interfaces/IEnergyLedger.sol";
 import {RecordLib} from "../../contracts/libraries/RecordLib.sol";
 import {CountsLib} from "../../contracts/libraries/CountsLib.sol";
 import {P256Lib} from "../../contracts/libraries/P256Lib.sol";
+import {DayWord, EnergyWordsLib, MeterWord} from "../../contracts/libraries/EnergyWordsLib.sol";
 import {WindowLib} from "../../contracts/libraries/WindowLib.sol";
 import {
     DayEntry,
     MAX_WINDOW_DAYS,
     Meter,
-    MeterState,
     RecordHead,
     RecordKind
 } from "../../contracts/types/EnergyRecord.sol";
@@ -19,6 +20,8 @@ import {
 /// forge-config: default.evm_version = "osaka"
 contract EnergyVectorsTest is Test {
     using WindowLib for DayEntry[MAX_WINDOW_DAYS];
+    using EnergyWordsLib for DayWord;
+    using EnergyWordsLib for MeterWord;
 
     string private json;
     DayEntry[MAX_WINDOW_DAYS] private _ring;
@@ -77,25 +80,55 @@ contract EnergyVectorsTest is Test {
         }
     }
 
+    function test_evidence() public {
+        uint256 count = vm.parseJsonUint(json, ".evidence.count");
+        assertGt(count, 0, "rows");
+        for (uint256 i = 0; i < count; ++i) {
+            string memory row = string.concat(".evidence.rows[", vm.toString(i), "]");
+            string memory name = vm.parseJsonString(json, string.concat(row, ".name"));
+            bytes memory a = vm.parseJsonBytes(json, string.concat(row, ".a"));
+            bytes memory b = vm.parseJsonBytes(json, string.concat(row, ".b"));
+            bytes4 expected = _refusal(vm.parseJsonString(json, string.concat(row, ".refused")));
+            assertEq(_judged(a, b), expected, name);
+            assertEq(_judged(b, a), expected, name);
+        }
+    }
+
+    function _judged(bytes memory a, bytes memory b) private view returns (bytes4) {
+        try this.requireContradiction(a, b) {
+            return 0;
+        } catch (bytes memory reason) {
+            return bytes4(reason);
+        }
+    }
+
+    function _refusal(string memory name) private pure returns (bytes4) {
+        bytes32 hash = keccak256(bytes(name));
+        if (hash == keccak256("SameClaim")) return IEnergyLedger.SameClaim.selector;
+        if (hash == keccak256("GapIsNoEvidence")) return IEnergyLedger.GapIsNoEvidence.selector;
+        if (hash == keccak256("EvidenceMismatch")) return IEnergyLedger.EvidenceMismatch.selector;
+        assertEq(name, "", "a refusal that this test knows");
+        return 0;
+    }
+
     function test_window() public {
         uint256 length = vm.parseJsonUint(json, ".window.length");
-        MeterState memory s;
-        s.day = uint16(vm.parseJsonUint(json, ".window.start"));
+        MeterWord s =
+            EnergyWordsLib.recorded(MeterWord.wrap(0), 0, vm.parseJsonUint(json, ".window.start"), 0, 0);
         uint256 count = vm.parseJsonUint(json, ".window.count");
         for (uint256 i = 0; i < count; ++i) {
             string memory row = string.concat(".window.rows[", vm.toString(i), "]");
-            DayEntry memory e;
-            (e.link, e.day) = (bytes24(uint192(i + 1)), uint16(_uint(row, "day")));
-            if (vm.parseJsonBool(json, string.concat(row, ".gap"))) {
-                e.kind = RecordKind.Gap;
-                _ring.pushGap(s, e, length);
-            } else {
-                e.kind = RecordKind.Metered;
-                e.netWh = int40(vm.parseJsonInt(json, string.concat(row, ".net")));
-                _ring.pushDay(s, e, length);
-            }
-            assertEq(s.netWh, vm.parseJsonInt(json, string.concat(row, ".windowNet")), "net");
-            assertEq(s.attestedDays, _uint(row, "attested"), "days");
+            bool isGap = vm.parseJsonBool(json, string.concat(row, ".gap"));
+            DayWord e = EnergyWordsLib.dayWord(
+                bytes24(uint192(i + 1)),
+                _uint(row, "day"),
+                isGap ? RecordKind.Gap : RecordKind.Metered,
+                vm.parseJsonInt(json, string.concat(row, ".net"))
+            );
+            (uint256 attested, int256 net) = isGap ? _ring.pushGap(s, e, length) : _ring.pushDay(s, e, length);
+            s = EnergyWordsLib.recorded(s, i, e.day(), 0, 0).counted(attested, net);
+            assertEq(s.netWh(), vm.parseJsonInt(json, string.concat(row, ".windowNet")), "net");
+            assertEq(s.attestedDays(), _uint(row, "attested"), "days");
         }
     }
 
@@ -103,6 +136,10 @@ contract EnergyVectorsTest is Test {
 
     function head(bytes calldata signed) external pure returns (RecordHead memory) {
         return RecordLib.head(signed, RecordLib.SIGNATURE_BYTES);
+    }
+
+    function requireContradiction(bytes calldata a, bytes calldata b) external pure {
+        RecordLib.requireContradiction(a, b);
     }
 
     function digest(address ledger, bytes24 previous, bytes calldata body) external view returns (bytes32) {

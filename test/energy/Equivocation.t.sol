@@ -6,7 +6,7 @@ import {MeterStatus, RecordKind} from "../../contracts/types/EnergyRecord.sol";
 import {EnergyBase} from "../utils/EnergyBase.t.sol";
 import {Draft, RecordMaker} from "../utils/RecordMaker.sol";
 
-/// @notice Two records of one device for one day cost its bond, whoever shows them; nothing else does.
+/// @notice Two claims of one device for one day cost its bond, whoever shows them; nothing else does.
 /// forge-config: default.evm_version = "osaka"
 contract EquivocationTest is EnergyBase {
     using RecordMaker for Draft;
@@ -30,6 +30,8 @@ contract EquivocationTest is EnergyBase {
         assertEq(ledger.rewardOf(dispatcher.BURN_ACCOUNT()), BOND - BOND / 2, "burned");
         assertEq(uint8(_state(0).state.status), uint8(MeterStatus.Struck), "struck");
         assertEq(ledger.netOf(_worker(0)), 0, "its window is empty");
+        assertEq(_state(0).state.attestedDays, 0, "no days");
+        assertEq(_state(0).state.fromDay, _state(0).state.day + 1, "and none of before ever counts");
         assertFalse(ledger.isPositive(_worker(0)), "not positive");
 
         ledger.withdrawReward(keeper);
@@ -45,21 +47,119 @@ contract EquivocationTest is EnergyBase {
         _report(a, b, _keyOf(0));
     }
 
-    function test_theSameSequenceForTwoDaysIsEquivocationToo() public {
-        Draft memory d = _draft(0, RecordKind.Metered);
-        d.flat(10, 4);
-        SignedRecord memory a = RecordMaker.evidence(ledger, _keyOf(0), _link, d);
-        d.day += 1;
-        _report(a, RecordMaker.evidence(ledger, _keyOf(0), _link, d), _keyOf(0));
-    }
+    // ------------------------------------------------------------------------------------------------ one claim, told twice
 
     function test_RevertWhen_itIsTheSameRecordSignedTwice() public {
-        Draft memory d = _draft(0, RecordKind.Metered);
-        d.flat(10, 4);
-        SignedRecord memory a = RecordMaker.evidence(ledger, _keyOf(0), _link, d);
-        bytes32 digest = RecordMaker.digest(address(ledger), block.chainid, _link, d.pack());
-        _reportRefused(a, a, _keyOf(0), abi.encodeWithSelector(IEnergyLedger.SameRecord.selector, digest));
+        SignedRecord memory a = RecordMaker.evidence(ledger, _keyOf(0), _link, _claim());
+        _reportRefused(a, a, _keyOf(0), _sameClaim(_claim().day));
     }
+
+    /// @dev Finding: evidence was told apart by digest, which covers the link. A device that sent the same day again after a
+    /// reorganisation had replaced the record before it (here a gap for two days) lost its bond for one story.
+    function test_RevertWhen_theSameClaimIsSignedAgainAfterAReorganisation() public {
+        skip(1 days);
+        uint256 fork = vm.snapshotState();
+        Draft memory gap = _draft(0, RecordKind.Gap);
+        gap.counterWh += 7;
+        _submit(0, gap);
+        Draft memory d = _claim();
+        SignedRecord memory a = RecordMaker.evidence(ledger, _keyOf(0), _state(0).link, d);
+        assertTrue(vm.revertToState(fork), "the chain takes it back");
+        gap.counterWh -= 2;
+        _submit(0, gap);
+        SignedRecord memory b = RecordMaker.evidence(ledger, _keyOf(0), _state(0).link, d);
+        assertTrue(a.previous != b.previous, "two pasts");
+        _reportRefused(a, b, _keyOf(0), _sameClaim(d.day));
+        _submit(b.data);
+        _reportRefused(b, a, _keyOf(0), _sameClaim(d.day));
+    }
+
+    /// @dev Finding: a device reads its next sequence from a node. One that lied made it use a sequence for two days, or two for one.
+    function test_RevertWhen_aNodeLiedAboutTheSequence() public {
+        Draft memory d = _claim();
+        SignedRecord memory a = RecordMaker.evidence(ledger, _keyOf(0), _link, d);
+        d.sequence += 3;
+        SignedRecord memory b = RecordMaker.evidence(ledger, _keyOf(0), _link, d);
+        _reportRefused(a, b, _keyOf(0), _sameClaim(d.day));
+        d.sequence -= 3;
+        d.day += 1;
+        b = RecordMaker.evidence(ledger, _keyOf(0), _link, d);
+        _reportRefused(
+            a,
+            b,
+            _keyOf(0),
+            abi.encodeWithSelector(
+                IEnergyLedger.EvidenceMismatch.selector, _worker(0), d.day - 1, _worker(0), d.day
+            )
+        );
+    }
+
+    function testFuzz_RevertWhen_oneClaimHasSeveralPasts(bytes24[2] memory links, uint32[2] memory sequences)
+        public
+    {
+        Draft memory d = _claim();
+        d.sequence = sequences[0];
+        SignedRecord memory a = RecordMaker.evidence(ledger, _keyOf(0), links[0], d);
+        d.sequence = sequences[1];
+        SignedRecord memory b = RecordMaker.evidence(ledger, _keyOf(0), links[1], d);
+        _reportRefused(a, b, _keyOf(0), _sameClaim(d.day));
+        assertEq(_state(0).bond, BOND, "nothing is lost");
+    }
+
+    /// @notice Another kind, epoch, counter or count is another claim, whatever the links and sequences are.
+    function testFuzz_anotherClaimCostsTheBondWhicheverThePast(
+        bytes24[2] memory links,
+        uint32 sequence,
+        uint256 what,
+        uint16 by
+    ) public {
+        Draft memory d = _claim();
+        SignedRecord memory a = RecordMaker.evidence(ledger, _keyOf(0), links[0], d);
+        if (sequence % 2 == 1) d.sequence = sequence;
+        what = bound(what, 0, 194);
+        by = uint16(bound(by, 1, type(uint16).max));
+        if (what < 96) d.production[what] ^= by;
+        else if (what < 192) d.consumption[what - 96] ^= by;
+        else if (what == 192) d.counterEpoch ^= by;
+        else if (what == 193) d.counterWh ^= by;
+        else d.kind = RecordKind.Production;
+        SignedRecord memory b = RecordMaker.evidence(ledger, _keyOf(0), links[1], d);
+        _report(a, b, _keyOf(0));
+        assertEq(_state(0).bond, 0, "gone");
+    }
+
+    /// @dev The counts alone do not make the claim.
+    function test_anotherCounterOrEpochAloneIsAnotherClaim() public {
+        for (uint256 i = 0; i < 2; ++i) {
+            uint256 before = vm.snapshotState();
+            Draft memory d = _claim();
+            SignedRecord memory a = RecordMaker.evidence(ledger, _keyOf(0), _link, d);
+            if (i == 0) d.counterWh += 1;
+            else d.counterEpoch += 1;
+            SignedRecord memory b = RecordMaker.evidence(ledger, _keyOf(0), _link, d);
+            _report(a, b, _keyOf(0));
+            assertEq(_state(0).bond, 0, "gone");
+            assertTrue(vm.revertToState(before), "back");
+        }
+    }
+
+    /// @dev What the rule gives away: nothing. Two pasts of one claim part somewhere, and there two claims stand, or a gap.
+    function test_forkedHistoryIsStruckWhereItForks() public {
+        Draft memory d = _claim();
+        SignedRecord memory a = RecordMaker.evidence(ledger, _keyOf(0), _link, d);
+        bytes24 linkA = bytes24(ledger.recordDigest(_link, d.pack()));
+        Draft memory other = _claim();
+        other.production[3] = 11;
+        SignedRecord memory b = RecordMaker.evidence(ledger, _keyOf(0), _link, other);
+        bytes24 linkB = bytes24(ledger.recordDigest(_link, other.pack()));
+        (d.day, d.sequence) = (d.day + 1, d.sequence + 1);
+        SignedRecord memory nextA = RecordMaker.evidence(ledger, _keyOf(0), linkA, d);
+        SignedRecord memory nextB = RecordMaker.evidence(ledger, _keyOf(0), linkB, d);
+        _reportRefused(nextA, nextB, _keyOf(0), _sameClaim(d.day));
+        _report(a, b, _keyOf(0));
+    }
+
+    // ------------------------------------------------------------------------------------------------ what is no evidence
 
     function test_RevertWhen_oneOfThemIsAGap() public {
         // A device that forgot what it signed says so by a gap, and loses nothing.
@@ -205,6 +305,18 @@ contract EquivocationTest is EnergyBase {
         assertEq(_state(0).state.attestedDays, 1, "days");
     }
 
+    function test_chainOfAStruckMeterLeadsNowhere() public {
+        // Registered again on the day of the strike, with yesterday's record taken: its link is no past of the new meter.
+        (SignedRecord memory a, SignedRecord memory b) = _two();
+        _submit(a.data);
+        assertEq(_state(0).state.day, _today() - 1, "yesterday");
+        _report(a, b, _keyOf(0));
+        _registerMeter(0, NEW_KEY, NAMEPLATE);
+        assertEq(_state(0).link, bytes24(0), "begun anew");
+        assertEq(_state(0).state.attestedDays, 0, "and the window");
+        assertEq(ledger.netOf(_worker(0)), 0, "empty");
+    }
+
     function test_reportingOneselfCostsHalf() public {
         (SignedRecord memory a, SignedRecord memory b) = _two();
         (uint256 x, uint256 y) = vm.publicKeyP256(_keyOf(0));
@@ -222,6 +334,15 @@ contract EquivocationTest is EnergyBase {
         d.production[50] += 1;
         d.counterWh += 1;
         b = RecordMaker.evidence(ledger, _keyOf(0), _link, d);
+    }
+
+    function _claim() private view returns (Draft memory d) {
+        d = _draft(0, RecordKind.Metered);
+        d.flat(10, 4);
+    }
+
+    function _sameClaim(uint16 day) private view returns (bytes memory) {
+        return abi.encodeWithSelector(IEnergyLedger.SameClaim.selector, _worker(0), day);
     }
 
     function _report(SignedRecord memory a, SignedRecord memory b, uint256 key) private {

@@ -103,6 +103,41 @@ contract MetersTest is EnergyBase {
         }
     }
 
+    function test_RevertWhen_thereIsNoSuchPlace() public {
+        int16[2][6] memory wrong = [
+            [int16(901), 0],
+            [int16(-901), 0],
+            [int16(0), 1801],
+            [int16(0), -1801],
+            [type(int16).min, type(int16).min],
+            [type(int16).max, type(int16).max]
+        ];
+        for (uint256 i = 0; i < wrong.length; ++i) {
+            _refusedPlace(wrong[i][0], wrong[i][1]);
+        }
+    }
+
+    function testFuzz_placesOnEarthAreTakenAndNoOthers(int16 latitude, int16 longitude) public {
+        bool onEarth = latitude >= -900 && latitude <= 900 && longitude >= -1800 && longitude <= 1800;
+        if (!onEarth) return _refusedPlace(latitude, longitude);
+        _registerAt(latitude, longitude);
+    }
+
+    function test_theEndsOfTheEarthAreTaken() public {
+        _registerAt(-900, 1800);
+        assertEq(_state(0).meter.longitudeDecidegrees, 1800, "taken");
+    }
+
+    function test_RevertWhen_aReplacedMeterHasNoSuchPlace() public {
+        _registerMeter(0);
+        Meter memory m = RecordMaker.meter(NEW_KEY, NAMEPLATE);
+        m.latitudeDecidegrees = 901;
+        bytes memory binding = RecordMaker.binding(ledger, NEW_KEY, _worker(0), m);
+        vm.prank(_worker(0));
+        vm.expectRevert(abi.encodeWithSelector(IEnergyLedger.CoordinatesOutOfRange.selector, 901, -1052));
+        ledger.replaceKey(m, binding);
+    }
+
     function test_theLargestNameplateKeepsItsCap() public {
         _registerMeter(0, _keyOf(0), 97_000);
         assertEq(_state(0).state.capWh, 32_738, "97,000 * 135 / 400, and one");
@@ -118,6 +153,35 @@ contract MetersTest is EnergyBase {
         vm.prank(_worker(0));
         vm.expectRevert(abi.encodeWithSelector(IEnergyLedger.RecordLength.selector, 65, 64));
         ledger.register(m, new bytes(65));
+    }
+
+    function test_RevertWhen_theTokenKeepsAFeeOfTheBond() public {
+        Meter memory m = RecordMaker.meter(_keyOf(0), NAMEPLATE);
+        bytes memory binding = RecordMaker.binding(ledger, _keyOf(0), _worker(0), m);
+        _allowBond(_worker(0));
+        // A token that says yes and moves nothing.
+        vm.mockCall(address(token), abi.encodeWithSelector(token.transferFrom.selector), abi.encode(true));
+        vm.prank(_worker(0));
+        vm.expectRevert(abi.encodeWithSelector(IEnergyLedger.BondShort.selector, 0, BOND));
+        ledger.register(m, binding);
+    }
+
+    /// @dev Bonds of others are no part of what was received.
+    function test_RevertWhen_theTokenMovesOtherThanTheBond() public {
+        _registerMeter(1);
+        Meter memory m = RecordMaker.meter(_keyOf(0), NAMEPLATE);
+        bytes memory binding = RecordMaker.binding(ledger, _keyOf(0), _worker(0), m);
+        _allowBond(_worker(0));
+        uint96[4] memory moved = [uint96(0), 1, BOND - 1, BOND + 1];
+        for (uint256 i = 0; i < moved.length; ++i) {
+            bytes[] memory balances = new bytes[](2);
+            (balances[0], balances[1]) = (abi.encode(BOND), abi.encode(BOND + moved[i]));
+            vm.mockCalls(address(token), abi.encodeCall(token.balanceOf, (address(ledger))), balances);
+            vm.prank(_worker(0));
+            vm.expectRevert(abi.encodeWithSelector(IEnergyLedger.BondShort.selector, moved[i], BOND));
+            ledger.register(m, binding);
+            vm.clearMockedCalls();
+        }
     }
 
     // ------------------------------------------------------------------------------------------------ replacing
@@ -142,6 +206,75 @@ contract MetersTest is EnergyBase {
         d.flat(10, 4);
         _submit(RecordMaker.signed(ledger, NEW_KEY, d));
         assertEq(ledger.netOf(_worker(0)), 2 * 576, "old and new days");
+    }
+
+    /// @dev Finding: a thief, or a fault, that drove the counter to its end left a meter that could never record again, under no
+    /// key and in no later registration.
+    function test_counterDrivenToItsEndBindsNoOtherDevice() public {
+        _registerMeter(0);
+        _day(0, 10, 4);
+        _endDay(0);
+        Draft memory d = _draft(0, RecordKind.Gap);
+        (d.counterEpoch, d.counterWh) = (type(uint16).max, type(uint48).max);
+        _submit(0, d);
+        _replaceKey(0, NEW_KEY);
+        assertEq(_state(0).state.counterEpoch, 0, "a new device's counter");
+        skip(1 days);
+        d = _draft(0, RecordKind.Metered);
+        d.flat(10, 4);
+        _submit(RecordMaker.signed(ledger, NEW_KEY, d));
+        assertEq(ledger.netOf(_worker(0)), 2 * 576, "history goes on");
+
+        skip(1 days);
+        d = _draft(0, RecordKind.Gap);
+        (d.counterEpoch, d.counterWh) = (type(uint16).max, type(uint48).max);
+        _submit(RecordMaker.signed(ledger, NEW_KEY, d));
+        vm.prank(_worker(0));
+        ledger.removeMeter();
+        skip(LIABLE_SECS + 1);
+        ledger.withdrawBond(_worker(0));
+        _registerMeter(0, 0x0ddba11, NAMEPLATE);
+        skip(1 days);
+        d = _draft(0, RecordKind.Metered);
+        d.flat(10, 4);
+        _submit(RecordMaker.signed(ledger, 0x0ddba11, d));
+        assertEq(ledger.netOf(_worker(0)), 576, "nor the next registration");
+    }
+
+    function test_devicesKeepTheirDays() public {
+        _registerMeter(0);
+        uint16 first = _today();
+        _replaceKey(0, NEW_KEY);
+        assertEq(ledger.deviceOn(_worker(0), first).keyHash, _hashOf(NEW_KEY), "the first recorded nothing");
+        assertEq(ledger.deviceOn(_worker(0), first - 1).keyHash, _hashOf(NEW_KEY), "not even before");
+        skip(1 days);
+        _submit(RecordMaker.signed(ledger, NEW_KEY, _draft(0, RecordKind.Metered)));
+        _replaceKey(0, 0xa);
+        _replaceKey(0, 0xb);
+        skip(1 days);
+        _submit(RecordMaker.signed(ledger, 0xb, _draft(0, RecordKind.Metered)));
+        _replaceKey(0, 0xc);
+        assertEq(ledger.deviceOn(_worker(0), first).keyHash, _hashOf(NEW_KEY), "day one");
+        assertEq(ledger.deviceOn(_worker(0), first).lastDay, first, "until then");
+        assertEq(ledger.deviceOn(_worker(0), first + 1).keyHash, _hashOf(0xb), "day two");
+        assertEq(ledger.deviceOn(_worker(0), first + 2).keyHash, _hashOf(0xc), "from now on");
+        assertEq(ledger.deviceOn(_worker(0), first + 2).lastDay, 0, "in use");
+        assertEq(ledger.deviceOn(_worker(0), first + 2).operationalDay, first, "registered");
+    }
+
+    /// @dev Each would be a step of every later look at the day.
+    function test_devicesThatRecordedNothingAreForgotten() public {
+        _registerMeter(0);
+        uint16 first = _today();
+        skip(1 days);
+        _submit(0, _draft(0, RecordKind.Metered));
+        _replaceKey(0, NEW_KEY);
+        uint256 cost = _costOfDeviceOn(first);
+        for (uint256 i = 1; i <= 20; ++i) {
+            _replaceKey(0, i);
+        }
+        assertApproxEqAbs(_costOfDeviceOn(first), cost, 500, "gas");
+        assertEq(ledger.deviceOn(_worker(0), first).keyHash, _hashOf(_keyOf(0)), "the day's own");
     }
 
     function test_RevertWhen_theOldKeySigns() public {
@@ -255,6 +388,50 @@ contract MetersTest is EnergyBase {
         _refusedParams(p, "verifier", 0, 1, type(uint160).max);
         p.verifier = address(0x100);
         assertEq(abi.encode(new EnergyLedger(dispatcher, p).params()), abi.encode(p), "as asked for");
+    }
+
+    function test_ledgerSaysWhatItWasMadeOfAndWhatADeviceSigns() public view {
+        assertEq(ledger.dispatcher(), address(dispatcher), "dispatcher");
+        assertEq(ledger.token(), address(token), "token");
+        assertEq(certificates.ledger(), address(ledger), "ledger");
+        assertTrue(ledger.verifierWorks(), "verifier");
+        (uint256 x, uint256 y) = vm.publicKeyP256(NEW_KEY);
+        assertEq(ledger.keyHashOf(bytes32(x), bytes32(y)), _hashOf(NEW_KEY), "name of a key");
+        Meter memory m = RecordMaker.meter(NEW_KEY, NAMEPLATE);
+        bytes32 digest = ledger.meterDigest(_worker(0), m);
+        assertEq(
+            RecordMaker.signatureOf(NEW_KEY, digest),
+            RecordMaker.binding(ledger, NEW_KEY, _worker(0), m),
+            "binding"
+        );
+    }
+
+    function _costOfDeviceOn(uint16 day) private view returns (uint256 cost) {
+        cost = gasleft();
+        ledger.deviceOn(_worker(0), day);
+        cost -= gasleft();
+    }
+
+    function _registerAt(int16 latitude, int16 longitude) private {
+        _allowBond(_worker(0));
+        (Meter memory m, bytes memory binding) = _metersAt(latitude, longitude);
+        vm.prank(_worker(0));
+        ledger.register(m, binding);
+    }
+
+    function _refusedPlace(int16 latitude, int16 longitude) private {
+        (Meter memory m, bytes memory binding) = _metersAt(latitude, longitude);
+        vm.prank(_worker(0));
+        vm.expectRevert(
+            abi.encodeWithSelector(IEnergyLedger.CoordinatesOutOfRange.selector, latitude, longitude)
+        );
+        ledger.register(m, binding);
+    }
+
+    function _metersAt(int16 latitude, int16 longitude) private view returns (Meter memory m, bytes memory) {
+        m = RecordMaker.meter(_keyOf(0), NAMEPLATE);
+        (m.latitudeDecidegrees, m.longitudeDecidegrees) = (latitude, longitude);
+        return (m, RecordMaker.binding(ledger, _keyOf(0), _worker(0), m));
     }
 
     function _refusedParams(

@@ -123,6 +123,26 @@ contract RecordAttacksTest is EnergyBase {
         _rejected(bytes.concat(body, RecordMaker.signatureOf(_keyOf(0), digest)), _wrongSignature(0, body));
     }
 
+    /// @dev SHA-256's precompile fails for want of gas and leaves a 64th: with a long body enough to go on with what lay in memory.
+    function test_littleGasGivesNoWrongDigest() public view {
+        bytes memory body = new bytes(100_000);
+        bytes memory call = abi.encodeCall(ledger.recordDigest, (bytes24(uint192(7)), body));
+        bytes32 right = _digest(bytes24(uint192(7)), body);
+        (uint256 answers, uint256 failures) = (0, 0);
+        for (uint256 gas_ = 60_000; gas_ < 160_000; gas_ += 500) {
+            (bool ok, bytes memory answer) = address(ledger).staticcall{gas: gas_}(call);
+            if (ok) {
+                ++answers;
+                assertEq(abi.decode(answer, (bytes32)), right, "digest");
+            } else if (answer.length != 0) {
+                ++failures;
+                assertEq(answer, abi.encodeWithSelector(IEnergyLedger.HashFailed.selector), "reason");
+            }
+        }
+        assertGt(answers, 0, "enough gas");
+        assertGt(failures, 0, "too little to hash, enough to go on");
+    }
+
     function test_RevertWhen_theSignatureIsTheHighTwin() public {
         bytes memory high = RecordMaker.twin(_sign(_good()));
         bytes32 s;

@@ -1,7 +1,7 @@
 //! The command line of `sunwork-worker`.
 use std::path::PathBuf;
 
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -45,7 +45,7 @@ pub enum LogFormat {
 pub enum Command {
     /// Make the data folder and the keys; shows the addresses, and what to do next.
     Init {
-        /// Write a settings file with every setting explained, if there is none at this path.
+        /// Write a settings file with every setting explained, if there is none at this path; what is set here holds in it.
         #[arg(long, value_name = "FILE")]
         write_config: Option<PathBuf>,
         /// Print the systemd unit and nothing else.
@@ -156,6 +156,10 @@ pub fn parse() -> Result<(Cli, ArgMatches), clap::Error> {
 /// What went wrong, as a chain of sentences.
 pub async fn run(cli: Cli, matches: ArgMatches, shutdown: CancellationToken) -> eyre::Result<()> {
     let Cli { config, output, layer, command, .. } = cli;
+    let named = commands::Config {
+        path: config.clone().or_else(default_path),
+        by_flag: matches.value_source("config") == Some(ValueSource::CommandLine),
+    };
     let load = move || -> eyre::Result<Loaded> {
         let path = config.clone().or_else(default_path);
         Ok(Loaded::new(&layer, &matches, &ConfigFile::read(path.as_deref())?))
@@ -178,7 +182,7 @@ pub async fn run(cli: Cli, matches: ArgMatches, shutdown: CancellationToken) -> 
         }
         Command::Energy { what } => return commands::energy(&settings, what, output).await,
         Command::Config(ConfigCommand::Check) => commands::config_check(&loaded)?,
-        Command::Init { write_config, .. } => commands::init(&settings, write_config.as_deref())?,
+        Command::Init { write_config, .. } => commands::init(&loaded, write_config.as_deref(), &named)?,
         Command::Register(wanted) => commands::register(&settings, &wanted).await?,
         Command::Take(wanted) => commands::take(&settings, &wanted, shutdown).await?,
         Command::Status => commands::status(&settings).await?,

@@ -27,7 +27,7 @@ pub use config::{config_check, config_show, config_template};
 pub use doctor::doctor;
 pub use earnings::earnings;
 pub use energy::{EnergyCommand, energy};
-pub use init::{init, print_unit};
+pub use init::{Config, init, print_unit};
 pub use orders::{drain, pause, reload, resume};
 pub use register::{Registration, register};
 pub use stake::{unstake, withdraw};

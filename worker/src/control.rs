@@ -38,7 +38,11 @@ use crate::{
     earnings::{self, Earning},
     energy::{attest::Attestation, handle::Spent},
     governor::now_secs,
-    policy::{Mode, hardware::Caps},
+    policy::{
+        Mode,
+        gas_money::{self, least_gas},
+        hardware::Caps,
+    },
     refusal::{Reason, Refusal},
     why::{Summary, WINDOW_SECS},
 };
@@ -479,8 +483,12 @@ impl Control {
             Ok(Err(error)) => (None, Some(format!("{error:#}"))),
             Err(_) => (None, Some(format!("the chain gave no answer within {} s", CHAIN_TIMEOUT.as_secs()))),
         };
+        if let Some(wei) = account.as_ref().and_then(|account| account.device_wei.parse().ok()) {
+            ctx.governor.set_device_wei(wei, ctx.signer.address());
+        }
         let mut not_working: Vec<NotWorking> = ctx.governor.hold().err().map(NotWorking::from).into_iter().collect();
         not_working.extend(account.as_ref().and_then(no_stake).map(NotWorking::from));
+        not_working.extend(ctx.governor.gas_money(least_gas()).err().map(NotWorking::from));
         let agreements = ctx.governor.board.all();
         let pending = agreements.iter().filter_map(|row| row.pay.parse::<u128>().ok());
         let pending_pay = pending.fold(0_u128, u128::saturating_add).to_string();
@@ -537,6 +545,11 @@ pub fn no_stake(account: &Account) -> Option<Refusal> {
     (free == 0).then_some(Refusal::Stake { free, needed: 1 })
 }
 
+/// Without ether for the smallest part nothing is entered. The price is that of a unit of gas.
+pub fn no_gas_money(account: &Account, gas_price_wei: Option<u64>) -> Option<Refusal> {
+    gas_money::check(account.device_wei.parse().ok(), least_gas(), gas_price_wei).err()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -576,6 +589,34 @@ mod tests {
         let body = axum::body::to_bytes(response.into_body(), 4096).await.unwrap();
         let said: ApiError = serde_json::from_slice(&body).unwrap();
         assert!(said.error.contains("invalid digit"), "{}", said.error);
+    }
+
+    #[test]
+    fn an_account_says_whether_stake_and_ether_are_there() {
+        let account = |device_wei: &str| Account {
+            symbol: "SUN".into(),
+            decimals: 9,
+            worker: alloy::primitives::Address::repeat_byte(1),
+            device: alloy::primitives::Address::repeat_byte(2),
+            payout: alloy::primitives::Address::repeat_byte(1),
+            score: 0,
+            device_wei: device_wei.into(),
+            stake: "5".into(),
+            locked: "5".into(),
+            unbonding: "0".into(),
+            unbonding_until: 0,
+            device_limit: "5".into(),
+            device_locked: "5".into(),
+            payable: "0".into(),
+            block: 1,
+        };
+        assert_eq!(no_stake(&account("0")), Some(Refusal::Stake { free: 0, needed: 1 }));
+        let said = NotWorking::from(no_gas_money(&account("0"), Some(1_000_000_000)).unwrap());
+        assert_eq!(said.reason, Reason::GasMoney);
+        assert!(said.text.starts_with("the device's key holds 0 ETH < 0.000"), "{}", said.text);
+        assert!(said.remedy.contains("send ether"), "{}", said.remedy);
+        assert_eq!(no_gas_money(&account("1000000000000000000"), Some(1_000_000_000)), None);
+        assert_eq!(no_gas_money(&account("0"), None), None);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use std::{
 /// takes the place of `reveal` and `open-verification`; `proven`, `unproven`, `open-late`, `open-unproven` and `answer` belong to
 /// later rounds of voting, `record-round` to deployments with a late audit, `submit` to level 0, `accept-offer` to signed offers,
 /// `accept-placed` to pools, `claim-and-seal` to public work whose sample is quick, `fill-nonce` to reorganisations, `attest` to
-/// workers with a meter.
+/// workers with a meter, `meter` to the owner's commands for one: `made` is after the key and its book are on disk, `mined` after the
+/// transaction and before the key takes its place.
 pub const POINTS: &[&str] = &[
     "journal.seen.before",
     "journal.seen.after",
@@ -133,6 +134,13 @@ pub const POINTS: &[&str] = &[
     "tx.attest.signed",
     "tx.attest.sent",
     "tx.attest.mined",
+    "meter.register.made",
+    "meter.register.mined",
+    "meter.replace.made",
+    "meter.replace.mined",
+    "meter.replace.shifted",
+    "meter.remove.mined",
+    "meter.withdraw.mined",
 ];
 
 static TARGET: LazyLock<Option<(String, u32)>> = LazyLock::new(|| {

@@ -1,11 +1,12 @@
 //! Exit codes, and which error gives which. Scripts and units rely on them: docs/WORKER.md has the table.
 use crate::{
-    chain::ChainError, config::ConfigError, control::client::ControlError, folder::FolderError, journal::JournalError,
-    runtime::RuntimeError,
+    chain::ChainError, config::ConfigError, control::client::ControlError, folder::FolderError, identity::KeyError,
+    journal::JournalError, runtime::RuntimeError,
 };
 use sunwork_edge::{
     deployment::DeploymentError, keystore::KeystoreError, rpc::RpcError, settings::ConfigFileError, tx::TxError,
 };
+use sunwork_tpm::TpmError;
 
 /// What the process ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +59,8 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     let is_config = error.is::<ConfigError>()
         || error.is::<ConfigFileError>()
         || error.is::<DeploymentError>()
-        || error.is::<KeystoreError>();
+        || error.is::<KeystoreError>()
+        || error.is::<KeyError>();
     if is_config {
         return Some(Exit::Config);
     }
@@ -69,7 +71,15 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         });
     }
     if let Some(error) = error.downcast_ref::<FolderError>() {
-        return matches!(error, FolderError::InUse { .. }).then_some(Exit::InUse);
+        return match error {
+            FolderError::InUse { .. } => Some(Exit::InUse),
+            FolderError::Missing { .. } => Some(Exit::Config),
+            FolderError::Io { .. } => None,
+        };
+    }
+    if let Some(error) = error.downcast_ref::<TpmError>() {
+        // What the settings ask for cannot be; else the device is at fault.
+        return matches!(error, TpmError::NotBuilt | TpmError::Address { .. }).then_some(Exit::Config);
     }
     if let Some(error) = error.downcast_ref::<TxError>() {
         return Some(if error.is_temporary() { Exit::Chain } else { Exit::Refused });
@@ -93,9 +103,14 @@ mod tests {
         let in_use = FolderError::InUse { path: "/x".into() };
         let report = Err::<(), _>(in_use).wrap_err("opening the data folder").unwrap_err();
         assert_eq!(exit_of(&report), Exit::InUse);
+        assert_eq!(exit_of(&FolderError::Missing { path: "/x".into() }.into()), Exit::Config);
+        let no_key = KeyError::Missing { kind: "owner", folder: "/x".into() };
+        assert_eq!(exit_of(&no_key.into()), Exit::Config);
         assert_eq!(exit_of(&eyre::eyre!("something")), Exit::Failed);
         assert_eq!(exit_of(&RpcError::NoUrl.into()), Exit::Chain);
         assert_eq!(exit_of(&ControlError::NotRunning { path: "/x".into() }.into()), Exit::NoWorker);
         assert_eq!(exit_of(&Unfit { failed: 2 }.into()), Exit::Unfit);
+        assert_eq!(exit_of(&TpmError::NotBuilt.into()), Exit::Config);
+        assert_eq!(exit_of(&TpmError::Full.into()), Exit::Failed);
     }
 }

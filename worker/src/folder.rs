@@ -18,9 +18,14 @@
 use std::{
     fs::{File, OpenOptions, TryLockError},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use alloy::primitives::Address;
+
+/// How often the lock is tried, and how long between.
+const LOCK_TRIES: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why the data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +34,15 @@ pub enum FolderError {
     #[error("another worker process uses the data folder {}; stop it first, or give this one a folder of its own with --data-dir", path.display())]
     InUse {
         /// The folder.
+        path: PathBuf,
+    },
+    /// There is none.
+    #[error(
+        "there is no data folder {}; `sunwork-worker init` makes it, or name the worker's with --data-dir or SUNWORK_WORKER_DATA_DIR",
+        path.display()
+    )]
+    Missing {
+        /// Where it should be.
         path: PathBuf,
     },
     /// It cannot be made or opened.
@@ -54,13 +68,33 @@ pub struct Lock {
 }
 
 impl Folder {
+    /// The folder of this name, there or not: nothing is made, nothing is looked at. For whoever only reads, or may do without.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The folder, which must be there; nothing is made.
+    ///
+    /// # Errors
+    /// When it is missing, or cannot be looked at.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, FolderError> {
+        let folder = Self::at(root);
+        let path = folder.root.clone();
+        match std::fs::metadata(&path) {
+            Ok(found) if found.is_dir() => Ok(folder),
+            Ok(_) => Err(FolderError::Io { path, source: std::io::ErrorKind::NotADirectory.into() }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(FolderError::Missing { path }),
+            Err(source) => Err(FolderError::Io { path, source }),
+        }
+    }
+
     /// The folder, made when it is missing.
     ///
     /// # Errors
     /// When it cannot be made.
     pub fn create(root: impl Into<PathBuf>) -> Result<Self, FolderError> {
         use std::os::unix::fs::DirBuilderExt;
-        let folder = Self { root: root.into() };
+        let folder = Self::at(root);
         for path in [folder.root.clone(), folder.root.join("agreements"), folder.images()] {
             // Salts and keys are nobody else's business. A folder that is there keeps the rights that it has.
             std::fs::DirBuilder::new()
@@ -80,11 +114,22 @@ impl Folder {
         let io = |source| FolderError::Io { path: self.root.clone(), source };
         let path = self.root.join("lock");
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(FolderError::InUse { path: self.root.clone() }),
-            Err(TryLockError::Error(source)) => Err(io(source)),
+        // Whoever asks [`Self::is_in_use`] has it for a moment.
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(Lock { _file: file }),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(source)) => return Err(io(source)),
+            }
         }
+        Err(FolderError::InUse { path: self.root.clone() })
+    }
+
+    /// Whether a worker runs on it. Nothing is made.
+    pub fn is_in_use(&self) -> bool {
+        // A lock on a file that is only read counts as much.
+        let file = File::open(self.root.join("lock"));
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     /// The folder itself.
@@ -280,8 +325,33 @@ mod tests {
         let error = Folder::create(root.path()).unwrap().lock().unwrap_err();
         assert!(matches!(error, FolderError::InUse { .. }));
         assert!(error.to_string().contains("--data-dir"), "{error}");
+        assert!(folder.is_in_use());
         drop(lock);
+        assert!(!folder.is_in_use());
+        // Whoever only asks does not keep a worker from its start.
+        let asked = File::open(folder.root().join("lock")).unwrap();
+        asked.try_lock_shared().unwrap();
+        let soon = std::thread::spawn(move || {
+            std::thread::sleep(LOCK_PAUSE);
+            drop(asked);
+        });
         folder.lock().unwrap();
+        soon.join().unwrap();
+    }
+
+    #[test]
+    fn whoever_only_looks_makes_nothing_and_a_folder_that_is_missing_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("missing");
+        assert!(!Folder::at(&missing).is_in_use());
+        let error = Folder::open(&missing).unwrap_err();
+        assert!(matches!(&error, FolderError::Missing { path } if *path == missing), "{error}");
+        assert!(error.to_string().contains("sunwork-worker init"), "{error}");
+        assert!(!Folder::open(dir.path()).unwrap().is_in_use());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(Folder::open(&file).unwrap_err().to_string().contains("not a directory"));
     }
 
     #[test]

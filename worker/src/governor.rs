@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use alloy::primitives::Address;
 use jiff::Zoned;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,7 @@ use crate::{
     energy::Energy,
     folder::{Folder, write_durably},
     policy::{
-        self, Conditions, Mode, Offer, Policy,
+        self, Conditions, Mode, Offer, Policy, gas_money,
         hardware::{self, Caps},
         idle::{IdleGate, Reading, load_percent, pressure_percent},
     },
@@ -60,6 +61,9 @@ struct Inner {
     free_disk_mib: Option<u64>,
     journal_short: bool,
     gas_price_wei: Option<u64>,
+    device_wei: Option<u128>,
+    /// The device's key was found with too little ether, and that was said.
+    poor: bool,
 }
 
 /// What survives a restart.
@@ -100,6 +104,8 @@ impl Governor {
             free_disk_mib: None,
             journal_short: false,
             gas_price_wei: None,
+            device_wei: None,
+            poor: false,
         };
         let governor = Self {
             inner: Mutex::new(inner),
@@ -253,6 +259,29 @@ impl Governor {
         self.lock().gas_price_wei = Some(wei);
     }
 
+    /// What the device's key holds now; says so when that begins or ceases to be too little.
+    pub fn set_device_wei(&self, wei: u128, device: Address) {
+        let mut inner = self.lock();
+        inner.device_wei = Some(wei);
+        let found = gas_money::check(inner.device_wei, gas_money::least_gas(), inner.gas_price_wei);
+        match (std::mem::replace(&mut inner.poor, found.is_err()), found) {
+            (false, Err(refusal)) => {
+                tracing::warn!(%device, "nothing new is taken: {refusal}; send ether to the device's key");
+            }
+            (true, Ok(())) => tracing::info!(%device, "the device's key holds enough ether for gas again"),
+            _ => {}
+        }
+    }
+
+    /// Whether the device's key pays for so much gas, as far as is known.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn gas_money(&self, gas_units: u64) -> Result<(), Refusal> {
+        let inner = self.lock();
+        gas_money::check(inner.device_wei, gas_units, inner.gas_price_wei)
+    }
+
     /// Counts bytes that went over the network.
     pub fn transferred(&self, bytes: u64) {
         let mut inner = self.lock();
@@ -282,6 +311,7 @@ impl Governor {
             journal_short: inner.journal_short,
             transferred_bytes: if same_day { inner.owner.transferred_bytes } else { 0 },
             gas_price_wei: inner.gas_price_wei,
+            device_wei: inner.device_wei,
         };
         (inner.policy.clone(), conditions)
     }
@@ -321,6 +351,24 @@ mod tests {
     fn settled() -> Settled {
         let caps = Caps { milli_cpu: 1000, memory_mib: 1000, disk_mib: 1000 };
         Settled { limits: Limits::of(&caps), policy: Policy { kinds: vec![0], ..Policy::default() }, caps }
+    }
+
+    #[test]
+    fn a_device_without_ether_takes_nothing_until_it_is_sent_some() {
+        let dir = tempfile::tempdir().unwrap();
+        let governor = Governor::open(&Folder::create(dir.path()).unwrap(), settled());
+        let booking = policy::price::Booking { milli_cpu: 1, memory_mib: 1, leaf_secs: 1, leaves: 1 };
+        let gas_units = gas_money::least_gas();
+        let offer = Offer { pay: 1, booking, gas_units, transfer_bytes: 1, needs_secs: 1, window_secs: 1 };
+        governor.set_gas_price(1_000_000_000);
+        assert_eq!(governor.offered(&offer), Ok(()), "not asked yet");
+        governor.set_device_wei(0, Address::ZERO);
+        let refusal = governor.offered(&offer).unwrap_err();
+        assert!(matches!(refusal, Refusal::GasMoney { held_gwei: 0, .. }), "{refusal}");
+        assert_eq!(governor.gas_money(gas_units), Err(refusal));
+        assert!(governor.lock().poor && governor.hold().is_ok(), "what the owner wants is another question");
+        governor.set_device_wei(1_000_000_000_000_000_000, Address::ZERO);
+        assert_eq!((governor.offered(&offer), governor.lock().poor), (Ok(()), false));
     }
 
     #[test]

@@ -2,11 +2,41 @@
 use std::path::{Path, PathBuf};
 
 use alloy::{primitives::Address, signers::local::PrivateKeySigner};
-use eyre::{WrapErr, bail, eyre};
+use eyre::WrapErr;
 use sunwork_edge::keystore;
 use sunwork_protocol::{abi::SunToken, envelope::SecretKey};
 
 use crate::{amount::Unit, chain::Chain, config::Layer, folder::Folder};
+
+/// Why there is no key to open.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// Nobody made one, or it is elsewhere.
+    #[error("there is no {kind} key in {}; run `sunwork-worker init` first, or name {}", folder.display(), elsewhere(kind))]
+    Missing {
+        /// "owner", "device" or "encryption".
+        kind: &'static str,
+        /// Where it should be.
+        folder: PathBuf,
+    },
+    /// Which one is meant cannot be told.
+    #[error("{} holds {count} keystores, expected one; name one of them by its path", folder.display())]
+    Several {
+        /// Where they are.
+        folder: PathBuf,
+        /// How many.
+        count: usize,
+    },
+}
+
+/// What else can be named in place of `kind`'s key in the data folder.
+fn elsewhere(kind: &str) -> &'static str {
+    match kind {
+        "owner" => "another data folder with --data-dir, or a keystore with --owner-keystore",
+        "encryption" => "another data folder with --data-dir, or a keystore with --encryption-keystore",
+        _ => "another data folder with --data-dir, or a keystore with --keystore",
+    }
+}
 
 /// The device's hot key: from the settings, else the one that `init` made.
 ///
@@ -57,15 +87,15 @@ pub fn encryption_key(settings: &Layer, folder: &Folder) -> eyre::Result<Option<
     Ok(Some(SecretKey::derive(&stored.to_bytes().0)))
 }
 
-fn key(kind: &str, given: Option<&Path>, password: Option<&Path>, folder: &Folder) -> eyre::Result<PrivateKeySigner> {
+fn key(
+    kind: &'static str,
+    given: Option<&Path>,
+    password: Option<&Path>,
+    folder: &Folder,
+) -> eyre::Result<PrivateKeySigner> {
     let path = match given {
         Some(path) => path.to_owned(),
-        None => stored_key(kind, folder)?.ok_or_else(|| {
-            eyre!(
-                "there is no {kind} key in {}; run `sunwork-worker init` first, or name a keystore",
-                folder.keys(kind).display()
-            )
-        })?,
+        None => stored_key(kind, folder)?.ok_or_else(|| KeyError::Missing { kind, folder: folder.keys(kind) })?,
     };
     let password = keystore::read_password(password.unwrap_or(&folder.password()))?;
     Ok(keystore::load(&path, &password)?)
@@ -92,7 +122,7 @@ pub fn stored_key(kind: &str, folder: &Folder) -> eyre::Result<Option<PathBuf>> 
     match found.len() {
         0 => Ok(None),
         1 => Ok(found.pop()),
-        count => bail!("{} holds {count} keystores, expected one; name one of them by its path", path.display()),
+        count => Err(KeyError::Several { folder: path, count }.into()),
     }
 }
 

@@ -1,12 +1,13 @@
 //! What the owner allows: pure rules over settings, conditions and one offer. Each "no" is a [`Refusal`] with value and limit.
 //!
 //! Order: the owner's word (pause, drain), the weekly schedule, the idle rule, the disk; these hold whatever is offered
-//! ([`hold`]). Then what the offer itself asks for: transfers, time left in the schedule, prices, gas ([`offered`]). Limits of
-//! single leaves are [`crate::refusal::check`].
+//! ([`hold`]). Then what the offer itself asks for: ether for its gas, transfers, time left in the schedule, prices ([`offered`]).
+//! Limits of single leaves are [`crate::refusal::check`].
 use serde::{Deserialize, Serialize};
 
 use crate::{refusal::Refusal, runtime::Kind};
 
+pub mod gas_money;
 pub mod hardware;
 pub mod hosts;
 pub mod idle;
@@ -98,6 +99,8 @@ pub struct Conditions {
     pub transferred_bytes: u64,
     /// What a unit of gas costs, wei.
     pub gas_price_wei: Option<u64>,
+    /// Ether of the device's key, wei.
+    pub device_wei: Option<u128>,
 }
 
 /// One purchase, as far as these rules go.
@@ -159,6 +162,7 @@ pub fn mode_lets(mode: Mode, now: u64) -> Result<(), Refusal> {
 /// The first reason against it; those of [`hold`] come first.
 pub fn offered(policy: &Policy, now: &Conditions, offer: &Offer) -> Result<(), Refusal> {
     hold(policy, now)?;
+    gas_money::check(now.device_wei, offer.gas_units, now.gas_price_wei)?;
     if let Some(limit_mib) = policy.daily_transfer_mib {
         let would_be_mib = now.transferred_bytes.saturating_add(offer.transfer_bytes).div_ceil(1 << 20);
         if would_be_mib > limit_mib {
@@ -243,6 +247,10 @@ mod tests {
         assert_eq!(offered(&policy, &now, &large), Err(Refusal::Transfer { would_be_mib: 11, limit_mib: 10 }));
         let long = Offer { needs_secs: 3601, ..offer() };
         assert_eq!(offered(&policy, &now, &long), Err(Refusal::ScheduleEnd { needs_secs: 3601, left_secs: 3600 }));
+        let poor = Conditions { device_wei: Some(0), gas_price_wei: Some(1_000_000_000), ..now.clone() };
+        assert_eq!(offered(&policy, &poor, &offer()), Err(Refusal::GasMoney { held_gwei: 0, needed_gwei: 2000 }));
+        let funded = Conditions { device_wei: Some(2_000_000_000_000), ..poor };
+        assert_eq!(offered(&policy, &funded, &offer()), Ok(()));
         let anyway = Policy { finish_in_schedule: false, ..policy };
         assert_eq!(offered(&anyway, &now, &long), Ok(()));
     }

@@ -10,7 +10,7 @@ use sunwork_protocol::{
     terms::{ComputeSpec, ComputeTerms},
 };
 
-use crate::{config::Limits, duration, runtime::Kind};
+use crate::{amount::Unit, config::Limits, duration, runtime::Kind};
 
 mod reason;
 
@@ -83,6 +83,8 @@ pub enum Refusal {
     GasCost { pay: u128, cost: u128 },
     /// Gas is dearer than the owner allows.
     GasPrice { found_wei: u64, limit_wei: u64 },
+    /// The device's key could not pay for the transactions, the seal among them.
+    GasMoney { held_gwei: u64, needed_gwei: u64 },
     /// Image or inputs cannot be had now.
     Unavailable { message: String },
     /// The terms name another worker.
@@ -170,6 +172,7 @@ impl Refusal {
             Self::MemoryPrice { .. } => Reason::MemoryPrice,
             Self::GasCost { .. } => Reason::GasCost,
             Self::GasPrice { .. } => Reason::GasPrice,
+            Self::GasMoney { .. } => Reason::GasMoney,
             Self::Unavailable { .. } => Reason::Unavailable,
             Self::NamedWorker { .. } => Reason::NamedWorker,
             Self::Pool => Reason::Pool,
@@ -220,6 +223,7 @@ impl Refusal {
             }
             Self::GasCost { pay, cost } => Measure::at_least(pay, cost, TOKENS),
             Self::GasPrice { found_wei, limit_wei } => Measure::at_most(found_wei, limit_wei, "wei per gas"),
+            Self::GasMoney { held_gwei, needed_gwei } => Measure::at_least(held_gwei, needed_gwei, "gwei"),
             Self::Stake { free, needed } | Self::DeviceLimit { free, needed } => {
                 Measure::at_least(free, needed, TOKENS)
             }
@@ -248,6 +252,7 @@ impl Refusal {
                 | Reason::MemoryPrice
                 | Reason::GasCost
                 | Reason::GasPrice
+                | Reason::GasMoney
                 | Reason::Transfer
                 | Reason::Unavailable
                 | Reason::NamedWorker
@@ -343,6 +348,11 @@ impl fmt::Display for Refusal {
             Self::GasCost { pay, cost } => write!(f, "the pay {pay} < gas cost {cost} (smallest units)"),
             Self::GasPrice { found_wei, limit_wei } => {
                 write!(f, "gas costs {found_wei} wei > limit {limit_wei} wei")
+            }
+            Self::GasMoney { held_gwei, needed_gwei } => {
+                let ether = |gwei: u64| Unit::ether().format(u128::from(gwei) * 1_000_000_000);
+                let (held, needed) = (ether(*held_gwei), ether(*needed_gwei));
+                write!(f, "the device's key holds {held} < {needed} for the gas of new work")
             }
             Self::Unavailable { message } => write!(f, "image or inputs cannot be had now: {message}"),
             Self::NamedWorker { named } => write!(f, "the terms name the worker {named}"),

@@ -140,6 +140,8 @@ pub struct LeafRun {
     pub output: Option<PathBuf>,
     /// What the app printed.
     pub log: Printed,
+    /// CPU time of the whole run, microseconds, where the runtime tells it at the end.
+    pub cpu_micros: Option<u64>,
 }
 
 /// Why an engine could not say how a leaf ends. Nothing of this is the app's result.

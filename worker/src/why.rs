@@ -1,4 +1,4 @@
-//! What became of every purchase that this worker saw in the last day, and why: counted by [`Reason`].
+//! What became of every purchase that this worker saw in the last day, and why: counted by [`Reason`](crate::refusal::Reason).
 //!
 //! The daemon notes each decision as it makes it; the newest one about an agreement counts. The notes are kept in a small file,
 //! so that a restart does not forget them; they promise nothing, so they are not synced.

@@ -262,3 +262,33 @@ async fn leftovers_of_a_killed_worker_are_removed() {
     assert_eq!(bench.docker.sweep().await.unwrap(), 1);
     bench.assert_nothing_left().await;
 }
+
+/// A worker that is told to stop drops its leaves wherever they are; the engine goes on with what they had asked of it.
+#[tokio::test]
+async fn a_worker_that_stops_in_the_middle_leaves_nothing() {
+    let bench = Bench::new().await;
+    for round in 0..5_u64 {
+        let leaves: Vec<_> = (0..3)
+            .map(|leaf| {
+                let (docker, mut job) = (bench.docker.clone(), bench.job(&["sleep"]));
+                job.name = format!("{}-{round}-{leaf}", bench.label);
+                job.out_dir = bench.folder.path().join(format!("out-{round}-{leaf}"));
+                // Not all at the same step.
+                let begins = Duration::from_millis(leaf * 40);
+                tokio::spawn(async move {
+                    tokio::time::sleep(begins).await;
+                    docker.run(&job).await
+                })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(90 * round)).await;
+        for leaf in leaves {
+            leaf.abort();
+            assert!(leaf.await.is_err_and(|error| error.is_cancelled()), "it sleeps for longer");
+        }
+        bench.docker.sweep().await.unwrap_or_else(|error| panic!("round {round}: {error}"));
+        bench.assert_nothing_left().await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        bench.assert_nothing_left().await;
+    }
+}

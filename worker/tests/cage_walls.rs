@@ -186,8 +186,14 @@ async fn bombs_in_one_cage_change_nothing_in_another() {
     }
     assert_eq!(seen, vec![alone; 3]);
     bench.assert_nothing_left().await;
-    // What they took is given back.
-    assert!(free_kib() + (512 << 10) > free, "{} KiB were free, now {}", free, free_kib());
+    // What they took is given back; other tests on the machine take and give some meanwhile.
+    for _ in 0..90 {
+        if free_kib() + (512 << 10) > free {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    panic!("{free} KiB were free, now {}", free_kib());
 }
 
 fn free_kib() -> u64 {

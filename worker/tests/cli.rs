@@ -110,6 +110,115 @@ fn init_makes_keys_once_tests_the_folder_and_writes_a_settings_file_that_can_be_
     assert!(unit.contains("ExecStart=/usr/bin/sunwork-worker run") && unit.contains("ProtectSystem=strict"));
 }
 
+/// A command that `init` printed, as a shell takes it, with the words in capitals filled in.
+fn as_printed(command: &str, env: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let programs = Path::new(env!("CARGO_BIN_EXE_sunwork-worker")).parent().unwrap();
+    let mut shell = Command::new("sh");
+    shell.env_clear().env("PATH", format!("{}:/usr/bin:/bin", programs.display())).envs(env.iter().copied());
+    said(&shell.args(["-c", &command.replace("AMOUNT", "5")]).output().unwrap())
+}
+
+/// Commands after the line that begins with "Next".
+fn next_commands(text: &str) -> Vec<&str> {
+    let after = text.lines().skip_while(|line| !line.starts_with("Next")).skip(1);
+    after.map(str::trim).filter(|line| line.starts_with("sunwork-worker ")).collect()
+}
+
+#[test]
+fn what_init_says_comes_next_works_as_printed() {
+    let dir = tempfile::tempdir().unwrap();
+    let deployment = deployment(dir.path());
+    let flags = ["--rpc", "http://127.0.0.1:1", "--deployment", &deployment, "--oracle", "http://127.0.0.1:2"];
+    // With flags, and a path that a shell would take for two words.
+    let data = dir.path().join("my data");
+    let data = data.display().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sunwork-worker"));
+    let (code, text, errors) =
+        said(&command.env_clear().args(["init", "--data-dir", &data]).args(flags).output().unwrap());
+    assert_eq!(code, Some(0), "{errors}");
+    let next = next_commands(&text);
+    assert_eq!(next.len(), 3, "{text}");
+    let (code, _, errors) = as_printed(next[0], &[]);
+    assert_eq!(code, Some(5), "register finds all but a chain: {errors}");
+    let (code, report, _) = as_printed(next[1], &[]);
+    assert_eq!(code, Some(8), "{report}");
+    assert!(report.contains("pass  settings") && report.contains("pass  device key"), "{report}");
+    // With the environment: it is still there, and is not repeated.
+    let env = [("SUNWORK_WORKER_DATA_DIR", data.as_str()), ("SUNWORK_WORKER_RPC", "http://127.0.0.1:1")];
+    let (_, text, _) = as_printed(&format!("sunwork-worker init --deployment {deployment}"), &env);
+    let next = next_commands(&text);
+    assert_eq!(next[0], format!("sunwork-worker register --deployment {deployment} --stake AMOUNT"));
+    assert_eq!(as_printed(next[0], &env).0, Some(5));
+    assert!(next[2].ends_with(" --oracle URL"), "what is missing is asked for: {}", next[2]);
+}
+
+#[test]
+fn a_settings_file_that_init_writes_holds_what_init_was_given() {
+    let dir = tempfile::tempdir().unwrap();
+    let deployment = deployment(dir.path());
+    let file = dir.path().join("worker.toml").display().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sunwork-worker"));
+    command.env_clear().env("SUNWORK_WORKER_ORACLE", "http://127.0.0.1:2,http://127.0.0.1:3").current_dir(dir.path());
+    command.args(["init", "--data-dir", "data", "--rpc", "http://127.0.0.1:1", "--deployment", "31337.json"]);
+    let (code, text, errors) = said(&command.args(["--write-config", &file]).output().unwrap());
+    assert_eq!(code, Some(0), "{errors}");
+    let written = std::fs::read_to_string(&file).unwrap();
+    let data = dir.path().join("data").display().to_string();
+    for line in [
+        format!("data_dir = \"{data}\""),
+        "rpc = [\"http://127.0.0.1:1\"]".to_owned(),
+        format!("deployment = \"{deployment}\""),
+        "oracle = [\"http://127.0.0.1:2\", \"http://127.0.0.1:3\"]".to_owned(),
+        "# cores = 1.5".to_owned(),
+    ] {
+        assert!(written.lines().any(|found| found == line), "{line} is not in\n{written}");
+    }
+    let next = next_commands(&text);
+    assert_eq!(next[0], format!("sunwork-worker register --config {file} --stake AMOUNT"));
+    assert_eq!(as_printed(next[0], &[]).0, Some(5));
+    let (code, _, errors) = as_printed(&format!("sunwork-worker --config {file} config check"), &[]);
+    assert_eq!(code, Some(0), "{errors}");
+}
+
+#[test]
+fn a_missing_key_is_a_mistake_in_the_settings() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, _, errors) = said(&run(dir.path(), &["run", "--deployment", &deployment(dir.path())]));
+    assert_eq!(code, Some(3), "{errors}");
+    assert!(errors.contains("there is no device key in") && errors.contains("--keystore"), "{errors}");
+}
+
+#[test]
+fn commands_that_only_look_make_nothing_and_say_what_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("missing");
+    let files = tempfile::tempdir().unwrap();
+    let deployment = deployment(files.path());
+    let (code, _, errors) = said(&run(&data, &["why"]));
+    assert_eq!(code, Some(3), "{errors}");
+    assert!(errors.contains("there is no data folder") && errors.contains("sunwork-worker init"), "{errors}");
+    let (code, text, _) = said(&run(&data, &["doctor"]));
+    assert_eq!(code, Some(8), "{text}");
+    assert!(
+        text.contains("FAIL  data folder") && text.contains("is not there\n      fix: run `sunwork-worker init`"),
+        "{text}"
+    );
+    let away = ["--rpc", "http://127.0.0.1:1", "--deployment", &deployment];
+    for command in [&["status"][..], &["earnings"], &["energy", "meter"], &["withdraw"], &["top", "--once"]] {
+        let (code, _, errors) = said(&run(&data, &[command, &away].concat()));
+        assert!(matches!(code, Some(4 | 5)), "{command:?}: {code:?} {errors}");
+    }
+    let (_, _, errors) = said(&run(&data, &["energy", "plot", "--out", "x.svg"]));
+    assert!(errors.contains("a line comes each quarter hour of the site's time"), "{errors}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "somebody made a folder");
+    // Nor in a folder that is there.
+    std::fs::create_dir(&data).unwrap();
+    for command in ["why", "doctor", "status"] {
+        run(&data, &[&[command][..], &away].concat());
+    }
+    assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "somebody made a file");
+}
+
 #[test]
 fn why_without_a_worker_reads_the_notes_of_the_last_one() {
     use sunwork_worker::{

@@ -40,6 +40,9 @@ pub struct Options {
     /// Nameplate of the panel that the trace was recorded on [default: the panel's if the trace's peak fits it, or the peak]
     #[arg(long, value_name = "W", requires = "trace")]
     trace_wp: Option<f64>,
+    /// What the sun does where the trace has a gap: the same as the day before, or nothing [default: yesterday]
+    #[arg(long, requires = "trace", value_parser = ["yesterday", "dark"])]
+    gaps: Option<String>,
     /// Where the trace was recorded, degrees north
     #[arg(long, requires = "longitude", allow_hyphen_values = true)]
     latitude: Option<f64>,
@@ -66,6 +69,7 @@ pub async fn run(options: &Options) -> eyre::Result<()> {
         for (name, value) in numbers {
             arguments.extend(value.into_iter().flat_map(|value| [name.to_owned(), value.to_string()]));
         }
+        arguments.extend(options.gaps.iter().flat_map(|gaps| ["--gaps".to_owned(), gaps.clone()]));
     } else {
         arguments.extend(["--data".into(), data().await?.display().to_string()]);
     }

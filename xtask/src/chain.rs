@@ -233,7 +233,8 @@ pub fn free_port() -> eyre::Result<u16> {
 /// When there is none.
 pub fn port_or_free(wanted: u16) -> eyre::Result<u16> {
     match TcpListener::bind(("127.0.0.1", wanted)) {
-        Ok(_) => Ok(wanted),
-        Err(_) => free_port(),
+        // 0 is "any": the listener had another one.
+        Ok(_) if wanted != 0 => Ok(wanted),
+        _ => free_port(),
     }
 }

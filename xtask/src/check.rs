@@ -1,11 +1,11 @@
 //! `cargo xtask check`: the one command before a push. Reports all failures, not only the first.
 use crate::{
-    analysis, setup,
+    analysis, coverage, setup,
     stage::Stages,
     test::{self, Results},
 };
 
-/// Formatting, lints, documentation, generated facts, all tests, static analysis and symbolic checks.
+/// Formatting, lints, documentation, generated facts, all tests, static analysis, symbolic checks, coverage of the contracts.
 ///
 /// # Errors
 /// Names every part that failed.
@@ -20,6 +20,7 @@ pub async fn run() -> eyre::Result<()> {
     if analysis::halmos_is_available() {
         results.note("symbolic checks", stages.run("symbolic checks", analysis::symbolic_checks()).await);
     }
+    results.note("coverage", stages.run("coverage of the contracts", coverage::run()).await);
     results.print(&stages);
     results.verdict()
 }

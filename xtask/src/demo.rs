@@ -19,7 +19,8 @@ use tokio::time::{sleep, timeout};
 use crate::{
     accounts, apps, binaries,
     devnet::{Devnet, Options, Place, Runtime, SUN, supervise::stop_signal},
-    setup,
+    docker::Engine,
+    foundry, setup,
     stage::Stages,
 };
 
@@ -49,10 +50,7 @@ const WATCH: Duration = Duration::from_millis(500);
 pub async fn run(out: &Path, runtime: Runtime) -> eyre::Result<()> {
     fs::create_dir_all(out).wrap_err_with(|| format!("making {}", out.display()))?;
     let mut stages = Stages::default();
-    let played = tokio::select! {
-        played = play(&mut stages, out, runtime) => played,
-        why = stop_signal() => why.and_then(|why| bail!("stopped by {why}")),
-    };
+    let played = play(&mut stages, out, runtime).await;
     let mut report = match &played {
         Ok(report) => report.clone(),
         Err(error) => Report::failed(error, LEAVES, VERIFIERS),
@@ -67,22 +65,37 @@ pub async fn run(out: &Path, runtime: Runtime) -> eyre::Result<()> {
 }
 
 async fn play(stages: &mut Stages, out: &Path, runtime: Runtime) -> eyre::Result<Report> {
+    let (_engine, image, mut devnet) = unless_stopped(prepare(stages, out, runtime)).await?;
+    let result = unless_stopped(on_network(stages, &mut devnet, &image, out, runtime)).await;
+    // Whatever came out, and also when somebody wants it to end: containers of killed workers are nobody else's to remove.
+    let stopped = stages.run("stop", devnet.stop()).await;
+    let report = result?;
+    stopped?;
+    Ok(report)
+}
+
+/// Drops the work when the process is asked to end.
+async fn unless_stopped<T>(work: impl Future<Output = eyre::Result<T>>) -> eyre::Result<T> {
+    tokio::select! {
+        done = work => done,
+        why = stop_signal() => why.and_then(|why| bail!("stopped by {why}")),
+    }
+}
+
+async fn prepare(stages: &mut Stages, out: &Path, runtime: Runtime) -> eyre::Result<(Option<Engine>, PathBuf, Devnet)> {
     setup::packages(stages).await?;
     // Modules need no engine, and nothing of it is asked for.
-    let _engine = match runtime {
+    let engine = match runtime {
         Runtime::Docker => Some(setup::engine(stages).await?),
         Runtime::Wasm => None,
     };
     stages.run("build", binaries::build()).await?;
     let image = stages.run("image", make_image(out, runtime)).await?;
+    foundry::say_if_it_takes_long(stages);
     let place = Place::Named("demo".to_owned());
     let options = Options { place, runtime, plants: sun::plants(), ..Options::for_tests()? };
-    let mut devnet = stages.run("network", Devnet::start(options)).await?;
-    let result = on_network(stages, &mut devnet, &image, out, runtime).await;
-    let stopped = stages.run("stop", devnet.stop()).await;
-    let report = result?;
-    stopped?;
-    Ok(report)
+    let devnet = stages.run("network", Devnet::start(options)).await?;
+    Ok((engine, image, devnet))
 }
 
 async fn make_image(out: &Path, runtime: Runtime) -> eyre::Result<PathBuf> {
@@ -122,8 +135,8 @@ async fn on_network(
     money::print(devnet, &settlement, &before, &after);
     let energy = sun::spent(devnet, agreement.address).await?;
     energy.print();
-    let bought_at = client.purchase_of(agreement.address).await.wrap_err("reading the purchase")?.time;
-    let phases = seconds_by_status(&seen, bought_at);
+    let bought = client.purchase_of(agreement.address).await.wrap_err("reading the purchase")?;
+    let phases = seconds_by_status(&seen, bought.time, bought.terms.verify_secs.into());
     let report = Report::succeeded(devnet, &settlement, &phases, (&before, &after), LEAVES, VERIFIERS)?;
     Ok(report.on_energy(energy))
 }

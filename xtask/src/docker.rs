@@ -19,6 +19,7 @@ use sunwork_worker::runtime::cage::LABEL;
 use tokio::time::{sleep, timeout};
 
 use crate::{
+    apt::{self, on_path},
     command::{capture, program},
     paths,
     process::Process,
@@ -28,8 +29,6 @@ use crate::{
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// `dockerd` on a slow SD card.
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// `apt-get` over a slow line.
-const APT_LIMIT: Duration = Duration::from_secs(900);
 /// Containers of a stopping engine need their time.
 const STOP_GRACE: Duration = Duration::from_secs(20);
 
@@ -100,7 +99,15 @@ pub async fn remove_labelled(workers: &[String]) -> eyre::Result<()> {
     let Ok(docker) = Docker::connect_with_defaults() else { return Ok(()) };
     if timeout(ANSWER_LIMIT, docker.ping()).await.is_ok_and(|answer| answer.is_ok()) {
         for worker in workers {
-            remove_of(&docker, &format!("{LABEL}={worker}")).await?;
+            let label = format!("{LABEL}={worker}");
+            // The engine may still be making what a worker asked for before it was killed, and then holds its volume.
+            let until = Instant::now() + ANSWER_LIMIT;
+            while let Err(error) = remove_of(&docker, &label).await {
+                if Instant::now() >= until {
+                    return Err(error);
+                }
+                sleep(Duration::from_millis(250)).await;
+            }
         }
     }
     Ok(())
@@ -132,7 +139,7 @@ impl Lock {
         fs::create_dir_all(&dir).wrap_err_with(|| format!("making {}", dir.display()))?;
         let path = dir.join("docker.lock");
         let file = File::create(&path).wrap_err_with(|| format!("opening {}", path.display()))?;
-        let until = Instant::now() + APT_LIMIT;
+        let until = Instant::now() + apt::LIMIT;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Self(file)),
@@ -146,32 +153,7 @@ impl Lock {
 }
 
 async fn install() -> eyre::Result<()> {
-    if !on_path("apt-get") {
-        bail!("there is no Docker Engine, and no apt-get to install one with");
-    }
-    eprintln!("installing Docker Engine (apt-get install docker.io iptables) …");
-    let install = || apt(&["install", "-y", "--no-install-recommends", "docker.io", "iptables"]);
-    if !has_package_lists() {
-        apt(&["update"]).await?;
-        return install().await;
-    }
-    if install().await.is_err() {
-        // The lists may be older than the mirror.
-        apt(&["update"]).await?;
-        install().await?;
-    }
-    Ok(())
-}
-
-async fn apt(args: &[&str]) -> eyre::Result<()> {
-    let mut command = program("apt-get");
-    command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
-    capture(command, APT_LIMIT).await.map(drop)
-}
-
-fn has_package_lists() -> bool {
-    fs::read_dir("/var/lib/apt/lists")
-        .is_ok_and(|files| files.flatten().any(|file| file.file_name().to_string_lossy().contains("_Packages")))
+    apt::install("Docker Engine", &["docker.io", "iptables"]).await
 }
 
 async fn start() -> eyre::Result<Engine> {
@@ -206,8 +188,4 @@ fn log_path() -> eyre::Result<PathBuf> {
     let dir = paths::state_dir();
     fs::create_dir_all(&dir).wrap_err_with(|| format!("making {}", dir.display()))?;
     Ok(dir.join("dockerd.log"))
-}
-
-fn on_path(program: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
 }

@@ -14,6 +14,7 @@ use tokio::process::Command;
 use crate::{
     command::{capture, program},
     paths,
+    stage::Stages,
 };
 
 /// The version that `package.json` pins.
@@ -101,6 +102,13 @@ pub async fn lint() -> eyre::Result<Command> {
 /// Folder of the artifacts that [`build`] writes.
 pub fn artifacts() -> PathBuf {
     paths::state_dir().join("forge/out")
+}
+
+/// Before the first deployment of this clone: the contracts are compiled then, and forge is silent meanwhile.
+pub fn say_if_it_takes_long(stages: &Stages) {
+    if !artifacts().is_dir() {
+        stages.note("the contracts are compiled for the network: a minute or two, this once");
+    }
 }
 
 /// Compiles contracts and scripts. Says nothing when nothing is to be done.

@@ -4,7 +4,7 @@
 //! - [`devnet`]: a whole network (chain, contracts, oracle, workers) of real processes on free ports
 //! - [`demo`]: the main job on such a network, with a picture and a report
 //! - [`mod@bench`]: what a task costs; [`bench_energy`]: how well sun is forecast and used; [`bench_worker`]: what a worker costs
-//! - [`package`], [`arm`]: the worker as it is handed out
+//! - [`package`], [`arm`], [`tpm`]: the worker as it is handed out, and with its meter's key in a TPM
 //! - [`economics`]: for which terms cheating does not pay
 //! - [`mod@coverage`]: which lines of the contracts no test reaches
 //! - [`mod@test`], [`check`], [`analysis`], [`abi`], [`gas`]: what CI runs
@@ -14,6 +14,7 @@ pub mod abi;
 pub mod accounts;
 pub mod analysis;
 pub mod apps;
+pub mod apt;
 pub mod arm;
 pub mod bench;
 pub mod bench_energy;
@@ -36,4 +37,5 @@ pub mod process;
 pub mod setup;
 pub mod stage;
 pub mod test;
+pub mod tpm;
 pub mod watchdog;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 use xtask::{
     abi, analysis, arm, bench, bench_energy, bench_worker, check, coverage, demo, devnet, economics, gas, package,
-    setup, stage::Stages, test,
+    setup, stage::Stages, test, tpm,
 };
 
 /// Developer commands of Sunwork. Each sets up what is missing on this machine first.
@@ -85,6 +85,8 @@ enum Command {
     Package(package::Options),
     /// Worker, runner and client for ARM boards, and the tests that run under qemu
     Arm(arm::Options),
+    /// The meter's key in a TPM 2.0, against a real one in software; `test --deep` runs it too
+    Tpm,
     /// Writes the gas snapshot
     Snapshot {
         /// Only compare
@@ -147,6 +149,7 @@ async fn run(command: Command) -> eyre::Result<()> {
         Command::Bench { what: Bench::Worker(options) } => bench_worker::run(&options).await,
         Command::Package(options) => package::run(&options).await,
         Command::Arm(options) => arm::run(&options).await,
+        Command::Tpm => tpm::run().await,
         Command::Snapshot { check } => {
             setup::packages(&mut Stages::default()).await?;
             gas::run(mode(check)).await

@@ -63,7 +63,7 @@ async fn suites(depth: Depth) -> eyre::Result<Vec<Suite>> {
     all.args(["build", "--quiet", "--workspace", "--all-targets"]);
     // The Solidity compiler is WebAssembly with one thread: the other cores build what is written in Rust meanwhile.
     let building = tokio::spawn(show(all));
-    Ok(vec![
+    let mut suites: Vec<Suite> = vec![
         ("forge test", Box::pin(show(forge))),
         // Facts that are made from the contracts and committed.
         ("ABI", Box::pin(crate::abi::run(Mode::Check))),
@@ -73,7 +73,12 @@ async fn suites(depth: Depth) -> eyre::Result<Vec<Suite>> {
         ("cargo tests and end-to-end tests", Box::pin(show(runner))),
         // Which nextest does not run.
         ("documentation examples", Box::pin(show(examples))),
-    ])
+    ];
+    if depth == Depth::Deep {
+        // Last: it leaves a worker behind that links the library, until the next build.
+        suites.push(("keys in a TPM", Box::pin(crate::tpm::run())));
+    }
+    Ok(suites)
 }
 
 fn has_nextest() -> bool {

@@ -32,7 +32,7 @@ pub fn run() -> eyre::Result<Vec<Year>> {
     let year = |(climate, spells, seed, latitude, east, panel_wp, battery_wh)| {
         let place = Place::new(latitude, east, 300.0)?;
         let samples = days_in(&spells, &Weather { place, panel_watts: panel_wp, seed }, START, DAYS);
-        let setting = plan::Setting { panel_wp, battery_wh, trace_wp: Some(panel_wp) };
+        let setting = plan::Setting { panel_wp, battery_wh, trace_wp: Some(panel_wp), gaps: plan::Gaps::Yesterday };
         let report = plan::run(&Series::new(samples, Some(place), None), &setting)?;
         Ok(Year { climate, seed, latitude, report })
     };

@@ -22,6 +22,7 @@ mod baselines;
 mod forecast;
 mod generated;
 mod optimum;
+mod place;
 mod plan;
 mod plausibility;
 mod score;
@@ -32,6 +33,10 @@ mod tasks;
 const SIZES: [(f64, f64); 2] = [(100.0, 384.0), (60.0, 230.0)];
 /// Nameplate of system_50, watts.
 const SYSTEM_50_WATTS: f64 = 3300.0;
+/// What serf_east's nameplate is taken for, watts: the data do not say it, and their peak is 5,426 W.
+const SERF_EAST_WATTS: f64 = 6000.0;
+/// Share of its nameplate that the panel is taken to give (wires, dirt, charger).
+const DERATE: f64 = 0.9;
 /// A trace is a few megabytes.
 const MAX_BYTES: u64 = 100 << 20;
 
@@ -53,12 +58,15 @@ struct Cli {
     /// Nameplate of the panel that the trace was recorded on [default: that of the panel if the trace's peak fits, or its peak]
     #[arg(long, value_parser = positive)]
     trace_wp: Option<f64>,
-    /// Where it was recorded, degrees north
+    /// Where it was recorded, degrees north [default: as the length of the days has it]
     #[arg(long, requires = "longitude", allow_hyphen_values = true)]
     latitude: Option<f64>,
     /// Degrees east
     #[arg(long, requires = "latitude", allow_hyphen_values = true)]
     longitude: Option<f64>,
+    /// What the sun does where the series has a gap
+    #[arg(long, value_enum, default_value = "yesterday")]
+    gaps: plan::Gaps,
     /// Leave out what does not concern the plan
     #[arg(long)]
     only_plan: bool,
@@ -90,8 +98,9 @@ fn trace(cli: &Cli) -> eyre::Result<Value> {
     };
     let place = cli.latitude.zip(cli.longitude).map(|(north, east)| Place::new(north, east, 0.0)).transpose()?;
     let series = series::Series::new(read(file)?, place, None);
-    let setting = plan::Setting { panel_wp, battery_wh, trace_wp: cli.trace_wp };
+    let setting = plan::Setting { panel_wp, battery_wh, trace_wp: cli.trace_wp, gaps: cli.gaps };
     let mut report = if cli.only_plan { json!({}) } else { serde_json::to_value(forecast::run(&series))? };
+    merge(&mut report, json!({ "site": series.site }));
     merge(&mut report, serde_json::to_value(plan::run(&series, &setting)?)?);
     Ok(report)
 }
@@ -101,14 +110,20 @@ fn system_50(data: &std::path::Path, only_plan: bool) -> eyre::Result<Value> {
     let place = Place::new(39.742, -105.178, 1829.0)?;
     let series = series::Series::new(samples, Some(place), Some(TimeZone::get("America/Denver")?));
     let mut report = if only_plan { json!({}) } else { serde_json::to_value(forecast::run(&series))? };
-    let mut all = Vec::new();
-    for (panel_wp, battery_wh) in SIZES {
-        let setting = plan::Setting { panel_wp, battery_wh, trace_wp: Some(SYSTEM_50_WATTS) };
-        all.push(serde_json::to_value(plan::run(&series, &setting)?)?);
-    }
-    // The first size stands at the top, all of them below `sizes`.
-    merge(&mut report, all[0].clone());
-    merge(&mut report, json!({ "sizes": all, "generated": generated::run()? }));
+    let sizes = |gaps| {
+        let run = |(panel_wp, battery_wh)| {
+            let setting = plan::Setting { panel_wp, battery_wh, trace_wp: Some(SYSTEM_50_WATTS / DERATE), gaps };
+            Ok(serde_json::to_value(plan::run(&series, &setting)?)?)
+        };
+        SIZES.into_iter().map(run).collect::<eyre::Result<Vec<Value>>>()
+    };
+    let published = sizes(plan::Gaps::Yesterday)?;
+    // The first size stands at the top, both of them below `sizes`, and harsher, with every gap as an outage, below `gaps_dark`.
+    merge(&mut report, published[0].clone());
+    merge(
+        &mut report,
+        json!({ "sizes": published, "gaps_dark": sizes(plan::Gaps::Dark)?, "generated": generated::run()? }),
+    );
     if !only_plan {
         merge(&mut report, honest_and_not(data)?);
     }
@@ -119,8 +134,13 @@ fn honest_and_not(data: &std::path::Path) -> eyre::Result<Value> {
     let samples = read(&data.join("system_50.csv"))?;
     let satellite = read(&data.join("system_50_satellite.csv"))?;
     let place = Place::new(39.742, -105.178, 1829.0)?;
-    let peak = MilliWatts((SYSTEM_50_WATTS * 1000.0) as i64);
-    Ok(json!({ "plausibility": plausibility::run(&samples, &satellite, &place, peak) }))
+    let peak = |watts: f64| MilliWatts((watts * 1000.0) as i64);
+    // No setting was chosen on this one; it has no satellite.
+    let unseen = read(&data.join("serf_east.csv"))?;
+    Ok(json!({
+        "plausibility": plausibility::run(&samples, &satellite, &place, peak(SYSTEM_50_WATTS)),
+        "plausibility_unseen": plausibility::run(&unseen, &[], &place, peak(SERF_EAST_WATTS)),
+    }))
 }
 
 fn read(file: &std::path::Path) -> eyre::Result<Vec<Sample>> {

@@ -7,7 +7,7 @@ use sunwork_energy::{
         Finding, Hour,
         bound::{DAY_MARGIN, check_day, clear_hour},
         copies,
-        night::{check_clock, check_night},
+        night::check_night,
         plane::{Light, Plane, Slot},
         ratio::{DayPair, Fit},
     },
@@ -17,6 +17,8 @@ use sunwork_energy::{
 };
 
 use crate::score::{Share, round};
+
+mod clocks;
 
 const HOUR: i64 = 3600;
 const FACTORS: [f64; 5] = [1.1, 1.2, 1.3, 1.5, 2.0];
@@ -39,8 +41,15 @@ pub struct Report {
     pub highest_honest_day_pct: f64,
     /// Share of days with a finding of the bounds, by factor.
     pub bound_days_pct: BTreeMap<String, f64>,
+    /// Honest days with a finding about the clock, of all that have any sample; and how many had enough of a past.
+    pub clock_false_flags: usize,
+    pub clock_days_with_a_past: usize,
     /// Share of days with a finding, by hours of shift; days with at least an hour of peak power in all.
     pub clock_shift_days_pct: BTreeMap<String, f64>,
+    /// Of those, the days with at most four of their 96 samples missing.
+    pub clock_shift_complete_days_pct: BTreeMap<String, f64>,
+    /// Share of days on which a shift begins that are found on that day or the next.
+    pub clock_shift_within_a_day_pct: BTreeMap<String, f64>,
     pub copy_found: bool,
     pub copy_false: bool,
 }
@@ -52,7 +61,6 @@ pub fn run(samples: &[Sample], satellite: &[Sample], place: &Place, peak: MilliW
     let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return report };
     let mut days = Vec::new();
     let mut by_factor: BTreeMap<String, Share> = BTreeMap::new();
-    let mut by_shift: BTreeMap<String, Share> = BTreeMap::new();
     for day in day_of(first.start.0)..=day_of(last.start.0) {
         let start = day * DAY_SECONDS - east;
         let own = of_day(samples, start);
@@ -62,7 +70,6 @@ pub fn run(samples: &[Sample], satellite: &[Sample], place: &Place, peak: MilliW
         let hours = hours(own, start, 0, 1.0);
         report.days += 1;
         let peak_wh = peak.over(HOUR);
-        let quarter = i64::from(own[0].seconds);
         let limit: f64 = hours.iter().map(|hour| clear_hour(place, peak, hour) * DAY_MARGIN).sum();
         let sum: i64 = hours.iter().map(|hour| hour.energy.0).sum();
         if limit > 0.0 {
@@ -70,7 +77,6 @@ pub fn run(samples: &[Sample], satellite: &[Sample], place: &Place, peak: MilliW
         }
         let mut found = check_day(place, peak, &hours);
         found.extend(check_night(place, peak_wh, &hours));
-        found.extend(check_clock(place, peak_wh, quarter, &quarters(own, 0)));
         report.false_flags += usize::from(!found.is_empty());
         for finding in &found {
             *report.false_flags_by_check.entry(name(finding).to_owned()).or_default() += 1;
@@ -79,23 +85,13 @@ pub fn run(samples: &[Sample], satellite: &[Sample], place: &Place, peak: MilliW
             let inflated = self::hours(own, start, 0, factor);
             by_factor.entry(factor.to_string()).or_default().add(!check_day(place, peak, &inflated).is_empty());
         }
-        let total: i64 = hours.iter().map(|hour| hour.energy.0).sum();
-        if total >= peak_wh.0 {
-            for shift in [-6, -4, -3, -2, 2, 3, 4, 6] {
-                let seconds = shift * HOUR;
-                let moved = self::hours(own, start, seconds, 1.0);
-                let clock = check_clock(place, peak_wh, quarter, &quarters(own, seconds));
-                let flagged = clock.is_some() || check_night(place, peak_wh, &moved).is_some();
-                by_shift.entry(format!("{shift:+}")).or_default().add(flagged);
-            }
-        }
         let above = of_day(satellite, start);
         if own.len() >= 92 && above.len() >= 46 {
             days.push((day, start));
         }
     }
     report.bound_days_pct = by_factor.into_iter().map(|(k, share)| (k, share.percent())).collect();
-    report.clock_shift_days_pct = by_shift.into_iter().map(|(k, share)| (k, share.percent())).collect();
+    clocks::run(&mut report, samples, place, peak);
     let last_year = days.len().saturating_sub(1);
     let last_year = days.get(last_year).map_or(0, |last| last.0 - 364);
     let first_year = days.first().map_or(0, |first| first.0 + 365);
@@ -212,6 +208,7 @@ fn name(finding: &Finding) -> &'static str {
         Finding::AboveReference { .. } => "above_reference",
         Finding::AtNight { .. } => "at_night",
         Finding::ClockShift { .. } => "clock_shift",
+        Finding::ClockMoved { .. } => "clock_moved",
         Finding::Copied { .. } => "copied",
     }
 }

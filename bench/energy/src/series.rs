@@ -9,6 +9,8 @@ use sunwork_energy::{
     units::UnixSeconds,
 };
 
+use crate::place;
+
 /// What is measured on.
 pub struct Series {
     pub samples: Vec<Sample>,
@@ -22,7 +24,8 @@ pub type Day = [f64; SLOTS];
 
 impl Series {
     pub fn new(samples: Vec<Sample>, place: Option<Place>, zone: Option<TimeZone>) -> Self {
-        let site = place.map_or_else(|| Site::Longitude(longitude(&samples)), Site::At);
+        let rough = longitude(&samples);
+        let site = place.or_else(|| place::find(&samples, rough)).map_or(Site::Longitude(rough), Site::At);
         Self { samples, site, zone }
     }
 

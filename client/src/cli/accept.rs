@@ -17,8 +17,7 @@ use crate::timeline::Role;
 /// # Errors
 /// With the exit code that fits; says where the agreement stands when there is nothing to accept.
 pub async fn run(session: &Session, args: IdArgs) -> Result<Exit, Failure> {
-    let client = session.buyer().await?;
-    let agreement = session.find(&client, &args.id).await?;
+    let (client, agreement) = session.buyer_of(&args.id).await?;
     let before = client.situation(agreement, None).await?;
     if let Some(reason) = not_acceptable(&before) {
         return Err(Failure::say(Exit::Failed, reason));

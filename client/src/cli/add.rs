@@ -22,12 +22,11 @@ pub async fn run(session: &Session, args: AddArgs) -> Result<Exit, Failure> {
     if args.refund {
         return refund(session, &args).await;
     }
-    let client = if args.dry_run { session.reader().await? } else { session.buyer().await? };
+    let (client, agreement) = session.buyer_unless(args.dry_run, &args.id).await?;
     let amount = client.unit().parse(args.amount.as_deref().unwrap_or_default())?;
     if amount == 0 {
         return Err(Failure::say(Exit::Usage, "0 adds nothing; expected an amount such as 0.5"));
     }
-    let agreement = session.find(&client, &args.id).await?;
     let account = session.wallet_address().ok_or(NoSigner)?;
     let situation = client.situation(agreement, Some(account)).await?;
     let standing = &situation.details.standing;
@@ -67,9 +66,8 @@ pub async fn run(session: &Session, args: AddArgs) -> Result<Exit, Failure> {
 
 /// Takes back the wallet's part of what an ended agreement refunded.
 async fn refund(session: &Session, args: &AddArgs) -> Result<Exit, Failure> {
-    let client = session.buyer().await?;
+    let (client, agreement) = session.buyer_of(&args.id).await?;
     let account = client.address().ok_or(NoSigner)?;
-    let agreement = session.find(&client, &args.id).await?;
     let added = client.contribution_of(agreement, account).await?;
     if added == 0 {
         let sentence = format!("{account} has added nothing to this agreement, or has got its part back already");

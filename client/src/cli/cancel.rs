@@ -27,8 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// # Errors
 /// With the exit code that fits; says what happens now when a worker was first.
 pub async fn cancel(session: &Session, args: IdArgs) -> Result<Exit, Failure> {
-    let client = session.buyer().await?;
-    let agreement = session.find(&client, &args.id).await?;
+    let (client, agreement) = session.buyer_of(&args.id).await?;
     let before = client.situation(agreement, None).await?;
     if let Some(reason) = not_cancellable(&before) {
         return Err(Failure::say(Exit::Failed, reason));
@@ -94,8 +93,7 @@ fn not_cancellable(situation: &Situation) -> Option<String> {
 /// # Errors
 /// With the exit code that fits; says until when it waits when it is too early.
 pub async fn expire(session: &Session, args: IdArgs) -> Result<Exit, Failure> {
-    let client = session.buyer().await?;
-    let agreement = session.find(&client, &args.id).await?;
+    let (client, agreement) = session.buyer_of(&args.id).await?;
     let before = client.situation(agreement, None).await?;
     if let Some(reason) = not_expirable(&before) {
         return Err(Failure::say(Exit::Failed, reason));

@@ -12,8 +12,7 @@ use super::session::Session;
 /// # Errors
 /// With the exit code that fits.
 pub async fn run(session: &Session, args: DeliverArgs) -> Result<Exit, Failure> {
-    let client = session.buyer().await?;
-    let agreement = session.find(&client, &args.id).await?;
+    let (client, agreement) = session.buyer_of(&args.id).await?;
     let dir = args.out.unwrap_or_else(|| default_dir(agreement));
     let bar = step("proving and delivering the result");
     let delivery = client.deliver(agreement, args.leaf, &dir).await;

@@ -24,7 +24,7 @@ use crate::timeline::Role;
 /// # Errors
 /// With the exit code that fits.
 pub async fn dispute(session: &Session, args: DisputeArgs) -> Result<Exit, Failure> {
-    let (client, agreement) = open(session, &args.bond).await?;
+    let (client, agreement) = session.buyer_unless(args.bond.dry_run, &args.bond.id).await?;
     let situation = client.situation(agreement, session.wallet_address()).await?;
     if let Some(reason) = not_disputable(&situation, args.leaf) {
         return Err(Failure::say(Exit::Failed, reason));
@@ -45,7 +45,7 @@ pub async fn dispute(session: &Session, args: DisputeArgs) -> Result<Exit, Failu
 /// # Errors
 /// With the exit code that fits.
 pub async fn reject(session: &Session, args: BondArgs) -> Result<Exit, Failure> {
-    let (client, agreement) = open(session, &args).await?;
+    let (client, agreement) = session.buyer_unless(args.dry_run, &args.id).await?;
     let situation = client.situation(agreement, session.wallet_address()).await?;
     if let Some(reason) = not_rejectable(&situation) {
         return Err(Failure::say(Exit::Failed, reason));
@@ -61,13 +61,6 @@ pub async fn reject(session: &Session, args: BondArgs) -> Result<Exit, Failure> 
     let put = Put { command: "reject", what: "rejecting the result".to_owned(), done: "rejected", explained };
     // Which leaf is named does not matter: the verifiers look at leaves of their own.
     put_down(session, &client, &situation, &args, Purpose::Dispute { leaf: 0 }, &put).await
-}
-
-/// Whoever only looks needs no key.
-async fn open(session: &Session, args: &BondArgs) -> Result<(Client, Address), Failure> {
-    let client = if args.dry_run { session.reader().await? } else { session.buyer().await? };
-    let agreement = session.find(&client, &args.id).await?;
-    Ok((client, agreement))
 }
 
 /// What a bond is put down for, in words.

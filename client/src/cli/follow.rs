@@ -19,6 +19,8 @@ use crate::timeline::{self, Mood};
 
 /// How often an agreement is looked at for a deadline that nobody acts on.
 const POKE_EVERY: Duration = Duration::from_secs(5);
+/// How often an agreement is looked at whose claim window stands open: that it closes is no event.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long after a deadline the client acts itself, seconds of chain time: oracles poke earlier, and it costs gas.
 const POKE_GRACE_SECS: u64 = 20;
 
@@ -98,6 +100,8 @@ pub async fn follow(
     let mut events = pin!(client.watch(agreement, from_block));
     let mut poke = tokio::time::interval(POKE_EVERY);
     poke.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut timeout = pin!(async {
         match timeout {
             Some(duration) => tokio::time::sleep(duration).await,
@@ -128,6 +132,11 @@ pub async fn follow(
                 Some(Err(error)) => break Err(error.into()),
                 None => break Ok(Followed::Ended(client.standing(agreement).await?.ending)),
             },
+            _ = look.tick(), if line.status == Some(Status::Drawing) => {
+                if let Ok(standing) = client.standing(agreement).await {
+                    bar.set_message(line.look(standing.status));
+                }
+            }
             _ = poke.tick() => poke_late(client, agreement).await,
             () = &mut timeout => break Ok(Followed::TimedOut),
             _ = &mut interrupt.0 => break Ok(Followed::Interrupted),
@@ -208,6 +217,20 @@ impl Line {
             Progress::WorkerLeft { .. } | Progress::RoundOpened { .. } => (self.sealed, self.opened) = (0, 0),
             _ => {}
         }
+        self.message()
+    }
+
+    /// Time alone closes a claim window: the event comes with the next transaction, when somebody has computed already.
+    fn look(&mut self, now: Status) -> String {
+        if self.status == Some(Status::Drawing)
+            && matches!(now, Status::Verifying | Status::Revealing | Status::Opening)
+        {
+            self.status = Some(now);
+        }
+        self.message()
+    }
+
+    fn message(&self) -> String {
         let status = self.status.unwrap_or(Status::Open);
         match status {
             Status::Verifying => format!("{} ({} sealed)", status.meaning(), self.sealed),
@@ -227,4 +250,35 @@ pub fn describe(seen: &Seen, client: &Client) -> (Tone, String) {
         Mood::Bad => Tone::Bad,
     };
     (tone, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn changed(status: Status) -> Progress {
+        Progress::StatusChanged { status, attempt: 0, deadline: 0 }
+    }
+
+    #[test]
+    fn the_line_says_that_verifiers_compute_before_the_first_of_them_has_sealed() {
+        let mut line = Line::default();
+        line.update(&changed(Status::Drawing));
+        assert_eq!(line.look(Status::Drawing), "verifiers claim their slots");
+        assert_eq!(line.look(Status::Verifying), "the drawn verifiers compute (0 sealed)");
+        assert_eq!(
+            line.update(&Progress::VerifierSealed { verifier: Address::ZERO }),
+            "the drawn verifiers compute (1 sealed)"
+        );
+    }
+
+    #[test]
+    fn a_look_does_not_run_ahead_of_events() {
+        let mut line = Line::default();
+        assert_eq!(line.look(Status::Verifying), Status::Open.meaning());
+        line.update(&changed(Status::Drawing));
+        assert_eq!(line.look(Status::Settled), Status::Drawing.meaning());
+        line.look(Status::Verifying);
+        assert_eq!(line.update(&changed(Status::Drawing)), Status::Drawing.meaning(), "a slot is drawn again");
+    }
 }

@@ -6,6 +6,7 @@ use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use sunwork_edge::blobs::BlobClient;
+use sunwork_protocol::image::WASM_PLATFORM;
 
 use super::duration::show_bytes;
 use super::exit::{Exit, Failure};
@@ -125,7 +126,7 @@ async fn push(
         let mut pairs = vec![
             ("image", name.clone()),
             ("platform", image.platform.clone()),
-            ("size", format!("{} in {}", show_bytes(image.size_bytes), count(image.layers as u64, "layer", "layers"))),
+            ("size", size(image.size_bytes, image.layers)),
         ];
         if let Some(saved) = &pushed.saved {
             pairs.push(("saved", saved.display().to_string()));
@@ -135,6 +136,14 @@ async fn push(
         format!("{}run it with:  {next} -- ARGS", fields(&pairs))
     });
     Ok(Exit::Ok)
+}
+
+/// "5.0 MiB in 1 layer"; a module has none.
+fn size(bytes: u64, layers: usize) -> String {
+    match layers {
+        0 => show_bytes(bytes),
+        some => format!("{} in {}", show_bytes(bytes), count(some as u64, "layer", "layers")),
+    }
 }
 
 async fn inspect(session: &Session, text: &str) -> Result<Exit, Failure> {
@@ -176,15 +185,20 @@ async fn inspect(session: &Session, text: &str) -> Result<Exit, Failure> {
 fn inspect_file(path: &Path) -> Result<Inspected, Failure> {
     let archive = Archive::read(path)?;
     let taken = archive.as_workers_need_it();
+    let file_bytes = std::fs::metadata(path).ok().map(|meta| meta.len());
     let found = |image: &ArchivedImage| Found {
         id: image.id.clone(),
         platform: image.platform.clone(),
         layers: image.layers.len(),
-        size_bytes: image.layers.iter().map(|layer| layer.size_bytes).sum(),
+        // A module has no layers: the file is the image.
+        size_bytes: match image.platform.as_str() {
+            WASM_PLATFORM => file_bytes.unwrap_or_default(),
+            _ => image.layers.iter().map(|layer| layer.size_bytes).sum(),
+        },
     };
     Ok(Inspected {
         image: path.display().to_string(),
-        size_bytes: std::fs::metadata(path).ok().map(|meta| meta.len()),
+        size_bytes: file_bytes,
         images: archive.saved.iter().chain(&archive.indexed).map(found).collect(),
         runnable: taken.is_ok(),
         problem: taken.err().map(|error| error.to_string()),
@@ -200,4 +214,25 @@ pub fn bytes_bar(doing: &'static str, total: u64) -> ProgressBar {
     }
     bar.set_message(doing);
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_as_large_as_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("app.wasm");
+        std::fs::write(&path, [&sunwork_protocol::image::WASM_MAGIC[..], &[0; 92]].concat()).unwrap();
+        let report = inspect_file(&path).unwrap_or_else(|failure| panic!("{}", failure.report));
+        assert_eq!((report.size_bytes, report.images.len()), (Some(100), 1));
+        assert_eq!((report.images[0].layers, report.images[0].size_bytes), (0, 100));
+    }
+
+    #[test]
+    fn layers_are_counted_where_there_are_some() {
+        assert_eq!(size(94_823, 0), "92.6 KiB");
+        assert_eq!(size(94_823, 1), "92.6 KiB in 1 layer");
+    }
 }

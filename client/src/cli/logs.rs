@@ -77,8 +77,7 @@ impl<'a> LeafReport<'a> {
 /// # Errors
 /// With the exit code that fits.
 pub async fn run(session: &Session, args: LogsArgs) -> Result<Exit, Failure> {
-    let client = session.buyer().await?;
-    let agreement = session.find(&client, &args.id).await?;
+    let (client, agreement) = session.buyer_of(&args.id).await?;
     let mut attempts = client.app_logs(agreement).await?;
     if let Some(leaf) = args.leaf {
         for attempt in &mut attempts {

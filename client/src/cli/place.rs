@@ -14,8 +14,7 @@ use crate::chain::Doing;
 /// # Errors
 /// With the exit code that fits.
 pub async fn run(session: &Session, args: PlaceArgs) -> Result<Exit, Failure> {
-    let client = session.buyer().await?;
-    let agreement = session.find(&client, &args.id).await?;
+    let (client, agreement) = session.buyer_of(&args.id).await?;
     let signed = client.place(agreement, args.worker, args.expiry.into()).await?;
     let (_, now) = client.rpc().latest().await.doing(|| "reading the latest block".into())?;
     let placement = &signed.placement;

@@ -15,10 +15,11 @@ use super::exit::{Exit, Failure, of_problems};
 use super::follow::{Followed, Interrupt, Until, follow, how_to_follow, short_id, step};
 use super::handover::{Handover, hand_over, stay_until_keyed};
 use super::image::bytes_bar;
-use super::output::{Output, Tone, count, fields};
+use super::output::{Output, Tone, fields};
 use super::plan::{appraise, describe};
 use super::results::{default_dir, show_results};
 use super::session::Session;
+use super::timeline::gas_of_all;
 use crate::amount::Unit;
 use crate::buy::{Agreement, Payment};
 use crate::chain::Doing;
@@ -313,14 +314,7 @@ pub fn show_money(settlement: &Settlement, unit: &Unit) -> String {
         ("put in", unit.show(settlement.budget)),
         ("comes back", unit.show(refund)),
         ("cost", unit.show(settlement.budget.saturating_sub(refund))),
-        (
-            "gas",
-            format!(
-                "{} in {} of all parties, each pays its own",
-                settlement.gas_total(),
-                count(settlement.transactions.len() as u64, "transaction", "transactions")
-            ),
-        ),
+        ("gas", format!("{}; each pays its own", gas_of_all(settlement))),
     ];
     if settlement.burned > 0 {
         pairs.push(("burned", unit.show(settlement.burned)));

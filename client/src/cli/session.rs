@@ -84,6 +84,31 @@ impl Session {
         Ok((self.buyer().await?, agreement))
     }
 
+    /// The agreement that `id` names, and then a client with the wallet's key to do something about it.
+    ///
+    /// # Errors
+    /// With the exit code that fits.
+    pub async fn buyer_of(&self, id: &str) -> Result<(Client, Address), Failure> {
+        self.deployment()?;
+        self.keystore().map_err(|report| Failure::new(Exit::Config, report))?;
+        // Nobody shall type a password only to hear that there is nothing of that name.
+        let agreement = self.find(&self.reader().await?, id).await?;
+        Ok((self.buyer().await?, agreement))
+    }
+
+    /// The same; whoever only looks needs no key.
+    ///
+    /// # Errors
+    /// With the exit code that fits.
+    pub async fn buyer_unless(&self, only_looks: bool, id: &str) -> Result<(Client, Address), Failure> {
+        if !only_looks {
+            return self.buyer_of(id).await;
+        }
+        let client = self.reader().await?;
+        let agreement = self.find(&client, id).await?;
+        Ok((client, agreement))
+    }
+
     /// The agreement that `text` names: an id, an unambiguous beginning of one, or "last" for the wallet's newest.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use super::balances::show_ether;
 use super::clock::Clock;
 use super::follow::short_id;
 use super::output::{fields_in, wrap};
-use crate::agreements::{Purchase, SlotStanding, Standing};
+use crate::agreements::{Details, Purchase, SlotStanding, Standing};
 use crate::amount::Unit;
 use crate::settlement::Settlement;
 use crate::situation::Situation;
@@ -79,7 +79,10 @@ impl Page<'_> {
         }
         for slot in &standing.verifiers {
             let round = if slot.vote_round == 0 { String::new() } else { format!(" (round {})", slot.vote_round + 1) };
-            pairs.push(("verifier", format!("{} {}{round}", name(slot.verifier), slot_state(slot))));
+            pairs.push((
+                "verifier",
+                format!("{} {}{round}", name(slot.verifier), slot_state(slot, &self.situation.details)),
+            ));
         }
         fields_in(self.width, &pairs)
     }
@@ -130,9 +133,7 @@ impl Page<'_> {
                 format!("{} in {}", show_ether(cost.own_gas_wei), transactions(cost.own_transactions)),
             ));
         }
-        let all =
-            format!("{} in {} of all parties", settlement.gas_total(), transactions(settlement.transactions.len()));
-        pairs.push(("gas units", all));
+        pairs.push(("gas units", gas_of_all(settlement)));
         fields_in(self.width, &pairs)
     }
 }
@@ -150,11 +151,15 @@ pub fn state(standing: &Standing) -> String {
     }
 }
 
-fn slot_state(slot: &SlotStanding) -> &'static str {
+fn slot_state(slot: &SlotStanding, details: &Details) -> &'static str {
+    let is_over = details.standing.status.is_final();
     match (slot.sealed, slot.opened, slot.dissent) {
         (_, true, 0) => "agrees",
         (_, true, _) => "differs",
+        (true, false, _) if details.was_unanimous_at_once() => "agrees",
+        (true, false, _) if is_over && details.standing.is_revealed() => "did not open its seal",
         (true, false, _) => "has sealed",
+        (false, ..) if is_over => "had not sealed",
         (false, ..) => "computes",
     }
 }
@@ -224,6 +229,18 @@ pub fn steps(steps: &[Step], agreement: Address, width: usize) -> String {
             format!("{}{}", wrap(&format!("{}:", step.what), "  ", width), wrap(&command, "    ", width))
         })
         .collect()
+}
+
+/// "1365983 in 11 transactions of all parties so far". More come after the end, when parties fetch what they were paid: whoever
+/// looks twice should see why there are more of them.
+pub fn gas_of_all(settlement: &Settlement) -> String {
+    let all = transactions(settlement.transactions.len());
+    let text = format!("{} in {all} of all parties so far", settlement.gas_total());
+    match settlement.redeeming() {
+        0 => text,
+        1 => format!("{text}; 1 of them only fetches what was paid"),
+        some => format!("{text}; {some} of them only fetch what was paid"),
+    }
 }
 
 fn transactions(count: usize) -> String {

@@ -54,7 +54,7 @@ impl Role {
     }
 }
 
-/// What [`outlook`] looks at.
+/// What [`super::outlook()`] looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     /// The purchase.

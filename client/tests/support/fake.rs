@@ -143,6 +143,10 @@ fn logs(filter: &Value) -> Value {
     if !address.contains(&format!("{DISPATCHER:?}")) || !topics.contains(&signature) {
         return json!([]);
     }
+    let buyer = &filter["topics"][2];
+    if !buyer.is_null() && !buyer.to_string().to_lowercase().contains(&hex::encode(CLIENT)) {
+        return json!([]);
+    }
     let log = event.encode_log_data();
     json!([{
         "address": DISPATCHER, "topics": log.topics(), "data": log.data, "blockNumber": "0x5", "blockHash": keccak256("0x5"),

@@ -38,6 +38,9 @@ pub struct SensorRow {
     pub state: String,
     /// The state in words.
     pub reason: String,
+    /// What it said last that could be used; a counter of its own with the epoch.
+    #[serde(default)]
+    pub measured: Vec<Measured>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,7 +51,7 @@ struct Known {
     state: SensorState,
     fault: Option<Fault>,
     reset: Option<(MonoMillis, u32)>,
-    epochs: u32,
+    measured: Vec<Measured>,
 }
 
 /// All sensors.
@@ -120,7 +123,7 @@ impl Readings {
             state: SensorState::Ok,
             fault: None,
             reset: None,
-            epochs: 0,
+            measured: Vec::new(),
         });
         match &reading.report.state {
             // It has nothing new, which is no fault by itself.
@@ -128,14 +131,14 @@ impl Readings {
             SensorState::Faulty(fault) => known.fault = Some(fault.clone()),
             SensorState::Ok => (known.ok_at, known.fault) = (Some(at), None),
             SensorState::Reset { epoch } => {
-                (known.ok_at, known.fault) = (Some(at), None);
-                // The first setting up of a chip is no loss.
-                if known.epochs > 0 || *epoch > 0 {
+                // The first setting up of a chip is no loss; nor is that of a chip which the switch cut off with the board.
+                if known.ok_at.is_some() {
                     known.reset = Some((at, *epoch));
                 }
-                known.epochs += 1;
+                (known.ok_at, known.fault) = (Some(at), None);
             }
         }
+        known.measured.clone_from(&reading.report.measured);
         known.state = reading.report.state.clone();
     }
 
@@ -169,7 +172,8 @@ impl Readings {
         let row = |(sensor, known): (&String, &Known)| {
             let state = known.fault.clone().map_or(known.state.clone(), SensorState::Faulty);
             let (sensor, feeds) = (sensor.clone(), known.feeds.clone());
-            SensorRow { sensor, feeds, state: state.name().into(), reason: state.reason() }
+            let measured = if state.usable() { known.measured.clone() } else { Vec::new() };
+            SensorRow { sensor, feeds, state: state.name().into(), reason: state.reason(), measured }
         };
         self.all.iter().map(row).collect()
     }

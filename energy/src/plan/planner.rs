@@ -15,6 +15,8 @@ use crate::{
 const HOUR_SECONDS: i64 = 3600;
 /// Shares of the compute power that are weighed against each other.
 const LEVELS: u32 = 9;
+/// Share of the battery above which preemptible work runs while the sun is not known (the published threshold policy's).
+const FULL_ENOUGH: f64 = 0.6;
 /// Charge may fall this far into what is kept for sleep when an hour gives less than its pessimistic forecast.
 const SLEEP_RESERVE_AT_RISK: f64 = 0.5;
 
@@ -59,6 +61,13 @@ pub enum Reason {
         /// At most this would let it run.
         limit_permille: i64,
     },
+    /// Too few days are known to value energy by them: preemptible work runs while the battery is fuller than the limit.
+    SunUnknown {
+        /// Charge (less its error bound).
+        charge: MilliWattHours,
+        /// Work runs from here on.
+        limit: MilliWattHours,
+    },
     /// Promised work comes first, and is run whatever the price.
     Promised {
         /// What is owed until the deadlines.
@@ -84,13 +93,23 @@ impl std::fmt::Display for Reason {
         let wh = |x: &MilliWattHours| x.0 as f64 / 1000.0;
         match self {
             Self::EnergyIsPlenty { price_permille } => {
-                write!(f, "energy is plenty: a stored Wh is worth {:.2} Wh of work", *price_permille as f64 / 1000.0)
+                let worth = *price_permille as f64 / 1000.0;
+                write!(
+                    f,
+                    "energy is plenty: a Wh kept for later is worth {worth:.2} Wh of work, so nothing is held back"
+                )
             }
             Self::SavingForDarkness { price_permille, limit_permille } => write!(
                 f,
-                "saving for darkness: a stored Wh is worth {:.2} Wh of work, above {:.2}",
+                "saving for darkness: a Wh kept for later is worth {:.2} Wh of work, above {:.2}",
                 *price_permille as f64 / 1000.0,
                 *limit_permille as f64 / 1000.0
+            ),
+            Self::SunUnknown { charge, limit } => write!(
+                f,
+                "too few days are known to value energy: work without a promise runs from {:.1} Wh on, there are {:.1} Wh",
+                wh(limit),
+                wh(charge)
             ),
             Self::Promised { owed } => write!(f, "promised work comes first: {:.1} Wh are owed", wh(owed)),
             Self::ChargeTooLow { charge, needed } => {
@@ -179,10 +198,9 @@ impl Planner {
             let compute = milliwatts(owed.min(self.board.compute_w));
             return Decision { act: Act::Run { compute }, reason: Reason::Promised { owed: milli_wh(owed) } };
         }
-        let Some(table) = &self.table else {
-            let compute = MilliWatts(0);
-            let reason = Reason::SavingForDarkness { price_permille: 1000, limit_permille: 0 };
-            return Decision { act: Act::Run { compute }, reason };
+        let learning = matches!(forecaster.state(now), ForecastState::Learning { .. });
+        let Some(table) = self.table.as_ref().filter(|_| !learning) else {
+            return self.by_charge_alone(charge, awake(self.board.compute_w));
         };
         let mut best = (f64::NEG_INFINITY, 0.0);
         for level in (0..=LEVELS).rev() {
@@ -203,6 +221,13 @@ impl Planner {
             Reason::SavingForDarkness { price_permille, limit_permille: permille(self.battery.discharge_efficiency) }
         };
         Decision { act: Act::Run { compute: milliwatts(best.1) }, reason }
+    }
+
+    /// Too little is known of the sun here to value energy by it: work runs while the battery is fuller than [`FULL_ENOUGH`].
+    fn by_charge_alone(&self, charge: MilliWattHours, lasts: bool) -> Decision {
+        let limit = milli_wh(FULL_ENOUGH * self.battery.capacity_wh);
+        let compute = if lasts && charge >= limit { milliwatts(self.board.compute_w) } else { MilliWatts(0) };
+        Decision { act: Act::Run { compute }, reason: Reason::SunUnknown { charge, limit } }
     }
 
     fn value_after(&self, table: &ValueTable, hour: usize, charge: f64, expected: f64, compute: f64) -> f64 {

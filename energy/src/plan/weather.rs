@@ -11,8 +11,10 @@ const EDGES: [f64; STATES - 1] = [0.04, 0.15, 0.4, 0.65, 0.85];
 const MIDDLES: [f64; STATES] = [0.01, 0.1, 0.3, 0.55, 0.75, 0.95];
 /// Hours of a day.
 pub const HOURS: usize = 24;
-/// Two months ago counts half.
-const FORGET_PER_DAY: f64 = 0.988_5;
+/// Five weeks ago counts half.
+const FORGET_PER_DAY: f64 = 0.98;
+/// What was seen in the hour before and the hour after tells of this one too, with this weight: a month has few days of each kind.
+const NEIGHBOUR_WEIGHT: f64 = 0.3;
 /// Observations that the first belief weighs as, and how much of it is "as it was".
 const PRIOR_WEIGHT: f64 = 1.0;
 const PRIOR_STAYS: f64 = 0.75;
@@ -64,7 +66,10 @@ impl Weather {
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "six states")]
     pub fn next(&self, hour: usize, from: usize) -> [f64; STATES] {
-        let row = &self.seen[(hour * STATES + from) * STATES..][..STATES];
+        let seen = |hour: usize, to: usize| self.seen[((hour % HOURS) * STATES + from) * STATES + to];
+        let row: [f64; STATES] = std::array::from_fn(|to| {
+            seen(hour, to) + NEIGHBOUR_WEIGHT * (seen(hour + HOURS - 1, to) + seen(hour + 1, to))
+        });
         let total: f64 = row.iter().sum::<f64>() + PRIOR_WEIGHT;
         std::array::from_fn(|to| {
             let stays = if to == from { PRIOR_STAYS } else { 0.0 };
@@ -92,7 +97,7 @@ mod tests {
         }
         let next = weather.next(10, 0);
         assert!((next.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{next:?}");
-        assert!(next[5] > 0.9 && weather.next(11, 0)[0] > 0.7, "another hour has not been seen");
+        assert!(next[5] > 0.9 && weather.next(12, 0)[0] > 0.7, "two hours later has not been seen");
         assert!((weather.mean(10, 5) - 0.97).abs() < 0.01);
     }
 

@@ -11,10 +11,18 @@ pub const NIGHT_DEGREES: f64 = -6.0;
 pub const NIGHT_LIMIT_PERMILLE: i64 = 5;
 /// Least energy at night that is remarked on, as hours at a hundredth of the peak.
 const LEAST_NIGHT_HOURS_AT_PERCENT: i64 = 1;
-/// Light this long before sunrise or after sunset is not remarked on (twilight, refraction, a sample's length).
-pub const SHIFT_LIMIT_SECONDS: i64 = 2700;
+/// Below this a panel gives less than a thousandth of its peak: some 20 lux, by the illuminance of 453 lux with the sun at -0.8° and 3.4 lux
+/// at -6° (Explanatory Supplement to the Astronomical Almanac, 1992, table 9.1).
+pub const DARK_DEGREES: f64 = -4.0;
+/// The least time that the sun takes from the horizon down to [`DARK_DEGREES`], at 15° an hour: a shorter shift is not remarked on.
+pub const SHIFT_LIMIT_SECONDS: i64 = 960;
 /// A sample with more than this share of the peak has light, in thousandths.
 const LIGHT_PERMILLE: i64 = 3;
+
+/// Whether a sample of `seconds` has light, of which `rest` may be left from before it.
+pub(super) fn has_light(sample: &Hour, peak_wh: MilliWattHours, rest: MilliWattHours, seconds: i64) -> bool {
+    (sample.energy.0 - rest.0) * 3600 * 1000 > peak_wh.0 * seconds * LIGHT_PERMILLE
+}
 
 /// A whole day of the sun, in hours, against the night.
 #[must_use]
@@ -42,9 +50,9 @@ pub fn check_night_of_counts(
     found.then_some(Finding::AtNight { start, night, total, limit_permille: NIGHT_LIMIT_PERMILLE })
 }
 
-/// Light while the sun is down, and was or will be for three quarters of an hour: the clock is wrong. Needs samples finer than the
+/// Light while the sun is below [`DARK_DEGREES`] from beginning to end of a sample: the clock is wrong. Needs samples finer than the
 /// shift: `samples` are (start, energy) of `seconds` each. The stated shift is the least that explains the light; a day that starts
-/// late or ends early (clouds, hills) hides the rest.
+/// late or ends early (clouds, hills) hides the rest, see [`super::moved`].
 #[must_use]
 pub fn check_clock(place: &Place, peak_wh: MilliWattHours, seconds: i64, samples: &[Hour]) -> Option<Finding> {
     check_clock_of_counts(place, peak_wh, MilliWattHours(0), seconds, samples)
@@ -59,17 +67,16 @@ pub fn check_clock_of_counts(
     seconds: i64,
     samples: &[Hour],
 ) -> Option<Finding> {
-    let light = |sample: &&Hour| (sample.energy.0 - rest.0) * 3600 * 1000 > peak_wh.0 * seconds * LIGHT_PERMILLE;
-    let sine = |at: i64| place.sine_of_elevation(UnixSeconds(at));
+    let degrees = |at: i64| place.elevation_degrees(UnixSeconds(at));
+    let light = |sample: &&Hour| has_light(sample, peak_wh, rest, seconds);
     let dark = |sample: &&Hour| {
         let at = sample.start.0;
-        let around = [-SHIFT_LIMIT_SECONDS, 0, seconds / 2, seconds, seconds + SHIFT_LIMIT_SECONDS];
-        around.iter().all(|offset| sine(at + offset) <= 0.0)
+        [0, seconds / 2, seconds].iter().all(|offset| degrees(at + offset) < DARK_DEGREES)
     };
     let wrong: Vec<&Hour> = samples.iter().filter(light).filter(dark).collect();
     let first = wrong.first()?;
     let length = i64::try_from(wrong.len()).ok()? * seconds + SHIFT_LIMIT_SECONDS;
-    let rising = sine(first.start.0 + 60) > sine(first.start.0);
+    let rising = degrees(first.start.0 + 60) > degrees(first.start.0);
     Some(Finding::ClockShift {
         start: samples.first()?.start,
         shift_seconds: if rising { -length } else { length },

@@ -3,6 +3,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::MonoMillis;
 
+/// Longest time for which a device may have counted while nobody knows how long nobody looked.
+const LONGEST_AWAY: MonoMillis = MonoMillis(366 * 86_400_000);
+
 /// What an observation of a counter meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -12,6 +15,8 @@ pub enum Step {
     Grew(u64),
     /// It stands lower than before (chip reset, rollover, battery pulled): a new epoch begins here.
     NewEpoch,
+    /// The first reading after a restart of unknown length: counted when a second one agrees.
+    Held,
     /// More than can have happened in the time: nothing is counted until a second reading agrees; then a new epoch begins.
     Implausible(u64),
 }
@@ -24,6 +29,9 @@ pub enum Step {
 ///    jump too big │  │ next reading fits the last good one
 ///                 ▼  │
 ///               Doubt ──next reading fits the jump──► NewEpoch ──► Following
+///
+///   restarted, nobody knows how long ago ──► Adrift ──two readings that agree──► Following (what was counted meanwhile is kept)
+///                                              └─────lower, or a year's worth──► NewEpoch ──► Following
 /// ```
 /// Counts between the last reading and a reset are lost, never guessed: the sum never holds what was not seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +40,9 @@ pub struct EpochCounter {
     last: Option<(u64, MonoMillis)>,
     doubt: Option<(u64, MonoMillis)>,
     total: u128,
+    /// The time of `last` is not known.
+    #[serde(default)]
+    adrift: bool,
 }
 
 impl EpochCounter {
@@ -56,27 +67,41 @@ impl EpochCounter {
         if let Some((doubted, when)) = self.doubt.take() {
             // Believed when the next reading went on from it as the plant can.
             if raw >= doubted && raw - doubted <= most(when, at, most_per_second) {
-                return self.open(raw, at);
+                let away = raw.checked_sub(last).filter(|_| self.adrift);
+                return match away.filter(|grown| *grown <= most(MonoMillis(0), LONGEST_AWAY, most_per_second)) {
+                    Some(grown) => self.grow(raw, grown, at),
+                    None => self.open(raw, at),
+                };
             }
         }
         if raw < last {
             return self.open(raw, at);
         }
         let grown = raw - last;
+        if self.adrift {
+            // A flipped bit does not come twice; the first reading is compared with the second.
+            self.doubt = Some((raw, at));
+            return Step::Held;
+        }
         if grown > most(since, at, most_per_second) {
             self.doubt = Some((raw, at));
             return Step::Implausible(grown);
         }
-        self.last = Some((raw, at));
-        self.total += u128::from(grown);
-        Step::Grew(grown)
+        self.grow(raw, grown, at)
     }
 
-    /// The worker was restarted and its monotonic clock began anew; the device went on counting. `down` is how long that was, as far
-    /// as known; without it what was counted meanwhile is not believed.
-    pub fn restarted(&mut self, now: MonoMillis, down: MonoMillis) {
+    /// How old the last reading is.
+    #[must_use]
+    pub fn age(&self, now: MonoMillis) -> MonoMillis {
+        self.last.map_or_else(MonoMillis::default, |(_, at)| now - at)
+    }
+
+    /// The worker was restarted and its monotonic clock began anew; the device went on counting. `down` is how long ago that
+    /// reading was, where it is known: no more is believed than the plant can have made in it.
+    pub fn restarted(&mut self, now: MonoMillis, down: Option<MonoMillis>) {
         if let Some((_, at)) = &mut self.last {
-            *at = now - down;
+            *at = now - down.unwrap_or_default();
+            self.adrift = down.is_none();
         }
         self.doubt = None;
     }
@@ -88,12 +113,21 @@ impl EpochCounter {
         }
         self.last = None;
         self.doubt = None;
+        self.adrift = false;
+    }
+
+    fn grow(&mut self, raw: u64, grown: u64, at: MonoMillis) -> Step {
+        self.last = Some((raw, at));
+        self.adrift = false;
+        self.total += u128::from(grown);
+        Step::Grew(grown)
     }
 
     const fn open(&mut self, raw: u64, at: MonoMillis) -> Step {
         self.epoch += 1;
         self.last = Some((raw, at));
         self.doubt = None;
+        self.adrift = false;
         Step::NewEpoch
     }
 }
@@ -145,8 +179,26 @@ mod tests {
     fn what_the_device_counted_while_the_worker_was_down_is_kept() {
         let mut counter = EpochCounter::default();
         counter.observe(1000, s(90_000), 100);
-        counter.restarted(s(5), s(3600));
+        counter.restarted(s(5), Some(s(3600)));
         assert_eq!(counter.observe(200_000, s(6), 100), Step::Grew(199_000));
+    }
+
+    #[test]
+    fn without_a_clock_what_was_counted_meanwhile_waits_for_a_second_reading() {
+        let mut counter = EpochCounter::default();
+        counter.observe(1000, s(90_000), 100);
+        counter.restarted(s(5), None);
+        // A flipped bit first: two readings that agree come after it.
+        assert_eq!(counter.observe(200_000 | 1 << 38, s(6), 100), Step::Held);
+        assert_eq!(counter.observe(200_000, s(7), 100), Step::Held);
+        assert_eq!((counter.observe(200_050, s(8), 100), counter.epoch()), (Step::Grew(199_050), 0));
+        assert_eq!(counter.observe(200_060, s(9), 100), Step::Grew(10));
+        counter.restarted(s(0), None);
+        assert_eq!((counter.observe(7, s(1), 100), counter.epoch()), (Step::NewEpoch, 1), "reset meanwhile");
+        counter.restarted(s(0), None);
+        let beyond = 100 * 400 * 86_400;
+        assert_eq!(counter.observe(beyond, s(1), 100), Step::Held);
+        assert_eq!((counter.observe(beyond, s(2), 100), counter.total()), (Step::NewEpoch, 199_060), "another device");
     }
 
     proptest! {

@@ -185,7 +185,7 @@ impl<I: I2c> Ina228<I> {
             self.identify()?;
             self.set_up()?;
             self.known = true;
-            self.counter.device_was_reset();
+            self.begin_at_zero(at);
             return Ok((SensorState::Reset { epoch: self.counter.epoch() }, Vec::new()));
         }
         self.known = true;
@@ -228,17 +228,23 @@ impl<I: I2c> Ina228<I> {
         if flags & (ENERGYOF | CHARGEOF) != 0 {
             // Rolled over: how often is not known, so a new epoch from a cleared accumulator.
             self.device.write_u16(CONFIG, RSTACC)?;
-            self.counter.device_was_reset();
+            self.begin_at_zero(at);
             return Ok(SensorState::Reset { epoch: self.counter.epoch() });
         }
         match self.counter.observe(energy, at.mono, self.most_counts_per_second) {
-            Step::First | Step::Grew(_) => Ok(SensorState::Ok),
+            Step::First | Step::Grew(_) | Step::Held => Ok(SensorState::Ok),
             Step::NewEpoch => Ok(SensorState::Reset { epoch: self.counter.epoch() }),
             Step::Implausible(counts) => {
                 let found = self.scales.energy_mwh.floor(u128::from(counts));
                 Err(Fault::Spiking { what: "energy since the last reading (mWh)".into(), found, usual: 0 })
             }
         }
+    }
+
+    /// The accumulators were cleared just now: what they show next has all been counted since.
+    fn begin_at_zero(&mut self, at: Stamp) {
+        self.counter.device_was_reset();
+        self.counter.observe(0, at.mono, self.most_counts_per_second);
     }
 
     /// See [`super::ina2xx`]: the same figure by two registers.
@@ -265,5 +271,9 @@ impl<I: I2c> Sensor for Ina228<I> {
     fn poll(&mut self, at: Stamp) -> Report {
         let result = self.sample(at);
         Report::from_result(at, result)
+    }
+
+    fn counter(&self) -> Option<&EpochCounter> {
+        Some(&self.counter)
     }
 }

@@ -1,7 +1,7 @@
 //! What every sensor yields, and the named states of a sensor.
 use serde::{Deserialize, Serialize};
 
-use super::Stamp;
+use super::{Stamp, counter::EpochCounter};
 use crate::units::{
     MicroAmps, MicroVolts, MicroWatts, MilliCelsius, MilliPascal, MilliPercent, MilliVolts, MilliWattHours,
 };
@@ -272,4 +272,8 @@ pub trait Sensor {
     fn name(&self) -> String;
     /// Asks the device once. Never blocks longer than its bus, never panics; a failure is a state.
     fn poll(&mut self, at: Stamp) -> Report;
+    /// The counter that it follows, if it has one: saved, and given to the driver anew after a restart.
+    fn counter(&self) -> Option<&EpochCounter> {
+        None
+    }
 }

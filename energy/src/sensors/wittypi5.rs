@@ -1,10 +1,20 @@
 //! Witty Pi 5 HAT+ (UUGear): real-time clock and power switch behind an RP2350 at I2C 0x51.
 //!
-//! Facts from `src/i2c.h` of github.com/uugear/Witty-Pi-5-Firmware (BSD-3). Its address is also that of PCF85063 class clocks: the
-//! identity is checked before anything is written. It has no guaranteed wake; the nets are "on when power comes" and recovery.
+//! Facts from github.com/uugear/Witty-Pi-5-Firmware (BSD-3), version 1.4, and UUGear's `wp5d` (github.com/uugear/Witty-Pi-5-Software).
+//! What is easily got wrong:
+//! * its address is also that of PCF85063 class clocks: the identity is checked before anything is written;
+//! * the startup alarm reaches the clock chip only when the board knows that the Pi goes down: a Pi that halts without a word stays
+//!   powered and halted for ever. `wp5d` says it, and [`WittyPi5::announce_halt`] does;
+//! * a schedule script on the board overwrites the alarm at every shutdown: then no wake is set;
+//! * while a startup alarm is set, recovery of the voltage starts nothing, since an alarm that is over counts as next month's;
+//! * a startup alarm that finds less than 5 V at the input is lost, there is no second try;
+//! * the heartbeat register counts only when its value changes; asking for a shutdown request (register 71) is a heartbeat too.
+//!
+//! Decision: it has no guaranteed wake, so [`WittyPi5::keep_nets`] keeps the startup alarm 12 to 24 hours ahead whenever the worker
+//! runs. After a cut by low voltage it is this alarm that wakes the board, with or without recovery.
 use embedded_hal::i2c::I2c;
 
-use super::bus::Device;
+use super::bus::{Device, TRIES};
 use super::wittypi4::WakeError;
 use super::wittypi4::alarm::{CLOCK_TOLERANCE_SECONDS, HORIZON_SECONDS, LEAST_SECONDS, bcd, from_bcd, utc};
 use super::{Fault, Flow, Measured, Report, Sensor, SensorState, Stamp};
@@ -18,22 +28,56 @@ pub mod register {
     pub const VIN: u8 = 5;
     pub const VOUT: u8 = 7;
     pub const IOUT: u8 = 9;
+    pub const MISSED_HEARTBEATS: u8 = 12;
     pub const PI_STATE: u8 = 13;
     pub const ACTION_REASON: u8 = 14;
+    pub const MISC: u8 = 15;
     pub const DEFAULT_ON_DELAY: u8 = 17;
+    pub const POWER_CUT_DELAY: u8 = 18;
     pub const LOW_VOLTAGE: u8 = 22;
     pub const RECOVERY_VOLTAGE: u8 = 23;
+    pub const WATCHDOG: u8 = 29;
     pub const ALARM1_SECOND: u8 = 32;
     pub const HEARTBEAT: u8 = 70;
+    pub const SHUTDOWN: u8 = 71;
     pub const RTC_SECONDS: u8 = 80;
 }
 use register as reg;
+
+/// Why the board switched the Pi on or off (each half of register 14).
+pub mod reason {
+    #![allow(missing_docs)]
+    pub const ALARM1: u8 = 1;
+    pub const ALARM2: u8 = 2;
+    pub const BUTTON: u8 = 3;
+    pub const VIN_DROP: u8 = 4;
+    pub const VIN_RECOVER: u8 = 5;
+    pub const OVER_TEMPERATURE: u8 = 6;
+    pub const BELOW_TEMPERATURE: u8 = 7;
+    pub const POWER_CONNECTED: u8 = 8;
+    pub const REBOOT: u8 = 9;
+    pub const MISSED_HEARTBEAT: u8 = 10;
+    pub const EXTERNAL_SHUTDOWN: u8 = 11;
+    pub const EXTERNAL_REBOOT: u8 = 12;
+}
 
 /// I2C address as delivered.
 pub const ADDRESS: u8 = 0x51;
 const IDENTITY: u8 = 0x51;
 /// Seconds between power and the Pi; 255 would mean "stay off".
 const ON_DELAY_SECONDS: u8 = 5;
+/// From a shutdown's announcement to the cut: longer than a Pi takes to halt (systemd gives a service 90 s), and for one that was
+/// woken on a low battery to set its next alarm.
+const CUT_DELAY_SECONDS: u8 = 180;
+/// After so many minutes without a heartbeat the board switches off and on again: the way out of a Pi that hangs or halted unheard.
+const MISSED_HEARTBEATS_ALLOWED: u8 = 30;
+/// The alarm that is kept ahead while the Pi runs, and when it is moved on.
+const NET_SECONDS: i64 = 86_400;
+const NET_RENEWED_BELOW_SECONDS: i64 = NET_SECONDS / 2;
+/// A wake that was set is left alone for so long: the Pi is going down.
+const GOING_DOWN_SECONDS: i64 = 600;
+/// Register 13 while the Pi is going down.
+const STOPPING: u8 = 3;
 
 /// Proof that a wake is set and was read back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,12 +97,17 @@ impl WakeSet5 {
 #[derive(Debug)]
 pub struct WittyPi5<I> {
     device: Device<I>,
+    nets_set: bool,
+    /// The alarm that this process set last.
+    alarm: Option<UnixSeconds>,
+    /// Until then it is a planned sleep's.
+    held_until: Option<UnixSeconds>,
 }
 
 impl<I: I2c> WittyPi5<I> {
     /// A board at [`ADDRESS`] or where it was moved to.
     pub const fn new(i2c: I, address: u8) -> Self {
-        Self { device: Device::new(i2c, address) }
+        Self { device: Device::new(i2c, address), nets_set: false, alarm: None, held_until: None }
     }
 
     fn identify(&mut self) -> Result<(), Fault> {
@@ -80,12 +129,22 @@ impl<I: I2c> WittyPi5<I> {
         Err(Fault::corrupt(format!("register {register} changes while it is read")))
     }
 
-    /// Tells the board's watchdog that the worker lives; the board expects it each minute.
+    /// Tells the board's watchdog that the worker lives (it expects it each minute), and asks whether the Pi shall go down: true once
+    /// the board has begun a shutdown of its own.
     ///
     /// # Errors
     /// Of the bus.
-    pub fn heartbeat(&mut self) -> Result<(), Fault> {
-        self.device.write_u8(reg::HEARTBEAT, 1)
+    pub fn heartbeat(&mut self) -> Result<bool, Fault> {
+        Ok(self.device.read_u8(reg::SHUTDOWN)? == 1)
+    }
+
+    /// Why the Pi was last switched on, and why off: codes of [`reason`], 0 = not known.
+    ///
+    /// # Errors
+    /// Of the bus.
+    pub fn reasons(&mut self) -> Result<(u8, u8), Fault> {
+        let both = self.device.read_u8(reg::ACTION_REASON)?;
+        Ok((both >> 4, both & 15))
     }
 
     /// Low-voltage shutdown and recovery in tenths of a volt, or `None` to switch both off (0 on this board).
@@ -124,26 +183,103 @@ impl<I: I2c> WittyPi5<I> {
         Ok(parsed.map(|t| UnixSeconds(t.as_second())))
     }
 
+    /// Sets what wakes the Pi whatever happens: on when power comes, a power cycle when heartbeats are missed, and a startup alarm 12
+    /// to 24 hours ahead. To be called again and again; it writes only what must change (the board keeps its settings in flash).
+    ///
+    /// # Errors
+    /// [`WakeError`]; the board may stay asleep when it now loses power.
+    pub fn keep_nets(&mut self, now: UnixSeconds) -> Result<(), WakeError> {
+        if !self.nets_set {
+            self.set_nets()?;
+        }
+        let ahead = |alarm: UnixSeconds| (alarm - now).0 >= NET_RENEWED_BELOW_SECONDS;
+        if self.held_until.is_some_and(|until| now < until)
+            || (self.held_until.is_none() && self.alarm.is_some_and(ahead))
+        {
+            return Ok(());
+        }
+        self.write_alarm(now + UnixSeconds(NET_SECONDS))?;
+        self.held_until = None;
+        Ok(())
+    }
+
+    fn set_nets(&mut self) -> Result<(), WakeError> {
+        let board = |what| move |fault| WakeError::Board { what, fault };
+        let mut known = self.identify();
+        for _ in 1..TRIES {
+            if known.is_ok() {
+                break;
+            }
+            known = self.identify();
+        }
+        known.map_err(board("identity"))?;
+        for (register, value, what) in [
+            (reg::DEFAULT_ON_DELAY, ON_DELAY_SECONDS, "default on"),
+            (reg::WATCHDOG, MISSED_HEARTBEATS_ALLOWED, "watchdog"),
+            (reg::POWER_CUT_DELAY, CUT_DELAY_SECONDS, "power cut delay"),
+        ] {
+            self.device.ensure(register, value).map_err(board(what))?;
+        }
+        self.nets_set = true;
+        Ok(())
+    }
+
     /// Sets the board to wake the Pi at `wake_at`, and reads it back. The clock is only compared, not set: UUGear's own service
-    /// keeps it.
+    /// keeps it. The alarm holds once the board knows that the Pi goes down: [`WittyPi5::announce_halt`].
     ///
     /// # Errors
     /// [`WakeError`]; then the Pi must stay on.
     pub fn set_wake(&mut self, wake_at: UnixSeconds, now: UnixSeconds) -> Result<WakeSet5, WakeError> {
         let seconds = (wake_at - now).0;
-        let civil = utc(wake_at).filter(|_| (LEAST_SECONDS..=HORIZON_SECONDS).contains(&seconds));
-        let at = civil.ok_or(WakeError::Horizon { seconds })?;
+        if !(LEAST_SECONDS..=HORIZON_SECONDS).contains(&seconds) {
+            return Err(WakeError::Horizon { seconds });
+        }
         let board = |what| move |fault| WakeError::Board { what, fault };
-        self.identify().map_err(board("identity"))?;
-        self.device.ensure(reg::DEFAULT_ON_DELAY, ON_DELAY_SECONDS).map_err(board("default on"))?;
+        self.nets_set = false;
+        self.set_nets()?;
+        if self.device.read_u8(reg::MISC).map_err(board("schedule script"))? & 1 != 0 {
+            let fault = Fault::corrupt("a schedule script on the board would overwrite the alarm: purge it (wp5)");
+            return Err(WakeError::Board { what: "startup alarm", fault });
+        }
         let off = self.clock().map_err(board("clock"))?.map(|clock| (clock - now).0);
         if off.is_none_or(|seconds| seconds.abs() > CLOCK_TOLERANCE_SECONDS) {
             return Err(WakeError::Clock { seconds: off.unwrap_or(i64::MIN) });
         }
-        for (register, field) in (reg::ALARM1_SECOND..).zip([at.second(), at.minute(), at.hour(), at.day()]) {
-            self.device.write_checked(register, bcd(field)).map_err(board("startup alarm"))?;
-        }
+        self.write_alarm(wake_at)?;
+        self.held_until = Some(now + UnixSeconds(GOING_DOWN_SECONDS));
         Ok(WakeSet5 { alarm: wake_at })
+    }
+
+    /// Once the Pi is on its way down: the board takes the alarm over and cuts the power three minutes later.
+    ///
+    /// # Errors
+    /// Of the bus, or [`Fault::Corrupt`] when the board does not go along; then UUGear's service has to tell it.
+    pub fn announce_halt(&mut self) -> Result<(), Fault> {
+        let mut last = Fault::corrupt("the board does not take the Pi's shutdown for one");
+        for _ in 0..TRIES {
+            let told = self.device.write_u8(reg::SHUTDOWN, 2).and_then(|()| self.device.read_u8(reg::PI_STATE));
+            match told {
+                Ok(STOPPING) => return Ok(()),
+                Ok(_) => {}
+                Err(fault) => last = fault,
+            }
+        }
+        Err(last)
+    }
+
+    fn write_alarm(&mut self, alarm: UnixSeconds) -> Result<(), WakeError> {
+        self.alarm = None;
+        let at = utc(alarm).ok_or(WakeError::Horizon { seconds: alarm.0 })?;
+        // Day 0 is no alarm. Half an old one and half a new one could mean next month; while there is none, recovery works.
+        let day = reg::ALARM1_SECOND + 3;
+        let fields = (reg::ALARM1_SECOND..).zip([at.second(), at.minute(), at.hour(), at.day()]);
+        for (register, field) in [(day, 0)].into_iter().chain(fields) {
+            self.device
+                .write_checked(register, bcd(field))
+                .map_err(|fault| WakeError::Board { what: "startup alarm", fault })?;
+        }
+        self.alarm = Some(alarm);
+        Ok(())
     }
 
     fn sample(&mut self) -> Result<(SensorState, Vec<Measured>), Fault> {

@@ -75,7 +75,8 @@ impl Rig {
             let chip = chip.map_err(|_| TraceError::Size { points: 0 })?;
             let power = MicroWatts(i64::from(watts.max(200)) * 1_000_000);
             let spike = MicroWatts(power.0 / 2);
-            let limits = Limits { max_power: power, frozen_after: FROZEN_AFTER, spike };
+            let place = Place::new(scenario.latitude, scenario.longitude, 0.0).ok();
+            let limits = Limits { max_power: power, frozen_after: FROZEN_AFTER, spike, place };
             Ok(Guard::new(chip, limits))
         };
         let (made, used) = (ina(address::PRODUCTION, Flow::Production)?, ina(address::CONSUMPTION, Flow::Consumption)?);

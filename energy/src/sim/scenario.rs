@@ -237,7 +237,8 @@ impl Site {
             self.dither = self.dither.wrapping_mul(1_103_515_245).wrapping_add(12_345);
             let dither = i64::from(self.dither >> 16) % 2_001 - 1_000;
             let terminals = MicroVolts(flows.battery.0 + dither);
-            lock(&self.production).run(elapsed, flows.panel, amps(flows.production.0, flows.panel.0));
+            let panel = MicroVolts((flows.panel.0 + dither).max(0));
+            lock(&self.production).run(elapsed, panel, amps(flows.production.0, panel.0));
             lock(&self.consumption).run(elapsed, terminals, amps(flows.consumption.0, flows.battery.0));
             lock(&self.battery).run(elapsed, terminals, flows.current);
             lock(&self.air).convert(0x84510, 0x4f570, 0x5eb4);

@@ -11,8 +11,12 @@ fn plant() -> (Shared<SimIna2xx>, SimBus, Guard<Ina2xx<SimBus>>) {
     let sim = shared(SimIna2xx::new(Chip::Ina226, 10_000));
     bus.attach(0x40, sim.clone());
     let driver = Ina2xx::new(bus.clone(), 0x40, Chip::Ina226, Flow::Production, 10_000, 8_000).unwrap();
-    let limits =
-        Limits { max_power: MicroWatts(80_000_000), frozen_after: MonoMillis(60_000), spike: MicroWatts(40_000_000) };
+    let limits = Limits {
+        max_power: MicroWatts(80_000_000),
+        frozen_after: MonoMillis(60_000),
+        spike: MicroWatts(40_000_000),
+        place: None,
+    };
     let mut guard = Guard::new(driver, limits);
     guard.poll(at(0));
     (sim, bus, guard)

@@ -8,3 +8,4 @@ mod simulation;
 mod sunspec;
 mod vedirect;
 mod wittypi;
+mod wittypi5;

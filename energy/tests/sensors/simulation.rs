@@ -7,6 +7,7 @@ use sunwork_energy::sensors::vedirect::{VeDirect, VeDirectKind};
 use sunwork_energy::sensors::wittypi4::{ADDRESS, GuaranteedWake, WittyPi4};
 use sunwork_energy::sensors::{Flow, Measured, Report, Sensor, Stamp};
 use sunwork_energy::sim::bus::SimBus;
+use sunwork_energy::sim::rig::Rig;
 use sunwork_energy::sim::scenario::{SHUNT_MICROOHM, Scenario, Site, address};
 use sunwork_energy::units::{MicroWatts, MilliAmpHours, MilliVolts, MilliWatts, MonoMillis, UnixSeconds};
 use sunwork_energy::work::Board;
@@ -140,4 +141,19 @@ fn the_same_description_gives_the_same_site_to_the_byte() {
             .is_err()
     );
     assert_eq!(scenario().board, Board::Pi4B);
+}
+
+/// Nights, full batteries and an idle board included: no honest sensor is called frozen.
+#[test]
+fn no_sensor_of_the_simulated_site_is_called_frozen_in_three_days_and_nights() {
+    let mut rig = Rig::new(&scenario(), None).unwrap();
+    let mut zeros = 0;
+    for _ in 0..3 * 2_880 {
+        rig.advance(30);
+        for reading in rig.readings(rig.now()) {
+            assert_ne!(reading.report.state.name(), "frozen", "{reading:?}");
+            zeros += u32::from(reading.report.power(Flow::Production) == Some(MicroWatts(0)));
+        }
+    }
+    assert!(zeros > 2_000, "the nights give nothing: {zeros}");
 }

@@ -1,7 +1,7 @@
-//! Records that did not come through the chain: anybody may hand one in, and two different ones of one key for one day are proof.
+//! Records that did not come through the chain: anybody may hand one in, and two claims of one key for one day are proof.
 //!
-//! The ledger calls two records different when their digests are, and the digest covers the link of the record before: a device
-//! that signs the same day again after a reorganisation has signed two. Here only different claims count: the rest harms nobody.
+//! What is a contradiction is the ledger's rule ([`sunwork_protocol::energy::Record::contradicts`]): day, kind, counter and counts
+//! are compared. The same claim with another link or sequence, as a reorganisation or a lying node makes a device sign it, is one.
 use alloy::{
     primitives::{Address, B256, Bytes},
     sol_types::SolCall,
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sunwork_protocol::{
     abi::IEnergyLedger::{SignedRecord as AbiRecord, reportEquivocationCall},
-    energy::{Body, Link, SIGNATURE_BYTES, SignedRecord},
+    energy::{Body, Link, SignedRecord},
 };
 
 use super::{EnergyContracts, EnergyDay, Finding, RecordRef, Rule, Unit};
@@ -121,16 +121,11 @@ impl Seen {
         })
     }
 
-    fn claim(&self) -> &[u8] {
-        self.record.get(..self.record.len().saturating_sub(SIGNATURE_BYTES)).unwrap_or_default()
-    }
-
-    /// Whether both cannot stand: one key, one day or sequence, two claims.
+    /// Whether the ledger takes both for the bond.
     pub fn contradicts(&self, other: &Self) -> bool {
-        self.worker == other.worker
-            && self.key == other.key
-            && (self.day == other.day || self.sequence == other.sequence)
-            && self.claim() != other.claim()
+        let read = |seen: &Self| SignedRecord::unpack(&seen.record).map(|signed| signed.record).ok();
+        let both = read(self).zip(read(other));
+        self.key == other.key && both.is_some_and(|(a, b)| a.contradicts(&b).is_ok())
     }
 
     /// The finding, with what the ledger needs to check it.

@@ -7,7 +7,7 @@ use sunwork_energy::{
     plausibility::{
         Finding as Found, Hour,
         bound::check_day_of_counts,
-        copies,
+        copies, moved,
         night::{check_clock_of_counts, check_night_of_counts},
         ratio::{DayPair, Fit, LIMIT_PERMILLE},
     },
@@ -98,13 +98,20 @@ pub fn judge(today: &EnergyDay, past: &Past) -> Vec<Finding> {
         if let Some(night) = check_night_of_counts(&place, peak_wh, STEP, &by_hour) {
             findings.push(at_night(today, &night));
         }
-        if let Some(shift) = check_clock_of_counts(&place, peak_wh, STEP, QUARTER_SECONDS, &by_quarter) {
-            findings.push(clock_shift(today, &shift));
-        }
+        let shift = check_clock_of_counts(&place, peak_wh, STEP, QUARTER_SECONDS, &by_quarter);
+        let shift = shift.or_else(|| moved::check_moved(&place, peak_wh, STEP, QUARTER_SECONDS, &of_late(today, past)));
+        findings.extend(shift.map(|shift| clock_shift(today, &shift)));
         findings.extend(past.others.iter().filter_map(|other| copied(today, &past.own, other)));
     }
     findings.extend(above_neighbours(today, past));
     findings
+}
+
+/// Quarter hours of the newest days at this site.
+fn of_late(today: &EnergyDay, past: &Past) -> Vec<Hour> {
+    let newest = past.own.len().saturating_sub(moved::PAST_DAYS as usize + 2);
+    let same_site = past.own[newest..].iter().filter(|day| day.site == today.site);
+    same_site.filter_map(|day| Some(quarters(day.start(), &*day.counts()?))).flatten().collect()
 }
 
 /// A finding of one day, to be completed.
@@ -171,7 +178,8 @@ fn at_night(today: &EnergyDay, found: &Found) -> Finding {
 
 fn clock_shift(today: &EnergyDay, found: &Found) -> Finding {
     let (measured, limit) = match found {
-        Found::ClockShift { shift_seconds, limit_seconds, .. } => (*shift_seconds, *limit_seconds),
+        Found::ClockShift { shift_seconds, limit_seconds, .. }
+        | Found::ClockMoved { shift_seconds, limit_seconds, .. } => (*shift_seconds, *limit_seconds),
         _ => (0, 0),
     };
     Finding { measured, limit, unit: Unit::Seconds, ..about(today, Rule::ClockShift, json!({ "found": found })) }

@@ -41,7 +41,7 @@ impl Site {
         Self { nameplate_watts, country, latitude_decidegrees, longitude_decidegrees }
     }
 
-    /// Where that is, if it is a place at all: the ledger takes any numbers.
+    /// Where that is, if it is a place at all: ledgers of before `CoordinatesOutOfRange` took any numbers.
     pub fn place(&self) -> Option<Place> {
         let [latitude, longitude] =
             [self.latitude_decidegrees, self.longitude_decidegrees].map(|tenths| f64::from(tenths) / 10.0);

@@ -15,6 +15,10 @@ pub struct Terms {
     pub verifier_fee: Amount,
     pub class_id: u16,
     pub confidential: bool,
+    /// Only workers that are positive in the energy ledger accept and verify. Purchases that an oracle indexed before it knew of this
+    /// say false; the terms in their events hold it.
+    #[serde(default)]
+    pub green_only: bool,
     pub trust_level: u8,
     pub trust: u16,
     pub leaf_count: u32,
@@ -41,6 +45,7 @@ impl From<ComputeTerms> for Terms {
             verifier_fee: Amount(t.verifier_fee),
             class_id: t.class_id,
             confidential: t.is_confidential(),
+            green_only: t.is_green_only(),
             trust_level: t.trust_level,
             trust: t.trust,
             leaf_count: t.leaf_count,

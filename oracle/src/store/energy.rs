@@ -444,16 +444,14 @@ async fn write_move(tx: &mut Tx, moved: &CertificateMove) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Records of the same meter, and day or sequence, that were handed in.
+/// Records of the same meter and day that were handed in.
 async fn seen_of(tx: &mut Tx, seen: &Seen) -> Result<Vec<Seen>, StoreError> {
-    let rows =
-        sqlx::query("SELECT view FROM seen_records WHERE worker = $1 AND (day = $2 OR sequence = $3) ORDER BY digest")
-            .bind(seen.worker.to_db())
-            .bind(i64::from(seen.day))
-            .bind(i64::from(seen.sequence))
-            .fetch_all(&mut **tx)
-            .await
-            .doing("reading records that were handed in")?;
+    let rows = sqlx::query("SELECT view FROM seen_records WHERE worker = $1 AND day = $2 ORDER BY digest")
+        .bind(seen.worker.to_db())
+        .bind(i64::from(seen.day))
+        .fetch_all(&mut **tx)
+        .await
+        .doing("reading records that were handed in")?;
     rows.iter().map(|row| view(row, 0, "seen_records")).collect()
 }
 
@@ -473,15 +471,13 @@ impl Store {
         let doing = "taking a record that was handed in";
         let _turn = self.write().await;
         let mut tx = self.pool.begin().await.doing(doing)?;
-        let rows = sqlx::query(
-            "SELECT view FROM energy_days WHERE worker = $1 AND counted = 1 AND known = 1 AND (day = $2 OR sequence = $3)",
-        )
-        .bind(seen.worker.to_db())
-        .bind(i64::from(seen.day))
-        .bind(i64::from(seen.sequence))
-        .fetch_all(&mut *tx)
-        .await
-        .doing(doing)?;
+        let rows =
+            sqlx::query("SELECT view FROM energy_days WHERE worker = $1 AND counted = 1 AND known = 1 AND day = $2")
+                .bind(seen.worker.to_db())
+                .bind(i64::from(seen.day))
+                .fetch_all(&mut *tx)
+                .await
+                .doing(doing)?;
         let mut others = Vec::new();
         for row in &rows {
             let day: EnergyDay = view(row, 0, "energy_days")?;

@@ -4,7 +4,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use sqlx::{Row as _, any::AnyRow};
 
-use super::{Cursor, Doing as _, Store, StoreError, corrupt, number, sql_int};
+use super::{
+    Cursor, Doing as _, Store, StoreError, corrupt, number,
+    page::{position, view},
+};
 use crate::{
     energy::{EnergyDay, Finding, Rule, Severity},
     fold::MeterRow,
@@ -290,14 +293,4 @@ impl Store {
         }
         Ok(counts)
     }
-}
-
-/// Bounds for "before this row"; without a cursor everything is.
-fn position(before: Option<Cursor>) -> (i64, i64) {
-    before.map_or((i64::MAX, i64::MAX), |cursor| (sql_int(cursor.block), sql_int(cursor.log_index)))
-}
-
-fn view<T: serde::de::DeserializeOwned>(row: &AnyRow, column: usize, table: &'static str) -> Result<T, StoreError> {
-    let text: String = row.try_get(column).doing("reading a row")?;
-    serde_json::from_str(&text).map_err(|e| corrupt(table, &e))
 }

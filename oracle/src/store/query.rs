@@ -1,13 +1,15 @@
 //! The read side: what the API shows and the keeper looks at.
-use std::{fmt, str::FromStr};
-
 use alloy::primitives::Bytes;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use serde_json::value::RawValue;
-use sqlx::{Row as _, any::AnyRow};
+use sqlx::Row as _;
 use sunwork_protocol::status::Status;
 
-use super::{Doing as _, Store, StoreError, corrupt, number, sql_int};
+use super::{
+    Cursor, Doing as _, Store, StoreError, corrupt, number,
+    page::{position, view},
+    sql_int,
+};
 use crate::{
     events::Event,
     fold::{AgreementRow, ClientRow, WorkerRow},
@@ -16,39 +18,6 @@ use crate::{
 
 /// Most events of one agreement that are shown; the contract allows far fewer.
 const MAX_EVENTS: i64 = 10_000;
-
-/// Where a page ends: block and log of its last row. Opaque to users.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    /// Block.
-    pub block: u64,
-    /// Position in it.
-    pub log_index: u64,
-}
-
-/// A cursor that this oracle never gave out.
-#[derive(Debug, thiserror::Error)]
-#[error("cursor {0:?} is not one of this oracle; expected the nextCursor of the page before")]
-pub struct CursorError(String);
-
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.block, self.log_index)
-    }
-}
-
-impl FromStr for Cursor {
-    type Err = CursorError;
-
-    fn from_str(text: &str) -> Result<Self, CursorError> {
-        let number = |digits: &str| digits.parse::<u64>().ok().filter(|n| *n <= i64::MAX as u64);
-        let parts = text.split_once('-').map(|(block, log)| (number(block), number(log)));
-        match parts {
-            Some((Some(block), Some(log_index))) => Ok(Self { block, log_index }),
-            _ => Err(CursorError(text.to_owned())),
-        }
-    }
-}
 
 /// Which agreements are asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -100,7 +69,7 @@ impl Store {
         .fetch_all(&self.pool)
         .await
         .doing("listing agreements")?;
-        rows.iter().map(|row| view(row, "agreements")).collect()
+        rows.iter().map(|row| view(row, 0, "agreements")).collect()
     }
 
     /// One agreement.
@@ -110,7 +79,7 @@ impl Store {
             .fetch_optional(&self.pool)
             .await
             .doing("reading an agreement")?;
-        row.map(|row| view(&row, "agreements")).transpose()
+        row.map(|row| view(&row, 0, "agreements")).transpose()
     }
 
     /// One worker.
@@ -120,7 +89,7 @@ impl Store {
             .fetch_optional(&self.pool)
             .await
             .doing("reading a worker")?;
-        row.map(|row| view(&row, "workers")).transpose()
+        row.map(|row| view(&row, 0, "workers")).transpose()
     }
 
     /// What a client said of itself, if it did.
@@ -130,7 +99,7 @@ impl Store {
             .fetch_optional(&self.pool)
             .await
             .doing("reading a client")?;
-        row.map(|row| view(&row, "clients")).transpose()
+        row.map(|row| view(&row, 0, "clients")).transpose()
     }
 
     /// The specification that an agreement was bought with, in the kind's format.
@@ -190,7 +159,7 @@ impl Store {
         .fetch_all(&self.pool)
         .await
         .doing("listing workers")?;
-        rows.iter().map(|row| view(row, "workers")).collect()
+        rows.iter().map(|row| view(row, 0, "workers")).collect()
     }
 
     /// Agreements that the keeper should look at: those whose deadline lies at or before `now`, and those that may be
@@ -211,7 +180,7 @@ impl Store {
         .fetch_all(&self.pool)
         .await
         .doing("listing agreements that are due")?;
-        rows.iter().map(|row| view(row, "agreements")).collect()
+        rows.iter().map(|row| view(row, 0, "agreements")).collect()
     }
 
     /// Agreements that may wait for a beacon round (of a draw, or of a late audit's lot), oldest deadline first, at most
@@ -225,30 +194,6 @@ impl Store {
                 .fetch_all(&self.pool)
                 .await
                 .doing("listing agreements that wait for a beacon round")?;
-        rows.iter().map(|row| view(row, "agreements")).collect()
-    }
-}
-
-/// Bounds for "before this row"; without a cursor everything is.
-fn position(before: Option<Cursor>) -> (i64, i64) {
-    before.map_or((i64::MAX, i64::MAX), |cursor| (sql_int(cursor.block), sql_int(cursor.log_index)))
-}
-
-fn view<T: DeserializeOwned>(row: &AnyRow, table: &'static str) -> Result<T, StoreError> {
-    let text: String = row.try_get(0).doing("reading a row")?;
-    serde_json::from_str(&text).map_err(|e| corrupt(table, &e))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cursors_are_read_back_and_others_refused() {
-        let cursor = Cursor { block: 12, log_index: 3 };
-        assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
-        for bad in ["", "12", "-", "a-b", "1-", "99999999999999999999-1", "1-2-3"] {
-            assert!(bad.parse::<Cursor>().is_err(), "{bad:?}");
-        }
+        rows.iter().map(|row| view(row, 0, "agreements")).collect()
     }
 }

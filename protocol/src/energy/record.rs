@@ -101,6 +101,20 @@ pub enum RecordError {
     },
 }
 
+/// Why two records are no evidence of equivocation; the contract's errors of these names.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum NoEvidence {
+    /// `EvidenceMismatch`.
+    #[error("the records are of different days or workers")]
+    Mismatch,
+    /// `GapIsNoEvidence`.
+    #[error("a gap claims nothing")]
+    Gap,
+    /// `SameClaim`.
+    #[error("both records claim the same, whatever they are chained to")]
+    SameClaim,
+}
+
 impl Record {
     const MAX_COUNTER_WH: u64 = (1 << 48) - 1;
 
@@ -172,6 +186,25 @@ impl Record {
         hash.update(previous);
         hash.update(self.pack()?);
         Ok(B256::from_slice(&hash.finalize()))
+    }
+
+    /// Whether this record and `other` contradict each other: the ledger takes two signed ones for the whole bond.
+    ///
+    /// # Errors
+    /// With why the ledger refuses them as evidence, by the order in which it looks.
+    pub fn contradicts(&self, other: &Self) -> Result<(), NoEvidence> {
+        if self.worker != other.worker || self.day != other.day {
+            return Err(NoEvidence::Mismatch);
+        }
+        if self.body == Body::Gap || other.body == Body::Gap {
+            return Err(NoEvidence::Gap);
+        }
+        // Neither link nor sequence: a device has them from a node.
+        let claim = |record: &Self| (record.counter_epoch, record.counter_wh);
+        if claim(self) == claim(other) && self.body == other.body {
+            return Err(NoEvidence::SameClaim);
+        }
+        Ok(())
     }
 
     /// What the record after this one is chained to.

@@ -72,7 +72,7 @@ impl PlacementArgs {
 /// When it is for another worker, not signed by the pool, or over; or when the work is not to be had.
 pub async fn accept_placed(settings: &Layer, args: &PlacementArgs) -> eyre::Result<Report> {
     let chain = chain(settings).await?;
-    let folder = Folder::create(settings.data_dir())?;
+    let folder = Folder::open(settings.data_dir())?;
     let device = identity::device_key(settings, &folder)?.address();
     let me = chain.worker_of(device).await?;
     if me.is_zero() {
@@ -105,7 +105,7 @@ pub async fn accept_placed(settings: &Layer, args: &PlacementArgs) -> eyre::Resu
         bail!("agreement {agreement} cannot be accepted any more: it is {status}");
     }
     keep(&folder.placement(agreement), &signed)?;
-    let running = matches!(folder.lock(), Err(crate::folder::FolderError::InUse { .. }));
+    let running = folder.is_in_use();
     let mut report = Report::new("accept-placed");
     report.add("agreement", "Agreement", agreement, agreement.to_string());
     report.add("pool", "Placed by", pool, pool.to_string());

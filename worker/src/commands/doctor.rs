@@ -5,6 +5,7 @@ use alloy::providers::Provider;
 use serde::Serialize;
 use serde_json::json;
 use sunwork_edge::{Deployment, rpc};
+use sunwork_tpm::TpmError;
 
 use super::Output;
 use crate::{
@@ -13,15 +14,16 @@ use crate::{
     chain::Chain,
     clock::{Clock, Standing},
     config::{Layer, Loaded},
-    control::{Status, client, no_stake},
+    control::{Status, client, no_gas_money, no_stake},
     duration,
+    energy::{attest::keys::Keyring, settings::KeyPlace},
     exit::Unfit,
     folder::{Folder, FolderError},
     governor::{now_secs, reading},
     identity,
     policy::hardware::{Hardware, free_disk_mib},
     refusal::{BusySignal, Reason, Refusal},
-    runtime::{Docker, DockerConfig, Kind, wasm::find_runner},
+    runtime::{Docker, Kind, wasm::find_runner},
     view::Head,
 };
 
@@ -109,18 +111,24 @@ fn render(checks: &[Check]) -> String {
 async fn examine(loaded: &Loaded) -> Vec<Check> {
     let layer = &loaded.layer;
     let mut checks = vec![settings(loaded)];
-    let folder = match Folder::create(layer.data_dir()) {
-        Ok(folder) => folder,
-        Err(error) => {
-            let fix = "make it writable for the worker's user, or name another one with --data-dir";
-            checks.push(fail("data folder", error.to_string(), fix));
-            return checks;
+    // Looking makes nothing, and what does not need the folder is looked at without it.
+    checks.push(match Folder::open(layer.data_dir()) {
+        Ok(folder) => pass("data folder", folder.root().display().to_string()),
+        Err(FolderError::Missing { path }) => {
+            let fix = "run `sunwork-worker init`, or name the worker's with --data-dir or SUNWORK_WORKER_DATA_DIR";
+            fail("data folder", format!("{} is not there", path.display()), fix)
         }
-    };
+        Err(error) => {
+            let fix = "make it readable for the worker's user, or name another one with --data-dir";
+            fail("data folder", error.to_string(), fix)
+        }
+    });
+    let folder = Folder::at(layer.data_dir());
     checks.extend(local(layer, &folder));
     checks.extend(keys(layer, &folder));
+    checks.extend(tpm(layer, &folder).await);
     checks.extend(network(layer, &folder).await);
-    checks.extend(runtimes(layer, &folder).await);
+    checks.extend(runtimes(layer).await);
     checks.extend(oracles(layer).await);
     checks.push(running(layer, &folder).await);
     checks.push(systemd());
@@ -138,7 +146,7 @@ fn settings(loaded: &Loaded) -> Check {
 
 fn local(layer: &Layer, folder: &Folder) -> Vec<Check> {
     let root = folder.root();
-    let mut checks = vec![pass("data folder", root.display().to_string())];
+    let mut checks = Vec::new();
     let keep = layer.keep_free_disk_mib.unwrap_or(512);
     checks.push(match free_disk_mib(root) {
         Some(free) if free < keep => {
@@ -183,6 +191,35 @@ fn keys(layer: &Layer, folder: &Folder) -> Vec<Check> {
         Err(error) => fail("encryption key", format!("{error:#}"), "check its password file"),
     };
     vec![device, encryption]
+}
+
+/// The TPM, if the settings want the meter's key in one, or it is there already.
+async fn tpm(layer: &Layer, folder: &Folder) -> Option<Check> {
+    const NAME: &str = "meter's TPM";
+    let keys = Keyring::of(layer, folder).ok()?;
+    let wrapped = keys.wrapped();
+    if keys.place() != KeyPlace::Tpm && wrapped.is_empty() {
+        return None;
+    }
+    let looked = tokio::task::spawn_blocking(move || {
+        let maker = keys.tpm().describe()?;
+        let usable = wrapped.iter().map(|blob| keys.tpm().check(blob)).collect::<Result<Vec<_>, _>>()?;
+        Ok((format!("{maker} at {}", keys.tpm().tcti()), usable.len()))
+    });
+    Some(
+        match looked
+            .await
+            .unwrap_or_else(|error| Err(TpmError::Failed { doing: "its work", reason: error.to_string() }))
+        {
+            Ok((tpm, 0)) => pass(NAME, format!("{tpm} answers; no key is in it yet")),
+            Ok((tpm, keys)) => pass(NAME, format!("{tpm} answers, and can use the meter's {keys} key(s)")),
+            Err(TpmError::OtherTpm) => {
+                let fix = "bring the board's own TPM back, or `sunwork-worker energy meter replace-key`";
+                fail(NAME, TpmError::OtherTpm.to_string(), fix)
+            }
+            Err(error) => fail(NAME, error.to_string(), "see `energy_meter_key` and `energy_tpm` in docs/ENERGY.md"),
+        },
+    )
 }
 
 async fn network(layer: &Layer, folder: &Folder) -> Vec<Check> {
@@ -292,19 +329,20 @@ async fn registration(layer: &Layer, folder: &Folder, chain: Chain) -> Vec<Check
         Some(_) => warn("stake", "all of it is locked", "wait until agreements end, or stake more"),
         None => pass("stake", format!("{}, {} locked", account.show(&account.stake), account.show(&account.locked))),
     });
+    let price = chain.rpc().provider().get_gas_price().await.ok().and_then(|wei| u64::try_from(wei).ok());
     let wei: u128 = account.device_wei.parse().unwrap_or(u128::MAX);
-    checks.push(match wei {
-        0 => fail("gas money", "the device's key holds no ether", format!("send some to {device}")),
-        wei if wei < LEAST_DEVICE_WEI => {
-            warn("gas money", Unit::ether().format(wei), format!("send some ether to {device}"))
-        }
-        wei => pass("gas money", Unit::ether().format(wei)),
+    let send = format!("send some ether to {device}");
+    checks.push(match (wei, no_gas_money(&account, price)) {
+        (0, _) => fail("gas money", "the device's key holds no ether", send),
+        (_, Some(refusal)) => fail("gas money", refusal.to_string(), send),
+        (wei, None) if wei < LEAST_DEVICE_WEI => warn("gas money", Unit::ether().format(wei), send),
+        (wei, None) => pass("gas money", Unit::ether().format(wei)),
     });
     checks
 }
 
 /// What runs leaves. Where the settings do not say which, one of the two is enough.
-async fn runtimes(layer: &Layer, folder: &Folder) -> Vec<Check> {
+async fn runtimes(layer: &Layer) -> Vec<Check> {
     let wanted = |kind| layer.runtimes.as_ref().is_none_or(|set| set.contains(&kind));
     let mut checks = Vec::new();
     if wanted(Kind::Wasm) {
@@ -318,7 +356,7 @@ async fn runtimes(layer: &Layer, folder: &Folder) -> Vec<Check> {
         });
     }
     if wanted(Kind::Docker) {
-        checks.push(engine(layer, folder).await);
+        checks.push(engine(layer).await);
     }
     if layer.runtimes.is_none() && checks.iter().any(|check| check.verdict == Verdict::Pass) {
         for check in checks.iter_mut().filter(|check| check.verdict == Verdict::Fail) {
@@ -328,14 +366,9 @@ async fn runtimes(layer: &Layer, folder: &Folder) -> Vec<Check> {
     checks
 }
 
-async fn engine(layer: &Layer, folder: &Folder) -> Check {
-    let Ok((quota, _)) = layer.quotas() else {
-        return fail("engine", "not asked", "mend the settings first: `sunwork-worker config check`");
-    };
-    let (host, label) = (layer.docker_host.clone(), "doctor".to_owned());
-    let config = DockerConfig { host, work_dir: folder.images(), label, quota };
-    match tokio::time::timeout(PATIENCE, Docker::connect(config)).await {
-        Ok(Ok(docker)) => pass("engine", docker.platform()),
+async fn engine(layer: &Layer) -> Check {
+    match tokio::time::timeout(PATIENCE, Docker::check(layer.docker_host.as_deref())).await {
+        Ok(Ok(platform)) => pass("engine", platform),
         Ok(Err(error)) => {
             fail("engine", error.to_string(), "install and start Docker, and let this user use its socket")
         }
@@ -366,7 +399,7 @@ async fn oracles(layer: &Layer) -> Vec<Check> {
 }
 
 async fn running(layer: &Layer, folder: &Folder) -> Check {
-    let locked = matches!(folder.lock(), Err(FolderError::InUse { .. }));
+    let locked = folder.is_in_use();
     match client::get::<Status>(&layer.control_socket(), "/v1/status").await {
         Ok(status) if status.not_working.is_empty() => {
             pass("worker", format!("runs as process {}, takes work", status.pid))

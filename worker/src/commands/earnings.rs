@@ -61,7 +61,7 @@ pub async fn earnings(settings: &Layer, days: u32, csv: bool, by_day: bool, outp
 async fn of_chain(settings: &Layer, days: u32) -> eyre::Result<Earnings> {
     let chain = chain(settings).await?;
     let Unit { symbol, decimals } = identity::unit(&chain).await?;
-    let device = identity::device_address(settings, &Folder::create(settings.data_dir())?)?;
+    let device = identity::device_address(settings, &Folder::at(settings.data_dir()))?;
     let worker = chain.worker_of(device).await?;
     if worker.is_zero() {
         eyre::bail!("the device key {device} acts for no worker; run `sunwork-worker register` first");

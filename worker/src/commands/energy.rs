@@ -5,6 +5,7 @@ use clap::Subcommand;
 use eyre::{WrapErr, bail};
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 use sunwork_energy::{
+    sensors::Measured,
     units::{MilliWattHours, MilliWatts, UnixSeconds},
     work::Source,
 };
@@ -139,7 +140,8 @@ fn text(answer: &EnergyAnswer, zone: &TimeZone) -> String {
         add(&trouble.name, format!("{}; {}", trouble.reason, trouble.behaviour));
     }
     for sensor in &state.sensors {
-        add("Sensor", format!("{}: {}", sensor.sensor, if sensor.state == "ok" { "ok" } else { &sensor.reason }));
+        let what = if sensor.state == "ok" { "ok" } else { &sensor.reason };
+        add("Sensor", format!("{}: {what}{}", sensor.sensor, besides(&sensor.measured)));
     }
     for (agreement, spent) in agreements {
         let source = if spent.measured { "measured" } else { "modelled" };
@@ -152,6 +154,22 @@ fn text(answer: &EnergyAnswer, zone: &TimeZone) -> String {
     }
     let width = lines.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
     lines.iter().map(|(label, text)| format!("{label:width$}  {text}\n")).collect()
+}
+
+/// What a sensor says that stands nowhere else: its own counter, and the air.
+fn besides(measured: &[Measured]) -> String {
+    let tenths = |thousandths: i64| {
+        let tenths = (thousandths + thousandths.signum() * 50) / 100;
+        format!("{}{}.{}", if tenths < 0 { "-" } else { "" }, tenths.abs() / 10, tenths.abs() % 10)
+    };
+    let word = |measured: &Measured| match *measured {
+        Measured::Energy { epoch, total, .. } => Some(format!("; {} counted by itself, epoch {epoch}", wh(total))),
+        Measured::Temperature(celsius) => Some(format!("; {} °C", tenths(celsius.0))),
+        Measured::Pressure(pascal) => Some(format!("; {} hPa", tenths(pascal.0 / 100))),
+        Measured::Humidity(percent) => Some(format!("; {} % humidity", tenths(percent.0))),
+        _ => None,
+    };
+    measured.iter().filter_map(word).collect()
 }
 
 fn wh(energy: MilliWattHours) -> String {
@@ -185,7 +203,10 @@ fn draw(settings: &Layer, from: Option<&str>, to: Option<&str>, out: &std::path:
         Some(text) => time(text, &zone)?,
         None => match store.rows(None, None).last() {
             Some(row) => UnixSeconds(row.start.0 + 900),
-            None => bail!("there is no energy history in {}", settings.data_dir().display()),
+            None => bail!(
+                "there is no energy history in {} (a line comes each quarter hour of the site's time)",
+                settings.data_dir().display()
+            ),
         },
     };
     let from = match from {
@@ -228,6 +249,22 @@ fn time(text: &str, zone: &TimeZone) -> eyre::Result<UnixSeconds> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_sensor_says_besides_is_told_with_its_unit() {
+        use sunwork_energy::{
+            sensors::Flow,
+            units::{MilliCelsius, MilliPascal, MilliPercent},
+        };
+        let said = [
+            Measured::Energy { flow: Flow::Production, epoch: 2, total: MilliWattHours(1_500_040) },
+            Measured::Temperature(MilliCelsius(-260)),
+            Measured::Pressure(MilliPascal(101_222_246)),
+            Measured::Humidity(MilliPercent(32_899)),
+        ];
+        let expected = "; 1500.0 Wh counted by itself, epoch 2; -0.3 °C; 1012.2 hPa; 32.9 % humidity";
+        assert_eq!((besides(&said).as_str(), besides(&[]).as_str()), (expected, ""));
+    }
 
     #[test]
     fn figures_are_rounded_for_people_and_keep_their_sign() {

@@ -6,10 +6,14 @@ use sunwork_edge::keystore;
 
 use super::{Report, write_secret};
 use crate::{
-    config::{self, Layer},
+    config::{self, Layer, Loaded},
     folder::Folder,
     identity,
 };
+
+mod given;
+
+pub use given::Config;
 
 /// The unit of deploy/, so that a machine with the binary alone has it.
 const UNIT: &str = include_str!("../../../deploy/sunwork-worker.service");
@@ -22,11 +26,13 @@ pub fn print_unit() -> eyre::Result<()> {
     std::io::stdout().lock().write_all(UNIT.as_bytes()).wrap_err("printing the unit")
 }
 
-/// Makes what is missing and shows the addresses. Keys that are there are kept.
+/// Makes what is missing and shows the addresses. Keys that are there are kept. `config` is the settings file of commands that are
+/// started as this one.
 ///
 /// # Errors
 /// When something cannot be written.
-pub fn init(settings: &Layer, write_config: Option<&Path>) -> eyre::Result<Report> {
+pub fn init(loaded: &Loaded, write_config: Option<&Path>, config: &Config) -> eyre::Result<Report> {
+    let settings = &loaded.layer;
     let folder = Folder::create(settings.data_dir())?;
     let device_password = settings.password_file.clone().unwrap_or_else(|| folder.password());
     if settings.password_file.is_none() && !device_password.exists() {
@@ -64,6 +70,7 @@ pub fn init(settings: &Layer, write_config: Option<&Path>) -> eyre::Result<Repor
     if let Some(key) = identity::encryption_key(settings, &folder)? {
         report.add("encryptionKey", "Encryption key", key.public(), key.public().to_string());
     }
+    let mut written = None;
     if let Some(path) = write_config {
         if path.exists() {
             report.add(
@@ -73,9 +80,13 @@ pub fn init(settings: &Layer, write_config: Option<&Path>) -> eyre::Result<Repor
                 path.display().to_string(),
             );
         } else {
-            config::keys().init(path)?;
-            let text = format!("{} written, every setting a comment", path.display());
+            let given = given::values(loaded);
+            config::keys().init_with(path, &given)?;
+            let names: Vec<&str> = given.keys().copied().collect();
+            let set = if names.is_empty() { String::new() } else { format!("; it sets {}", names.join(", ")) };
+            let text = format!("{} written, with every setting explained{set}", path.display());
             report.add("config", "Settings file", text, path.display().to_string());
+            written = Some(path);
         }
     }
     let tested = self_test(&folder);
@@ -86,12 +97,13 @@ pub fn init(settings: &Layer, write_config: Option<&Path>) -> eyre::Result<Repor
         tested.is_ok(),
     );
     tested?;
-    report.add(
-        "next",
-        "Next",
-        "send ether (for gas) to both accounts and tokens (for stake) to the owner, then `sunwork-worker register --stake AMOUNT`; `sunwork-worker doctor` checks the rest",
-        "register",
-    );
+    let then = "send ether (for gas) to both accounts, and tokens (for stake) to the owner; then";
+    report.add("next", "Next", then, "register");
+    let commands = given::next(loaded, config, written);
+    for command in &commands {
+        report.line("", command);
+    }
+    report.json["nextCommands"] = commands.into();
     Ok(report)
 }
 

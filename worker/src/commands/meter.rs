@@ -11,7 +11,7 @@ use sunwork_edge::{TxManager, tx::MemoryTxLog};
 use sunwork_energy::forecast::harvest::Site;
 use sunwork_protocol::{
     abi::{IEnergyLedger, SunToken},
-    energy::{MAX_NAMEPLATE_WATTS, Meter},
+    energy::{Meter, day_of},
 };
 
 use super::{Report, chain};
@@ -19,15 +19,17 @@ use crate::{
     amount::Unit,
     chain::Chain,
     config::Layer,
+    crash,
     energy::attest::{
         Attestation,
-        book::{self, Beginning, BookFile, Owner},
-        counts::Carry,
+        book::{Beginning, BookFile, Owner},
         decide::{Ledger, Status},
+        hold::date,
         keys::{self, Found, Keyring},
         ledger,
         state::MeterState,
     },
+    energy::{settings::KeyPlace, source::panel_wp},
     folder::{Folder, write_durably},
     identity,
 };
@@ -54,7 +56,8 @@ pub enum MeterCommand {
 /// What the meter says of its site.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct MeterArgs {
-    /// Peak power of the panels, W: bounds every quarter hour; by default that of the settings.
+    /// Peak power of the panels, W: bounds every quarter hour; by default that of the settings, or of the simulated
+    /// site.
     #[arg(long)]
     pub nameplate_watts: Option<u32>,
     /// Where it stands, such as NL (ISO 3166-1).
@@ -67,17 +70,23 @@ pub struct MeterArgs {
 /// # Errors
 /// What the chain refuses, what is missing, with the amounts.
 pub async fn meter(settings: &Layer, what: Option<MeterCommand>) -> eyre::Result<Report> {
-    let folder = Folder::create(settings.data_dir())?;
-    if let Some(MeterCommand::GiveUp { until }) = &what {
-        return give_up(&folder, until);
-    }
+    let folder = match &what {
+        Some(MeterCommand::Register(_) | MeterCommand::ReplaceKey(_)) => Folder::create(settings.data_dir())?,
+        Some(MeterCommand::GiveUp { .. }) => Folder::open(settings.data_dir())?,
+        // They make nothing, so they do not make the folder either.
+        Some(MeterCommand::Remove | MeterCommand::Withdraw) | None => Folder::at(settings.data_dir()),
+    };
     let chain = chain(settings).await?;
     let ledger = chain.deployment.energy_ledger;
     if ledger.is_zero() {
         bail!("this deployment has no energy ledger; there is nothing to register a meter with");
     }
-    let keys = Keyring::of(settings, &folder);
+    let keys = Keyring::of(settings, &folder)?;
     let Some(what) = what else { return show(&chain, &keys, worker(settings, &folder, &chain).await?).await };
+    if let MeterCommand::GiveUp { until } = &what {
+        let account = read(&chain, worker(settings, &folder, &chain).await?).await?;
+        return give_up(&folder, &account, until);
+    }
     let signer = identity::owner_key(settings, &folder)?;
     let owner = signer.address();
     let tx = TxManager::new(chain.rpc().clone(), signer, Arc::new(MemoryTxLog::default()));
@@ -126,13 +135,20 @@ async fn show(chain: &Chain, keys: &Keyring, worker: Address) -> eyre::Result<Re
     let bond = view.bond.to::<u128>();
     report.add("bond", "  bond", unit.format(bond), bond.to_string());
     report.add("key", "Key", account.key, account.key.to_string());
-    let found = keys.find(account.key);
+    // A TPM's key is here when its TPM can use it.
+    let found = keys.find(account.key).and_then(|found| found.signer.check().map(|()| found));
     match &found {
-        Ok(found) => report.line("  file", found.path.display().to_string()),
-        Err(reason) => report.line(
-            "device_key_lost",
-            format!("{reason}; bring it back, or put a new one in its place: `energy meter replace-key`"),
-        ),
+        Ok(found) => {
+            report.line("  file", found.path.display().to_string());
+            if found.place == KeyPlace::Tpm {
+                report.line("  kept in", format!("the TPM at {}", keys.tpm().tcti()));
+            }
+        }
+        Err(reason) => {
+            let text = format!("{reason}; bring it back, or put a new one in its place: `energy meter replace-key`");
+            report.line("device_key_lost", text);
+            report.json["keyProblem"] = reason.as_str().into();
+        }
     };
     report.json["keyFound"] = found.is_ok().into();
     if let Some(meter) = MeterState::of(&account) {
@@ -148,10 +164,22 @@ async fn read(chain: &Chain, worker: Address) -> eyre::Result<Ledger> {
     ledger::read(chain.rpc(), chain.deployment.energy_ledger, worker).await.map_err(|reason| eyre!(reason))
 }
 
-fn give_up(folder: &Folder, until: &str) -> eyre::Result<Report> {
-    let date: jiff::civil::Date = until.parse().wrap_err_with(|| format!("{until:?} is no day such as 2026-06-01"))?;
-    let midnight = date.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp().as_second();
+fn give_up(folder: &Folder, account: &Ledger, until: &str) -> eyre::Result<Report> {
+    let parsed: jiff::civil::Date =
+        until.parse().wrap_err_with(|| format!("{until:?} is no day such as 2026-06-01"))?;
+    let midnight = parsed.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp().as_second();
     let day = u16::try_from(midnight / 86_400).wrap_err_with(|| format!("{until} is out of range"))?;
+    let today = day_of(account.time).ok_or_else(|| eyre!("the chain's clock is out of range"))?;
+    if account.status != Status::Active {
+        bail!("no meter of this worker takes records; there is nothing to give up");
+    }
+    // A mistaken year would give up everything that comes.
+    if day >= today {
+        bail!("{until} is not over yet; the last day that can be given up is {}", date(today.saturating_sub(1)));
+    }
+    if day <= account.day {
+        bail!("the days up to {} are recorded already, and cannot be given up", date(account.day));
+    }
     let path = keys::give_up_file(folder.root());
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).wrap_err_with(|| format!("making {}", parent.display()))?;
@@ -188,9 +216,12 @@ impl Task<'_> {
         let key = self.fresh(keys::METER).await?;
         let meter = self.meter(args, &key, None)?;
         self.begin(&key, Beginning { base_sequence: account.sequence, ..Beginning::default() })?;
+        crash::point("meter.register.made");
         self.pay_bond().await?;
         let call = IEnergyLedger::registerCall { meter: abi(&meter), signature: self.promise(&key, &meter)? };
-        self.send("register-meter", self.ledger, call).await
+        self.send("register-meter", self.ledger, call).await?;
+        crash::point("meter.register.mined");
+        Ok(())
     }
 
     async fn replace(&self, args: &MeterArgs) -> eyre::Result<()> {
@@ -204,21 +235,26 @@ impl Task<'_> {
             let contract = IEnergyLedger::new(self.ledger, self.chain.rpc().provider());
             let view = contract.meterOf(self.owner).call().await.wrap_err("reading the meter")?;
             let meter = self.meter(args, &key, Some(&view.meter))?;
-            // The counter goes on where the old key's book says that it stood; without it a new epoch begins.
-            let old = book::peek(self.keys.root(), self.whose(account.key));
-            let carry = old.ok().flatten().map_or(Carry::default(), |book| book.carry(&account));
-            self.begin(&key, Beginning { base_sequence: account.sequence, first_day: 0, carry })?;
+            // A new key's counter begins at zero, in the ledger too.
+            self.begin(&key, Beginning { base_sequence: account.sequence, ..Beginning::default() })?;
+            crash::point("meter.replace.made");
             let call = IEnergyLedger::replaceKeyCall { meter: abi(&meter), signature: self.promise(&key, &meter)? };
             self.send("replace-meter-key", self.ledger, call).await?;
+            crash::point("meter.replace.mined");
         }
         self.keys.shift(keys::METER, keys::OLD)?;
+        crash::point("meter.replace.shifted");
         self.keys.shift(keys::NEXT, keys::METER)
     }
 
     async fn remove(&self) -> eyre::Result<()> {
         let account = read(self.chain, self.owner).await?;
         match account.status {
-            Status::Active => self.send("remove-meter", self.ledger, IEnergyLedger::removeMeterCall {}).await,
+            Status::Active => {
+                self.send("remove-meter", self.ledger, IEnergyLedger::removeMeterCall {}).await?;
+                crash::point("meter.remove.mined");
+                Ok(())
+            }
             Status::Leaving => Ok(()),
             Status::None | Status::Struck => bail!("no meter of this worker takes records; there is nothing to remove"),
         }
@@ -235,10 +271,12 @@ impl Task<'_> {
         if free {
             let call = IEnergyLedger::withdrawBondCall { worker: self.owner };
             self.send("withdraw-bond", self.ledger, call).await?;
+            crash::point("meter.withdraw.mined");
         } else if account.status == Status::Leaving {
-            let text =
-                format!("{} until Unix time {} (it is {})", unit.format(bond), account.bond_free_at, account.time);
+            let (free_at, now) = (moment(account.bond_free_at), moment(account.time));
+            let text = format!("{} until {free_at} (the newest block is of {now})", unit.format(bond));
             report.add("stillBonded", "Still bonded", text, bond.to_string());
+            report.json["bondFreeAt"] = account.bond_free_at.into();
         }
         let paid = if free { bond } else { 0 };
         report.add("bond", "Bond sent", unit.format(paid), paid.to_string());
@@ -251,10 +289,13 @@ impl Task<'_> {
         Ok(report)
     }
 
-    /// A key of this kind that was never registered; one that was is put away.
+    /// A key of this kind that was never registered and is where the settings want it; others are put away.
     async fn fresh(&self, kind: &str) -> eyre::Result<Found> {
         let contract = IEnergyLedger::new(self.ledger, self.chain.rpc().provider());
         for found in self.keys.open(kind)? {
+            if found.place != self.keys.place() || found.signer.check().is_err() {
+                continue;
+            }
             let used = contract.workerOfKey(found.hash()).call().await.wrap_err("asking for the use of a key")?;
             if used.is_zero() {
                 return Ok(found);
@@ -273,12 +314,13 @@ impl Task<'_> {
     }
 
     fn meter(&self, args: &MeterArgs, key: &Found, now: Option<&IEnergyLedger::Meter>) -> eyre::Result<Meter> {
-        let watts =
-            args.nameplate_watts.or(now.map(|meter| meter.nameplateWatts)).or(self.settings.energy.energy_panel_wp);
-        let watts = watts.ok_or_else(|| eyre!("name the panels' peak power with --nameplate-watts"))?;
-        if watts == 0 || watts > MAX_NAMEPLATE_WATTS {
-            bail!("the nameplate is {watts} W, expected 1 to {MAX_NAMEPLATE_WATTS}");
-        }
+        let watts = match args.nameplate_watts.or(now.map(|meter| meter.nameplateWatts)) {
+            Some(watts) => Some(watts),
+            None => panel_wp(&self.settings.energy)?,
+        };
+        let watts = watts.ok_or_else(|| {
+            eyre!("name the panels' peak power with --nameplate-watts, or `energy_panel_wp` in the settings")
+        })?;
         let country = match (&args.country, now) {
             (Some(text), _) => text.parse::<Country>().map_err(|text| eyre!(text))?.0,
             (None, Some(meter)) => meter.country,
@@ -292,7 +334,9 @@ impl Task<'_> {
             ),
         };
         let key = key.signer.public();
-        Ok(Meter { key, nameplate_watts: watts, country, latitude_decidegrees, longitude_decidegrees })
+        let meter = Meter { key, nameplate_watts: watts, country, latitude_decidegrees, longitude_decidegrees };
+        meter.check().wrap_err("the ledger would refuse this meter")?;
+        Ok(meter)
     }
 
     fn place(&self) -> eyre::Result<Option<(i16, i16)>> {
@@ -343,6 +387,12 @@ impl Task<'_> {
         tracing::info!(tx = %receipt.transaction_hash, gas = receipt.gas_used, "{label} is mined");
         Ok(())
     }
+}
+
+/// Of a block.
+fn moment(unix_secs: u64) -> jiff::Timestamp {
+    let secs = i64::try_from(unix_secs).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(secs).unwrap_or(jiff::Timestamp::MAX)
 }
 
 /// Two capital letters.

@@ -53,7 +53,8 @@ pub struct Registration {
 /// Too little balance (with the amount that is missing), unknown classes, a kind whose code is not what the chain says.
 pub async fn register(settings: &Layer, wanted: &Registration) -> eyre::Result<Report> {
     let chain = chain(settings).await?;
-    let folder = Folder::create(settings.data_dir())?;
+    // An owner's machine may have no data folder at all.
+    let folder = Folder::at(settings.data_dir());
     let signer = identity::owner_key(settings, &folder)?;
     let owner = signer.address();
     let device = match wanted.device {

@@ -15,7 +15,7 @@ use crate::{config::Layer, folder::Folder, identity};
 /// When less is free than asked.
 pub async fn unstake(settings: &Layer, amount: &str) -> eyre::Result<Report> {
     let chain = chain(settings).await?;
-    let signer = identity::owner_key(settings, &Folder::create(settings.data_dir())?)?;
+    let signer = identity::owner_key(settings, &Folder::at(settings.data_dir()))?;
     let owner = signer.address();
     let unit = identity::unit(&chain).await?;
     let info = chain.worker_info(owner).await?;
@@ -47,7 +47,7 @@ pub async fn unstake(settings: &Layer, amount: &str) -> eyre::Result<Report> {
 /// When the chain refuses or cannot be reached.
 pub async fn withdraw(settings: &Layer) -> eyre::Result<Report> {
     let chain = chain(settings).await?;
-    let signer = identity::owner_key(settings, &Folder::create(settings.data_dir())?)?;
+    let signer = identity::owner_key(settings, &Folder::at(settings.data_dir()))?;
     let owner = signer.address();
     let unit = identity::unit(&chain).await?;
     let dispatcher = chain.deployment.dispatcher;

@@ -1,4 +1,5 @@
 //! `status`: what the running worker says; without one what data folder and chain say.
+use alloy::providers::Provider;
 use eyre::WrapErr;
 use serde_json::{Value, json};
 
@@ -11,10 +12,10 @@ use crate::{
     control::{
         Status, Transaction,
         client::{self, ControlError},
-        no_stake, of_journal,
+        no_gas_money, no_stake, of_journal,
     },
     duration,
-    folder::{Folder, FolderError},
+    folder::Folder,
     governor::now_secs,
     identity,
     journal::{Agreement, Journal},
@@ -37,8 +38,8 @@ pub async fn status(settings: &Layer) -> eyre::Result<Report> {
             of_daemon(&mut report, &status);
         }
         Err(ControlError::NotRunning { .. }) => {
-            let folder = Folder::create(settings.data_dir())?;
-            let starting = matches!(folder.lock(), Err(FolderError::InUse { .. }));
+            let folder = Folder::at(settings.data_dir());
+            let starting = folder.is_in_use();
             let text = match starting {
                 true => "starting: it waits for chain or engine, its log says which",
                 false => "no; `systemctl start sunwork-worker` or `sunwork-worker run`",
@@ -180,6 +181,10 @@ async fn of_chain(report: &mut Report, settings: &Layer, folder: &Folder) -> eyr
         return Ok(());
     }
     if let Some(refusal) = no_stake(&found) {
+        report.line("  no work without", format!("{refusal} (remedy: {})", refusal.reason().remedy()));
+    }
+    let price = chain.rpc().provider().get_gas_price().await.ok().and_then(|wei| u64::try_from(wei).ok());
+    if let Some(refusal) = no_gas_money(&found, price) {
         report.line("  no work without", format!("{refusal} (remedy: {})", refusal.reason().remedy()));
     }
     let published = chain.encryption_key_of(found.worker).await?;

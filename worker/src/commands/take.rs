@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::Report;
 use crate::{
     config::Layer,
-    folder::{Folder, FolderError},
+    folder::Folder,
     orders::{Answer, Inbox, read_order},
 };
 
@@ -34,8 +34,8 @@ pub async fn take(settings: &Layer, wanted: &Take, shutdown: CancellationToken) 
     let deployment = Deployment::load(settings.deployment()?)?;
     let signed = read_order(&wanted.order)?;
     let hash = signed.order.hash(deployment.chain_id, deployment.dispatcher)?;
-    let folder = Folder::create(settings.data_dir())?;
-    if !matches!(folder.lock(), Err(FolderError::InUse { .. })) {
+    let folder = Folder::at(settings.data_dir());
+    if !folder.is_in_use() {
         bail!(
             "no worker runs on the data folder {}: whoever takes an offer must work at once; start it with `sunwork-worker run`",
             folder.root().display()

@@ -19,7 +19,7 @@ pub async fn why(settings: &Layer, last_secs: u64) -> eyre::Result<Report> {
     let (summary, running) = match client::get::<Summary>(&settings.control_socket(), &path).await {
         Ok(summary) => (summary, true),
         Err(ControlError::NotRunning { .. }) => {
-            let folder = Folder::create(settings.data_dir())?;
+            let folder = Folder::open(settings.data_dir())?;
             let now = now_secs();
             (WhyBook::open(folder.root().join("why"), now).summary(now, last_secs), false)
         }

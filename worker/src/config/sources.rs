@@ -86,6 +86,8 @@ const SHAPES: &[(&str, Kind, Option<&str>, &str)] = &[
     ("energy_interval_secs", Kind::Number, Some("10"), "10"),
     ("energy_sleep", Kind::Bool, Some("true"), "true"),
     ("energy_halt", Kind::List, Some("systemctl poweroff"), "[\"systemctl\", \"poweroff\"]"),
+    ("energy_meter_key", Kind::Text, Some("software"), "\"tpm\""),
+    ("energy_tpm", Kind::Text, Some("device:/dev/tpmrm0"), "\"device:/dev/tpmrm0\""),
 ];
 
 /// Settings that a running worker takes over when it reads them again; the others need a restart.
@@ -122,7 +124,7 @@ const LIVE: &[&str] = &[
     "min_reward",
 ];
 
-/// All settings, made once per process from clap's own description and [`SHAPES`].
+/// All settings, made once per process from clap's own description and `SHAPES`.
 pub fn keys() -> &'static Schema {
     static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
         let command = Layer::augment_args(clap::Command::new("settings"));

@@ -10,7 +10,7 @@ use crate::{
     board::Part,
     energy::attest::{Attestation, Hold},
     governor::now_secs,
-    policy::Mode,
+    policy::{Mode, gas_money::least_gas},
     refusal::Reason,
     why::WINDOW_SECS,
 };
@@ -54,9 +54,10 @@ pub fn text(control: &Control) -> String {
             ("{mode=\"draining\"}", is(matches!(mode, Mode::Draining { .. }))),
         ],
     );
-    let held = governor.hold().err().map(|refusal| refusal.reason());
+    let held =
+        [governor.hold(), governor.gas_money(least_gas())].map(|held| held.err().map(|refusal| refusal.reason()));
     page.reasons("sunwork_worker_held", "1 for the reason for which nothing new is taken now.", |reason| {
-        is(held == Some(reason))
+        is(held.contains(&Some(reason)))
     });
     let mut roles: BTreeMap<Part, u64> = BTreeMap::new();
     for row in governor.board.all() {

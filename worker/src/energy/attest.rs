@@ -8,6 +8,7 @@
 //! ```
 //! Never two records of one day: what is signed is on disk before anybody sees it, what is on disk is sent as it stands, and a meter
 //! that cannot know what it signed covers the days in doubt by a gap (docs/decisions/0016).
+#![cfg_attr(not(test), deny(clippy::float_arithmetic))]
 pub mod book;
 pub mod counts;
 pub mod decide;

@@ -8,7 +8,7 @@ use std::{
 use sunwork_energy::work::Share;
 
 /// Kernel ticks a second: a constant of Linux's interface to user space.
-const TICK_MICROS: u64 = 10_000;
+pub const TICK_MICROS: u64 = 10_000;
 
 /// Busy and whole CPU time since boot, microseconds over all cores.
 #[must_use]
@@ -43,8 +43,25 @@ struct Leaf {
     agreement: String,
     milli_cpu: u32,
     since: Instant,
-    /// CPU time that was told at the last look, where an engine tells it.
+    /// Its runtime tells the CPU time of every run: none is made up for it.
+    tells: bool,
+    /// Number of its run; a leaf may be run again to be sure.
+    run: u32,
+    /// CPU time of this run that was told at the last look.
     told: Option<u64>,
+    /// Of runs that ended since the last look.
+    ended_micros: u64,
+}
+
+impl Leaf {
+    /// CPU time since the last look of the run under way, where nobody tells it: what it reserved.
+    fn not_told(&self) -> u64 {
+        if self.tells {
+            return 0;
+        }
+        let micros = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        micros.saturating_mul(self.milli_cpu.into()) / 1000
+    }
 }
 
 /// Leaves that run, and those that ended since the last look.
@@ -60,49 +77,66 @@ struct Inner {
     ended: Vec<(String, u64, u32)>,
 }
 
+/// What was told of leaves: by name, the run that was meant and its CPU time since its start, microseconds.
+pub type Told = BTreeMap<String, (u32, u64)>;
+
 impl Leaves {
-    /// A leaf begins; it ends with [`Leaves::end`].
-    pub fn begin(&self, agreement: &str, name: &str, milli_cpu: u32) -> u64 {
+    /// A leaf begins; it ends with [`Leaves::end`]. `tells`: its runtime tells the CPU time of every run.
+    pub fn begin(&self, agreement: &str, name: &str, milli_cpu: u32, tells: bool) -> u64 {
         let mut inner = self.lock();
         inner.next += 1;
         let id = inner.next;
-        let leaf = Leaf { agreement: agreement.to_owned(), milli_cpu, since: Instant::now(), told: None };
+        let agreement = agreement.to_owned();
+        let leaf = Leaf { agreement, milli_cpu, since: Instant::now(), tells, run: 0, told: None, ended_micros: 0 };
         inner.running.insert(id, (name.to_owned(), leaf));
         id
+    }
+
+    /// One of its runs has ended, with this CPU time in all where that is told.
+    pub fn ran(&self, name: &str, cpu_micros: Option<u64>) {
+        let mut inner = self.lock();
+        let Some((_, leaf)) = inner.running.values_mut().find(|(known, _)| known == name) else { return };
+        let told = leaf.told.take().unwrap_or(0);
+        let micros = cpu_micros.map_or_else(|| leaf.not_told(), |micros| micros.saturating_sub(told));
+        leaf.ended_micros = leaf.ended_micros.saturating_add(micros);
+        leaf.run += 1;
+        leaf.since = Instant::now();
     }
 
     /// It has ended.
     pub fn end(&self, id: u64) {
         let mut inner = self.lock();
         if let Some((_, leaf)) = inner.running.remove(&id) {
-            let micros = by_reservation(&leaf);
+            let micros = leaf.ended_micros.saturating_add(leaf.not_told());
             inner.ended.push((leaf.agreement, micros, leaf.milli_cpu));
         }
     }
 
-    /// Names of those that run, for the engines that tell CPU time.
-    pub fn names(&self) -> Vec<String> {
-        self.lock().running.values().map(|(name, _)| name.clone()).collect()
+    /// Names of those that run and the number of their run, for the engines that tell CPU time.
+    pub fn names(&self) -> Vec<(String, u32)> {
+        self.lock().running.values().map(|(name, leaf)| (name.clone(), leaf.run)).collect()
     }
 
-    /// Shares since the last look. `told`: CPU time since its start of each leaf that an engine tells, by name; for the others what
-    /// they reserved stands in. `threads`: of the machine.
-    pub fn shares(&self, told: &BTreeMap<String, u64>, threads: u32) -> Vec<Share> {
+    /// Shares since the last look. `told`: what the engines tell; for the others what they reserved stands in. `threads`: of the
+    /// machine.
+    pub fn shares(&self, told: &Told, threads: u32) -> Vec<Share> {
         let mut inner = self.lock();
         let mut by: BTreeMap<String, (u64, u32)> = BTreeMap::new();
         let mut add = |agreement: &str, micros: u64, milli_cpu: u32| {
             let share = by.entry(agreement.to_owned()).or_default();
-            *share = (share.0 + micros, share.1 + milli_cpu / threads.max(1));
+            *share = (share.0.saturating_add(micros), share.1 + milli_cpu / threads.max(1));
         };
         for (agreement, micros, milli_cpu) in std::mem::take(&mut inner.ended) {
             add(&agreement, micros, milli_cpu);
         }
         for (name, leaf) in inner.running.values_mut() {
-            let micros = match told.get(name) {
-                Some(&total) => total.saturating_sub(leaf.told.replace(total).unwrap_or(0)),
-                None => by_reservation(leaf),
+            // What was told of a run that has ended meanwhile is in the sum of that run.
+            let micros = match told.get(name).filter(|(run, _)| *run == leaf.run) {
+                Some(&(_, total)) => total.saturating_sub(leaf.told.replace(total).unwrap_or(0)),
+                None => leaf.not_told(),
             };
             leaf.since = Instant::now();
+            let micros = micros.saturating_add(std::mem::take(&mut leaf.ended_micros));
             add(&leaf.agreement, micros, leaf.milli_cpu);
         }
         let share = |(agreement, (cpu_microseconds, reserved)): (String, (u64, u32))| Share {
@@ -116,12 +150,6 @@ impl Leaves {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// CPU time that a leaf may have used since the last look.
-fn by_reservation(leaf: &Leaf) -> u64 {
-    let micros = u64::try_from(leaf.since.elapsed().as_micros()).unwrap_or(u64::MAX);
-    micros.saturating_mul(leaf.milli_cpu.into()) / 1000
 }
 
 #[cfg(test)]
@@ -141,9 +169,10 @@ mod tests {
     #[test]
     fn leaves_are_summed_by_agreement_and_told_times_count_once() {
         let leaves = Leaves::default();
-        let (a, _b) = (leaves.begin("0xa", "a-0", 1000), leaves.begin("0xb", "b-0", 500));
-        leaves.begin("0xa", "a-1", 1000);
-        let told = |micros: u64| BTreeMap::from([("b-0".to_owned(), micros)]);
+        let a = leaves.begin("0xa", "a-0", 1000, false);
+        leaves.begin("0xb", "b-0", 500, false);
+        leaves.begin("0xa", "a-1", 1000, false);
+        let told = |micros: u64| Told::from([("b-0".to_owned(), (0, micros))]);
         let first = leaves.shares(&told(7_000), 4);
         assert_eq!(first.len(), 2);
         assert_eq!((first[0].agreement.as_str(), first[0].reserved_permille), ("0xa", 500));
@@ -153,5 +182,24 @@ mod tests {
         assert_eq!(second[1].cpu_microseconds, 2_500);
         // The ended leaf counts once more, and then no more.
         assert_eq!((second[0].reserved_permille, leaves.shares(&told(9_500), 4)[0].reserved_permille), (500, 250));
+    }
+
+    #[test]
+    fn every_run_of_a_leaf_counts_to_its_last_microsecond_and_waiting_counts_nothing() {
+        let leaves = Leaves::default();
+        let id = leaves.begin("0xc", "c-0", 1000, true);
+        let micros = |told: &Told| leaves.shares(told, 2).first().map(|share| share.cpu_microseconds);
+        let told = |run, micros| Told::from([("c-0".to_owned(), (run, micros))]);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        assert_eq!(micros(&Told::new()), Some(0), "it waits for its module");
+        assert_eq!(micros(&told(0, 40_000)), Some(40_000));
+        leaves.ran("c-0", Some(100_000));
+        // Told before the run ended, taken after: it is in the run's own sum.
+        assert_eq!(micros(&told(0, 90_000)), Some(60_000));
+        assert_eq!(leaves.names(), [("c-0".to_owned(), 1)]);
+        assert_eq!(micros(&told(1, 30_000)), Some(30_000), "the second run begins at zero");
+        leaves.ran("c-0", Some(110_000));
+        leaves.end(id);
+        assert_eq!((micros(&Told::new()), micros(&Told::new())), (Some(80_000), None));
     }
 }

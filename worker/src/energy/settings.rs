@@ -10,6 +10,7 @@ use sunwork_energy::{
     units::{MilliAmpHours, MilliVolts, MilliWatts, MonoMillis},
     work::Board,
 };
+use sunwork_tpm::{DEFAULT_TCTI, Tpm};
 
 use super::sensors::SensorSpec;
 use crate::{amount::Unit, config::ConfigError};
@@ -19,7 +20,8 @@ use crate::{amount::Unit, config::ConfigError};
 pub struct EnergyLayer {
     /// Sensors of the energy, one text each: "ina228 production /dev/i2c-1 0x40 shunt_uohm=10000 max_ma=16384" (also ina226, ina219;
     /// production, consumption or battery), "ve-direct-charger /dev/ttyUSB0", "ve-direct-monitor /dev/ttyUSB1",
-    /// "power-supply battery /sys/class/power_supply/BAT0", "witty-pi-4 /dev/i2c-1". In flag and variable separate them by semicolons.
+    /// "power-supply battery /sys/class/power_supply/BAT0", "sunspec production 192.168.1.20:502 unit=1", "witty-pi-4 /dev/i2c-1" (also
+    /// witty-pi-5), "bme280 /dev/i2c-1". In flag and variable separate them by semicolons.
     #[arg(long, env = "SUNWORK_WORKER_ENERGY_SENSORS", value_delimiter = ';', global = true)]
     pub energy_sensors: Option<Vec<String>>,
     /// Run on a simulated site instead of sensors: a file of lines "RFC 3339 time,watts", or a JSON description (docs/ENERGY.md).
@@ -59,6 +61,22 @@ pub struct EnergyLayer {
     /// What halts the board for a planned sleep, word by word.
     #[arg(long, env = "SUNWORK_WORKER_ENERGY_HALT", value_delimiter = ' ', global = true)]
     pub energy_halt: Option<Vec<String>>,
+    /// Where the next key of the meter is made: software, or tpm (a TPM 2.0, in builds with the feature `tpm`). A key that is there stays
+    /// where it is; `energy meter replace-key` puts a new one in its place.
+    #[arg(long, env = "SUNWORK_WORKER_ENERGY_METER_KEY", global = true)]
+    pub energy_meter_key: Option<String>,
+    /// The TPM of the meter's key, as tpm2-tss names it: "device:/dev/tpmrm0", or "swtpm:host=127.0.0.1,port=2321".
+    #[arg(long, env = "SUNWORK_WORKER_ENERGY_TPM", global = true)]
+    pub energy_tpm: Option<String>,
+}
+
+/// Where a meter's key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// In a keystore.
+    Software,
+    /// In a TPM 2.0.
+    Tpm,
 }
 
 /// Where the readings come from.
@@ -111,7 +129,27 @@ impl EnergyLayer {
             energy_interval_secs,
             energy_sleep,
             energy_halt,
+            energy_meter_key,
+            energy_tpm,
         )
+    }
+
+    /// Where the next key of the meter is made.
+    ///
+    /// # Errors
+    /// When it is none of the two.
+    pub fn meter_key(&self) -> Result<KeyPlace, ConfigError> {
+        match self.energy_meter_key.as_deref().unwrap_or("software") {
+            "software" => Ok(KeyPlace::Software),
+            "tpm" => Ok(KeyPlace::Tpm),
+            other => Err(value("energy_meter_key", other, "expected software or tpm")),
+        }
+    }
+
+    /// Where the TPM is, if there is one.
+    #[must_use]
+    pub fn tpm(&self) -> Tpm {
+        Tpm::at(self.energy_tpm.as_deref().unwrap_or(DEFAULT_TCTI))
     }
 
     /// Checked; `None` where the owner says nothing of energy.
@@ -119,6 +157,7 @@ impl EnergyLayer {
     /// # Errors
     /// The first value that is missing or cannot be used.
     pub fn settle(&self) -> Result<Option<EnergySettings>, ConfigError> {
+        self.meter_key()?;
         let texts = self.energy_sensors.clone().unwrap_or_default();
         let texts: Vec<&str> = texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty()).collect();
         let from = match (&self.simulate, texts.is_empty()) {
@@ -294,5 +333,6 @@ mod tests {
         assert!(wrong(&|l| l.energy_battery_volts = Some("100".into())).contains("3 to 60"));
         assert!(wrong(&|l| l.energy_sensors = Some(vec!["ina999 battery /dev/i2c-1".into()])).contains("ina999"));
         assert!(wrong(&|l| l.simulate = Some("x.csv".into())).contains("energy_sensors"));
+        assert!(wrong(&|l| l.energy_meter_key = Some("atecc608".into())).contains("software or tpm"));
     }
 }

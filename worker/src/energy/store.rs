@@ -12,6 +12,7 @@ use sunwork_energy::{
     units::UnixSeconds,
 };
 
+use super::sensors::Counters;
 use crate::folder::write_durably;
 
 /// Rows that a forecast is learned from when it must be: ninety days.
@@ -113,6 +114,20 @@ impl Store {
     /// When it cannot be written.
     pub fn save_learned(&self, learned: &Learned) -> std::io::Result<()> {
         self.write("learned.json", learned)
+    }
+
+    /// Counters of the devices, as an earlier run left them. Damaged ones are kept aside, and begin anew.
+    #[must_use]
+    pub fn counters(&self, now: i64) -> Counters {
+        self.read("counters.json", now, &mut Vec::new()).unwrap_or_default()
+    }
+
+    /// Writes the counters.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn save_counters(&self, counters: &Counters) -> std::io::Result<()> {
+        self.write("counters.json", counters)
     }
 
     /// Rows of a period (from inclusive, to exclusive), oldest first; lines that are none are left out.

@@ -1,6 +1,5 @@
 //! The loop that carries the energy: look, keep, tell, save, and put the board to sleep.
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,7 +14,7 @@ use sunwork_energy::{
 
 use super::{
     attest,
-    cpu::Machine,
+    cpu::{Machine, Told},
     handle::{BoardPower, Published, key},
     settings::{EnergySettings, From},
     source::{Look, Opened, Source},
@@ -134,7 +133,9 @@ impl Task {
         let source = self.source.as_mut().ok_or_else(gone)?;
         source.set_cpu(cpu_permille);
         let count = source.due();
+        // Several simulated minutes share what was told once.
         let cpu = (cpu_permille, cpu_microseconds / count);
+        shares.iter_mut().for_each(|share| share.cpu_microseconds /= count);
         for _ in 0..count {
             let mut source = self.source.take().ok_or_else(gone)?;
             // Buses and ports are waited for, if only for milliseconds.
@@ -145,7 +146,7 @@ impl Task {
             let (source, looks, waking) = looked.await?;
             let behind = source.is_behind();
             self.source = Some(source);
-            self.looked(ctx, looks, &waking, cpu, &mut shares, count).await;
+            self.looked(ctx, looks, &waking, cpu, &shares).await;
             if !behind {
                 break;
             }
@@ -159,8 +160,7 @@ impl Task {
         looks: Vec<Look>,
         waking: &Waking,
         (cpu_permille, cpu_microseconds): (u32, u64),
-        shares: &mut [Share],
-        count: u64,
+        shares: &[Share],
     ) {
         let speed = self.board.speed.max(1);
         self.failed = self.failed.take().filter(|(since, _)| since.elapsed() < SLEEP_AGAIN / speed);
@@ -187,10 +187,6 @@ impl Task {
                 promises_known,
                 waking: &waking,
             });
-            if count > 1 {
-                // Several simulated minutes: the leaves' time was told once.
-                shares.iter_mut().for_each(|share| share.cpu_microseconds /= count);
-            }
             self.now = at.unix.or(self.now);
             self.took(&outcome);
             let sleep = matches!(outcome.mode, Mode::Sleep { .. });
@@ -230,6 +226,9 @@ impl Task {
     fn save(&mut self, learned: bool) {
         if self.simulated && !self.anchored && !learned {
             return;
+        }
+        if learned && let Some(source) = &mut self.source {
+            source.save();
         }
         self.keeper.forget_accounts(MAX_ACCOUNTS);
         let mut result = self.store.save_memory(&self.keeper.memory());
@@ -279,7 +278,12 @@ impl Task {
         }
         let [program, words @ ..] = &self.settings.halt[..] else { return };
         match tokio::process::Command::new(program).args(words).status().await {
-            Ok(status) if status.success() => return ctx.shutdown.cancel(),
+            Ok(status) if status.success() => {
+                if let Some(Err(error)) = self.source.as_mut().map(Source::halting) {
+                    tracing::warn!(error, "the waking device was not told of the sleep; its own service has to");
+                }
+                return ctx.shutdown.cancel();
+            }
             Ok(status) => self.failed = Some((Instant::now(), format!("{program} ended with {status}"))),
             Err(error) => self.failed = Some((Instant::now(), format!("{program} cannot be run: {error}"))),
         }
@@ -311,11 +315,11 @@ impl Task {
         (promises, known)
     }
 
-    async fn cpu_times(&self, ctx: &Context) -> BTreeMap<String, u64> {
-        let mut told = BTreeMap::new();
-        for name in ctx.governor.energy.leaves.names() {
+    async fn cpu_times(&self, ctx: &Context) -> Told {
+        let mut told = Told::new();
+        for (name, run) in ctx.governor.energy.leaves.names() {
             if let Some(micros) = ctx.runtime.cpu_time(&name).await {
-                told.insert(name, micros);
+                told.insert(name, (run, micros));
             }
         }
         told

@@ -5,6 +5,7 @@ use sunwork_energy::{
     sensors::{
         Report, Sensor, Stamp,
         wittypi4::{GuaranteedWake, WittyPi4},
+        wittypi5::WittyPi5,
     },
     units::UnixSeconds,
 };
@@ -21,6 +22,13 @@ pub trait Waker {
     /// # Errors
     /// Why the board must stay on.
     fn set_wake(&mut self, at: UnixSeconds, now: UnixSeconds) -> Result<UnixSeconds, String>;
+    /// The board is on its way down: for devices that must be told.
+    ///
+    /// # Errors
+    /// Why the device may not know it.
+    fn halting(&mut self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// Nothing wakes the board: it never sleeps.
@@ -89,6 +97,51 @@ impl<I: I2c> Waker for WittyOn<I> {
     }
 }
 
+/// A Witty Pi 5 on a bus. It has no guaranteed wake: what wakes it besides the alarm of a sleep is power that comes back, a watchdog,
+/// and an alarm that is kept ahead.
+#[derive(Debug)]
+pub struct Witty5On<I> {
+    board: WittyPi5<I>,
+    failed: Option<String>,
+}
+
+/// On a bus of the kernel's.
+pub type Witty5 = Witty5On<super::sensors::Bus>;
+
+impl<I: I2c> Witty5On<I> {
+    /// A board that nobody has spoken with yet.
+    pub const fn new(board: WittyPi5<I>) -> Self {
+        Self { board, failed: None }
+    }
+
+    /// Asks it as a sensor.
+    pub fn poll(&mut self, at: Stamp) -> Report {
+        self.board.poll(at)
+    }
+}
+
+impl<I: I2c> Waker for Witty5On<I> {
+    fn waking(&mut self) -> Waking {
+        // A clock that tells no time cannot compare it with an alarm.
+        self.failed = match self.board.clock() {
+            Ok(Some(now)) => self.board.keep_nets(now).err().map(|error| error.to_string()),
+            Ok(None) => Some("the clock of the Witty Pi 5 tells no time".into()),
+            Err(fault) => Some(fault.to_string()),
+        };
+        // A beat that is lost is made good by the next look.
+        let _ = self.board.heartbeat();
+        self.failed.clone().map_or(Waking::Ready, Waking::Failed)
+    }
+
+    fn set_wake(&mut self, at: UnixSeconds, now: UnixSeconds) -> Result<UnixSeconds, String> {
+        self.board.set_wake(at, now).map(|set| set.alarm()).map_err(|error| error.to_string())
+    }
+
+    fn halting(&mut self) -> Result<(), String> {
+        self.board.announce_halt().map_err(|fault| fault.to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +172,27 @@ mod tests {
         assert!(!lock(&device).pi_on());
         lock(&device).advance(110);
         assert!(lock(&device).pi_on());
+    }
+
+    #[test]
+    fn a_witty_pi_5_wakes_the_board_and_is_relied_on_only_while_its_clock_goes() {
+        use sunwork_energy::{sensors::wittypi5::ADDRESS, sim::wittypi5::SimWittyPi5};
+        let bus = SimBus::new(1);
+        let device = shared(SimWittyPi5::new(NOW));
+        bus.attach(ADDRESS, device.clone());
+        let mut witty = Witty5On::new(WittyPi5::new(bus.clone(), ADDRESS));
+        assert_eq!(witty.waking(), Waking::Ready);
+        let wake = UnixSeconds(NOW.0 + 7200);
+        assert_eq!(witty.set_wake(wake, NOW), Ok(wake));
+        lock(&device).halt();
+        lock(&device).advance(7100);
+        assert!(!lock(&device).pi_on());
+        lock(&device).advance(110);
+        assert!(lock(&device).pi_on());
+        assert!(witty.set_wake(wake, NOW).unwrap_err().contains("clock"), "its clock is hours from ours now");
+        bus.set_faults(Faults { stuck: true, ..Faults::default() });
+        assert!(matches!(witty.waking(), Waking::Failed(_)));
+        assert!(witty.set_wake(UnixSeconds(NOW.0 + 9000), NOW).is_err());
     }
 
     #[test]

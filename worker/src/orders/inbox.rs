@@ -124,7 +124,7 @@ impl Inbox {
         fs::remove_file(self.file(hash, "json")).is_ok()
     }
 
-    /// Orders that wait, in the order of their hashes; at most [`MAX_WAITING`].
+    /// Orders that wait, in the order of their hashes; at most `MAX_WAITING`.
     pub fn waiting(&self) -> Vec<B256> {
         self.named("json")
     }

@@ -17,7 +17,10 @@ use sunwork_protocol::{
 use super::{Answer, Inbox, OrderFacts, check};
 use crate::{
     context::{Context, OracleBlobs},
-    policy::{Offer, price::Booking},
+    policy::{
+        Offer,
+        price::{Booking, worker_gas},
+    },
     refusal::Refusal,
     runtime::{ImageRef, Limits},
 };
@@ -73,6 +76,7 @@ async fn take(ctx: &Context, inbox: &Inbox, hash: B256) -> eyre::Result<(Address
     ctx.governor.open_to_orders()?;
     let facts = facts(ctx, &signed, hash).await?;
     let (terms, spec) = check(&signed, |class| deployment.class_name(class), &facts, &ctx.governor.limits())?;
+    ctx.governor.gas_money(worker_gas(terms.trust_level, terms.verifiers))?;
     ctx.governor.policy().images.check(&ImageRef::of_spec(&spec))?;
     ctx.governor.policy().hosts.check(&spec.hosts)?;
     ready(ctx, &terms, &spec).await?;

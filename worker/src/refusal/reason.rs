@@ -115,6 +115,8 @@ reasons! {
     GasCost = "gas_cost", "wait for cheaper gas, or correct `tokens_per_ether`";
     /// Gas is dearer than the owner allows.
     GasPrice = "gas_price", "wait for cheaper gas, or raise `gas_price_limit_gwei`";
+    /// The device's key could not pay for its transactions.
+    GasMoney = "gas_money", "send ether to the device's key, `sunwork-worker status` shows its address; the worker goes on by itself";
     /// The image cannot be used.
     Image = "image", "nothing, if the image is broken; else see `sunwork-worker doctor`";
     /// Image or inputs cannot be had now.

@@ -89,14 +89,19 @@ pub fn volume(job_name: &str, limits: &Limits, worker: &str) -> VolumeCreateRequ
     }
 }
 
-fn output_mount(job_name: &str, read_only: bool) -> Mount {
+fn output_mount(job_name: &str, read_only: bool, worker: &str) -> Mount {
     Mount {
         typ: Some(MountType::VOLUME),
         source: Some(volume_name(job_name)),
         target: Some(OUTPUT_DIR.into()),
         read_only: Some(read_only),
         // Nothing of the image's own /iexec_out is copied into it.
-        volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..Default::default() }),
+        // Where the volume was removed meanwhile, the engine makes another: a sweep has to find that one, too.
+        volume_options: Some(MountVolumeOptions {
+            no_copy: Some(true),
+            labels: Some(labels(worker)),
+            ..Default::default()
+        }),
         ..Default::default()
     }
 }
@@ -165,7 +170,7 @@ pub fn app(
 ) -> ContainerCreateBody {
     let limits = &job.limits;
     let memory = ((limits.host_memory_mib()) * MIB) as i64;
-    let mut mounts = vec![bind(&job.input_dir, INPUT_DIR), output_mount(&job.name, false)];
+    let mut mounts = vec![bind(&job.input_dir, INPUT_DIR), output_mount(&job.name, false, worker)];
     if let Some(network) = &job.network {
         // A socket is written to although it lies where nothing can be written.
         mounts.push(bind(&network.socket, network::SOCKET));
@@ -223,7 +228,7 @@ pub fn holder(job_name: &str, image_id: &str, worker: &str, security: &[String])
             memory: Some((8 * MIB) as i64),
             memory_swap: Some((8 * MIB) as i64),
             pids_limit: Some(4),
-            mounts: Some(vec![output_mount(job_name, true)]),
+            mounts: Some(vec![output_mount(job_name, true, worker)]),
             log_config: Some(no_log()),
             ..walls(security)
         }),

@@ -14,6 +14,7 @@ mod seccomp;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bollard::errors::Error as EngineError;
@@ -22,6 +23,7 @@ use bollard::query_parameters::{
 };
 use futures::future::BoxFuture;
 use tokio::sync::{Mutex, OnceCell};
+use tokio::time::sleep;
 
 pub use images::MAX_KEPT_IMAGES;
 
@@ -33,6 +35,11 @@ use super::{BlobSource, ImageRef, LeafJob, LeafRun, Runtime, RuntimeError};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 /// Longest wait for an engine of which it is not known whether it is there.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// A sweep looks at most so many times, so long apart: an engine with much to do takes seconds to remove a container.
+const MAX_ROUNDS: u32 = 40;
+const ROUND_PAUSE: Duration = Duration::from_millis(250);
+/// After leaves were cut short, nothing must be found so many times in a row.
+const CLEAN_ROUNDS: u32 = 3;
 /// Longest silence while an image is loaded or pulled.
 const IMAGE_TIMEOUT: Duration = Duration::from_secs(1800);
 
@@ -67,6 +74,8 @@ struct Inner {
     /// One image is fetched at a time: a slow link is not shared by two.
     preparing: Mutex<()>,
     holder_image: OnceCell<String>,
+    /// A leaf was dropped in the middle: the engine may still be at what it had asked for.
+    cut_short: AtomicBool,
 }
 
 #[derive(Clone, Debug)]
@@ -86,43 +95,7 @@ impl Docker {
     /// # Errors
     /// When it does not answer, or cannot limit memory or processes.
     pub async fn connect(config: DockerConfig) -> Result<Self, RuntimeError> {
-        let doing = "connecting to the container engine";
-        let engine = reach(config.host.as_deref())
-            .map_err(unavailable(doing))?
-            .with_timeout(REQUEST_TIMEOUT)
-            .negotiate_version()
-            .await
-            .map_err(unavailable(doing))?;
-        let info = engine.info().await.map_err(unavailable(doing))?;
-        for (can, missing) in [(info.memory_limit, "memory"), (info.pids_limit, "the number of processes")] {
-            if can == Some(false) {
-                return Err(RuntimeError::EngineUnfit {
-                    missing: missing.into(),
-                    remedy: "turn the kernel's control group on (Raspberry Pi: add \
-                             \"cgroup_enable=memory cgroup_memory=1\" to cmdline.txt and reboot)",
-                });
-            }
-        }
-        if info.swap_limit == Some(false) {
-            tracing::warn!("the engine cannot limit swap: apps may push the host into its swap space");
-        }
-        let os = info.os_type.unwrap_or_else(|| "linux".into());
-        let arch = oci_arch(&info.architecture.unwrap_or_default());
-        let mut security = vec!["no-new-privileges".to_owned()];
-        let filters = info.security_options.iter().flatten().any(|option| option.contains("seccomp"));
-        match seccomp::profile(&arch).filter(|_| filters) {
-            Some(profile) => security.push(format!("seccomp={profile}")),
-            None => tracing::warn!(
-                "the engine filters no system calls (its kernel lacks seccomp): the cage has one wall less"
-            ),
-        }
-        let facts = EngineFacts {
-            platform: format!("{os}/{arch}"),
-            arch,
-            root: info.docker_root_dir.map(PathBuf::from),
-            security,
-            cpus: info.ncpu.and_then(|n| u64::try_from(n).ok()).unwrap_or(1).max(1),
-        };
+        let (engine, facts) = meet(config.host.as_deref()).await?;
         std::fs::create_dir_all(config.work_dir.join("images"))
             .map_err(RuntimeError::io(format!("making {}", config.work_dir.display())))?;
         let slow = engine.clone().with_timeout(IMAGE_TIMEOUT);
@@ -135,8 +108,17 @@ impl Docker {
                 images: Mutex::default(),
                 preparing: Mutex::default(),
                 holder_image: OnceCell::new(),
+                cut_short: AtomicBool::new(false),
             }),
         })
+    }
+
+    /// The platform of an engine that could be connected to. Nothing is made.
+    ///
+    /// # Errors
+    /// As [`Docker::connect`].
+    pub async fn check(host: Option<&str>) -> Result<String, RuntimeError> {
+        meet(host).await.map(|(_, facts)| facts.platform)
     }
 
     /// True when there is an engine that answers.
@@ -156,23 +138,52 @@ impl Docker {
     /// # Errors
     /// When the engine does not answer.
     pub async fn sweep(&self) -> Result<usize, RuntimeError> {
-        let doing = "removing what an earlier run left";
+        // The engine goes on with what a leaf that was cut short had asked of it: what it makes then is found a little later.
+        let wanted = if self.inner.cut_short.load(Ordering::Relaxed) { CLEAN_ROUNDS } else { 1 };
+        let (mut removed, mut clean) = (0, 0);
+        for round in 1.. {
+            match self.sweep_once().await {
+                Ok(0) => clean += 1,
+                Ok(some) => (removed, clean) = (removed + some, 0),
+                // A container that was made since the list still holds its volume, or one is just being removed.
+                Err(Swept::Removing(error)) if round < MAX_ROUNDS => {
+                    tracing::debug!(%error, "removing it once more");
+                    clean = 0;
+                }
+                Err(Swept::Listing(error) | Swept::Removing(error)) => return Err(error),
+            }
+            if clean >= wanted || round >= MAX_ROUNDS {
+                break;
+            }
+            sleep(ROUND_PAUSE).await;
+        }
+        Ok(removed)
+    }
+
+    async fn sweep_once(&self) -> Result<usize, Swept> {
+        let listing = |error| Swept::Listing(unavailable("removing what an earlier run left")(error));
         let filter = HashMap::from([("label", vec![format!("{}={}", cage::LABEL, self.inner.config.label)])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filter).build();
-        let containers = self.inner.engine.list_containers(Some(options)).await.map_err(unavailable(doing))?;
+        let containers = self.inner.engine.list_containers(Some(options)).await.map_err(listing)?;
         let mut removed = 0;
         for id in containers.into_iter().filter_map(|c| c.id) {
-            self.inner.remove_container(&id).await?;
+            self.inner.remove_container(&id).await.map_err(Swept::Removing)?;
             removed += 1;
         }
         let options = ListVolumesOptionsBuilder::default().filters(&filter).build();
-        let volumes = self.inner.engine.list_volumes(Some(options)).await.map_err(unavailable(doing))?;
+        let volumes = self.inner.engine.list_volumes(Some(options)).await.map_err(listing)?;
         for volume in volumes.volumes.unwrap_or_default() {
-            self.inner.remove_volume(&volume.name).await?;
+            self.inner.remove_volume(&volume.name).await.map_err(Swept::Removing)?;
             removed += 1;
         }
         Ok(removed)
     }
+}
+
+/// Where sweeping ended.
+enum Swept {
+    Listing(RuntimeError),
+    Removing(RuntimeError),
 }
 
 impl Inner {
@@ -222,6 +233,48 @@ impl Runtime for Docker {
             }
         })
     }
+}
+
+/// The engine, if it can keep the cage's promises, and what it says of itself.
+async fn meet(host: Option<&str>) -> Result<(bollard::Docker, EngineFacts), RuntimeError> {
+    let doing = "connecting to the container engine";
+    let engine = reach(host)
+        .map_err(unavailable(doing))?
+        .with_timeout(REQUEST_TIMEOUT)
+        .negotiate_version()
+        .await
+        .map_err(unavailable(doing))?;
+    let info = engine.info().await.map_err(unavailable(doing))?;
+    for (can, missing) in [(info.memory_limit, "memory"), (info.pids_limit, "the number of processes")] {
+        if can == Some(false) {
+            return Err(RuntimeError::EngineUnfit {
+                missing: missing.into(),
+                remedy: "turn the kernel's control group on (Raspberry Pi: add \
+                         \"cgroup_enable=memory cgroup_memory=1\" to cmdline.txt and reboot)",
+            });
+        }
+    }
+    if info.swap_limit == Some(false) {
+        tracing::warn!("the engine cannot limit swap: apps may push the host into its swap space");
+    }
+    let os = info.os_type.unwrap_or_else(|| "linux".into());
+    let arch = oci_arch(&info.architecture.unwrap_or_default());
+    let mut security = vec!["no-new-privileges".to_owned()];
+    let filters = info.security_options.iter().flatten().any(|option| option.contains("seccomp"));
+    match seccomp::profile(&arch).filter(|_| filters) {
+        Some(profile) => security.push(format!("seccomp={profile}")),
+        None => {
+            tracing::warn!("the engine filters no system calls (its kernel lacks seccomp): the cage has one wall less")
+        }
+    }
+    let facts = EngineFacts {
+        platform: format!("{os}/{arch}"),
+        arch,
+        root: info.docker_root_dir.map(PathBuf::from),
+        security,
+        cpus: info.ncpu.and_then(|n| u64::try_from(n).ok()).unwrap_or(1).max(1),
+    };
+    Ok((engine, facts))
 }
 
 fn reach(host: Option<&str>) -> Result<bollard::Docker, EngineError> {

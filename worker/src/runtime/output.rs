@@ -386,7 +386,8 @@ mod tests {
         let tree = tree.expect("a good tree");
         assert_eq!((tree.files, tree.bytes), (3, 10));
         let output = Some(tree.path.clone());
-        let run = LeafRun { record: tree.record, message: String::new(), output, log: Default::default() };
+        let run =
+            LeafRun { record: tree.record, message: String::new(), output, log: Default::default(), cpu_micros: None };
         let plaintext = leaf_plaintext(&run).expect("reads");
         let opened = bundle::open_plaintext(&plaintext).expect("opens");
         let names: Vec<_> = opened.files.iter().map(|f| f.entry.path.as_slice()).collect();

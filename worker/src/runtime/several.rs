@@ -81,7 +81,16 @@ impl Runtime for Several {
     }
 
     fn cpu_time<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<u64>> {
-        Box::pin(async move { self.docker.as_ref()?.cpu_time(name).await })
+        Box::pin(async move {
+            let by_wasm = match &self.wasm {
+                Some(wasm) => wasm.cpu_time(name).await,
+                None => None,
+            };
+            match (by_wasm, &self.docker) {
+                (None, Some(docker)) => docker.cpu_time(name).await,
+                (told, _) => told,
+            }
+        })
     }
 
     fn make_room(&self) -> BoxFuture<'_, ()> {

@@ -8,6 +8,7 @@
 //! The runner (`runner/`) cages itself and does what is the same on every machine; here its report becomes an outcome. Nothing
 //! it says is trusted further than a container engine's word: frames are bounded, the output is read by the same rules.
 
+mod cpu;
 mod process;
 
 use std::collections::HashSet;
@@ -34,6 +35,7 @@ use super::{
     BlobSource, BlobSourceError, ErrorClass, ImageRef, LeafJob, LeafRun, OUTPUT_DIR, Printed, Printing, Runtime,
     RuntimeError,
 };
+use cpu::Running;
 use process::{Output, Process};
 
 /// Platform of modules; the class is named after it.
@@ -71,6 +73,7 @@ struct Inner {
     quota: Quota,
     /// Modules that were found good in this run of the worker.
     checked: Mutex<HashSet<[u8; 32]>>,
+    running: Running,
 }
 
 /// Finds the runner: where the settings say, beside this program (or in the folder above it: a test), on the search path.
@@ -99,7 +102,15 @@ impl Wasm {
         })?;
         let modules = config.work_dir.join("modules");
         std::fs::create_dir_all(&modules).map_err(RuntimeError::io(format!("making {}", modules.display())))?;
-        Ok(Self { inner: Arc::new(Inner { runner, modules, quota: config.quota, checked: Mutex::default() }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                runner,
+                modules,
+                quota: config.quota,
+                checked: Mutex::default(),
+                running: Running::default(),
+            }),
+        })
     }
 
     /// The runner's program file.
@@ -139,6 +150,10 @@ impl Runtime for Wasm {
             );
             Ok(run)
         })
+    }
+
+    fn cpu_time<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<u64>> {
+        Box::pin(async move { self.inner.running.cpu_micros(name) })
     }
 
     fn make_room(&self) -> BoxFuture<'_, ()> {
@@ -251,12 +266,15 @@ impl Inner {
         fresh_folders(job).await?;
         job.printing.restart();
         let mut process = Process::start(&self.runner, &request(job, path)).await?;
+        let _running = self.running.enter(&job.name, process.id());
         let most = Duration::from_secs(PATIENCE * (COMPILE_SECS + u64::from(job.limits.leaf_secs))) + SLACK;
         let report = process.report(&job.printing, most).await?;
         let log = job.printing.printed();
         let words = classify::last_words(&log.last_bytes(MAX_LAST_WORDS_BYTES));
         let words = words.map(|words| format!("; its last words: {words:?}")).unwrap_or_default();
-        let run = LeafRun { log, ..conclude(&mut process, job, &report, &words).await? };
+        let run = conclude(&mut process, job, &report, &words).await?;
+        // It waits to be asked for its output: what it used is still told.
+        let run = LeafRun { log, cpu_micros: process.cpu_micros(), ..run };
         Ok((run, report))
     }
 }
@@ -285,7 +303,7 @@ fn request(job: &LeafJob, module: PathBuf) -> Request {
 /// From the report to the record; the log is added by the caller.
 async fn conclude(process: &mut Process, job: &LeafJob, report: &Report, words: &str) -> Result<LeafRun, RuntimeError> {
     let limits = &job.limits;
-    let ran = |record, message| LeafRun { record, message, output: None, log: Printed::default() };
+    let ran = |record, message| LeafRun { record, message, output: None, log: Printed::default(), cpu_micros: None };
     let bare = |outcome, message| Ok(ran(LeafRecord::bare(outcome), message));
     let full = || format!("the app filled its {} MiB of disk{words}", limits.disk_mib);
     let failed = |status: i32, message: String| {

@@ -42,9 +42,10 @@ impl Supervisor {
         if verifies { Ok(()) } else { as_worker }
     }
 
-    /// Whether the battery allows to be its worker, whatever the other rules say.
+    /// Whether battery and ether allow to be its worker, whatever the other rules say.
     pub(super) fn powered_for(&self, view: &View) -> bool {
-        self.ctx.governor.energy.offered(&self.offer(view, Part::Worker)).is_ok()
+        let offer = self.offer(view, Part::Worker);
+        self.ctx.governor.gas_money(offer.gas_units).is_ok() && self.ctx.governor.energy.offered(&offer).is_ok()
     }
 
     /// What enters an agreement takes its energy first.

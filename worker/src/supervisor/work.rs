@@ -364,7 +364,10 @@ impl LeafTask {
     async fn run_once(&self) -> Result<LeafRun, LeafError> {
         loop {
             match self.prepare_and_run().await {
-                Ok(run) => return Ok(run),
+                Ok(run) => {
+                    self.ctx.governor.energy.leaves.ran(&self.job.name, run.cpu_micros);
+                    return Ok(run);
+                }
                 Err(error) if error.class() == ErrorClass::Refuse => return Err(never(&error)),
                 Err(error) => {
                     let (agreement, leaf) = (self.agreement, self.leaf);
@@ -463,7 +466,8 @@ struct LeafEnergy(Arc<Context>, u64);
 impl LeafEnergy {
     fn begin(task: &LeafTask) -> Self {
         let leaves = &task.ctx.governor.energy.leaves;
-        let id = leaves.begin(&key(task.agreement), &task.job.name, task.job.limits.milli_cpu);
+        let tells = task.job.image.platform == runtime::wasm::PLATFORM;
+        let id = leaves.begin(&key(task.agreement), &task.job.name, task.job.limits.milli_cpu, tells);
         Self(task.ctx.clone(), id)
     }
 }

@@ -1,5 +1,5 @@
 //! `cargo xtask devnet`: a network that runs until Ctrl-C.
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use eyre::WrapErr;
 use tokio::{
@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::{Devnet, Options, Runtime, SUN};
-use crate::{accounts, binaries, setup, stage::Stages};
+use crate::{accounts, binaries, foundry, setup, stage::Stages};
 
 /// How often the processes are looked at.
 const WATCH: Duration = Duration::from_millis(500);
@@ -40,6 +40,7 @@ pub async fn run(options: Options) -> eyre::Result<()> {
         Runtime::Wasm => None,
     };
     stages.run("build", binaries::build()).await?;
+    foundry::say_if_it_takes_long(&stages);
     let starting = stages.run("network", Devnet::start(options));
     let mut devnet = tokio::select! {
         devnet = starting => devnet?,
@@ -93,6 +94,32 @@ fn print(devnet: &Devnet) {
         devnet.client_keystore().display()
     );
     println!("  cargo run --bin sunwork -- workers");
-    println!("  forge test --match-path test/Deployment.t.sol --fork-url {}", devnet.rpc_url());
+    if let Some(worker) = devnet.workers.first() {
+        println!("  {}", ask(worker.dir()));
+    }
+    println!(
+        "  npx forge test --match-path test/Deployment.t.sol --fork-url {}   # compiles for minutes the first time",
+        devnet.rpc_url()
+    );
     println!("\nCtrl-C stops it.");
+}
+
+/// How to ask a worker: it listens in its data folder, and nothing else need be named.
+fn ask(data_dir: &Path) -> String {
+    format!("cargo run --bin sunwork-worker -- --data-dir {} status", data_dir.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use sunwork_worker::cli::Cli;
+
+    use super::*;
+
+    #[test]
+    fn the_line_that_asks_a_worker_is_one_that_it_takes() {
+        let line = ask(Path::new("/net/worker-1"));
+        let args = line.strip_prefix("cargo run --bin ").expect("it is run from the source").replace(" -- ", " ");
+        assert!(Cli::try_parse_from(args.split(' ')).is_ok(), "{args}");
+    }
 }

@@ -36,7 +36,7 @@ pub fn tar(files: &Files) -> eyre::Result<Vec<u8>> {
 /// The same with empty folders that belong to somebody: path and the number of user and group.
 ///
 /// # Errors
-/// As [`tar`].
+/// As [`tar()`].
 pub fn tar_with(files: &Files, owned: &[(&str, u32)]) -> eyre::Result<Vec<u8>> {
     let mut builder = Builder::new(Vec::new());
     let header = |kind, mode, size| {

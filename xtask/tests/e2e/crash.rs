@@ -37,6 +37,7 @@ const NOT_ON_THE_HONEST_PATH: &[&str] = &[
     "submit",
     "fill-nonce",
     "attest",
+    "meter",
 ];
 /// Points that are passed only where the worker reads no mail: else one transaction opens all seals.
 const WITHOUT_MAIL: &[&str] = &["reveal", "open-verification"];

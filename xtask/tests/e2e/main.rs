@@ -24,7 +24,12 @@ mod late_unproven;
 mod left_alone;
 mod level0;
 mod market;
+mod meter;
 mod outage;
 mod owner;
 mod reorg;
 mod support;
+// Used where a worker is built with TPM support.
+#[allow(dead_code, reason = "shared with the tests of sunwork-tpm")]
+#[path = "../../../tpm/tests/support/mod.rs"]
+mod swtpm;

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::agreements::Details;
+use crate::agreements::{Details, SlotStanding};
 use crate::events::{Progress, Seen};
 use crate::fixture::{self, CLIENT};
 use crate::settlement::TxCost;
@@ -148,4 +148,73 @@ fn the_sentence_about_now_has_time_condition_and_consequence() {
     situation.details.standing.status = Status::Cancelled;
     situation.details.standing.ending = Ending::NoWorker;
     assert_eq!(say(&situation), "no worker accepted in time; everything was refunded to you.");
+}
+
+/// Two verifiers that sealed and did not open, and the status changes before this ending.
+fn ended(ending: Ending, statuses: &[Status]) -> Situation {
+    let mut situation = situation(if ending == Ending::Verified { Status::Settled } else { Status::Cancelled });
+    let slot = |byte| SlotStanding {
+        verifier: Address::repeat_byte(byte),
+        sealed: true,
+        opened: false,
+        dissent: 0,
+        vote_round: 0,
+    };
+    situation.details.standing.ending = ending;
+    situation.details.standing.verifiers = vec![slot(0x11), slot(0x22)];
+    situation.details.events.extend(statuses.iter().map(|status| Seen {
+        progress: Progress::StatusChanged { status: *status, attempt: 0, deadline: 0 },
+        block: 7,
+        time: NOW - 10,
+        tx: B256::repeat_byte(3),
+    }));
+    situation
+}
+
+#[test]
+fn verifiers_whose_seals_the_worker_opened_for_all_agree() {
+    let text = page(&ended(Ending::Verified, &[Status::Verifying, Status::Revealing, Status::Settled]), 80);
+    let (a, b) = (Address::repeat_byte(0x11), Address::repeat_byte(0x22));
+    assert!(text.contains(&format!("{a} agrees\n")) && text.contains(&format!("{b} agrees\n")), "{text}");
+}
+
+#[test]
+fn who_stayed_silent_or_had_no_result_to_open_for_does_not_agree() {
+    let mut silent = ended(Ending::Verified, &[Status::Revealing, Status::Opening, Status::Settled]);
+    silent.details.standing.verifiers[0].opened = true;
+    let text = page(&silent, 80);
+    let (a, b) = (Address::repeat_byte(0x11), Address::repeat_byte(0x22));
+    assert!(text.contains(&format!("{a} agrees\n")), "{text}");
+    assert!(text.contains(&format!("{b} did not open its seal\n")), "{text}");
+    let mut cancelled = ended(Ending::WorkerSilent, &[Status::Revealing, Status::Cancelled]);
+    cancelled.details.standing.verifiers[1].sealed = false;
+    let text = page(&cancelled, 80);
+    assert!(text.contains(&format!("{a} has sealed\n")) && text.contains(&format!("{b} had not sealed\n")), "{text}");
+}
+
+#[test]
+fn transactions_that_come_after_the_end_are_told_apart() {
+    let situation = ended(Ending::Verified, &[Status::Settled]);
+    let sent = |name: &str, gas| TxCost { name: name.into(), gas, ..situation.transactions[0].clone() };
+    let mut settlement = Settlement {
+        agreement: situation.details.purchase.address,
+        client: CLIENT,
+        status: Status::Settled,
+        ending: Ending::Verified,
+        budget: 5,
+        funded: Default::default(),
+        paid: Default::default(),
+        held: 0,
+        burned: 0,
+        stakes: Vec::new(),
+        transactions: vec![sent("buyContract", 200_000), sent("settleAll", 100_000)],
+        includes_reverted: true,
+    };
+    assert_eq!(gas_of_all(&settlement), "300000 in 2 transactions of all parties so far");
+    settlement.transactions.push(sent("redeemPayment", 50_000));
+    let one = "350000 in 3 transactions of all parties so far; 1 of them only fetches what was paid";
+    assert_eq!(gas_of_all(&settlement), one);
+    settlement.transactions.push(sent("redeemPayment", 50_000));
+    let two = "400000 in 4 transactions of all parties so far; 2 of them only fetch what was paid";
+    assert_eq!(gas_of_all(&settlement), two);
 }

@@ -1,4 +1,5 @@
 //! A Victron device as a sensor: whoever owns the serial port passes the bytes in.
+use super::familiar::Familiar;
 use super::fields::{BatteryMonitor, SolarCharger, phase};
 use super::parser::{Event, Parser};
 use super::{ErrorCode, Frame};
@@ -28,11 +29,13 @@ pub enum VeDirectKind {
 pub struct VeDirect {
     kind: VeDirectKind,
     parser: Parser,
+    familiar: Familiar,
     newest: Option<(MonoMillis, Frame)>,
     reported: Option<MonoMillis>,
     listening_since: Option<MonoMillis>,
     last_byte: Option<MonoMillis>,
     rejected: u64,
+    implausible: u64,
     counter: EpochCounter,
     /// Steps of 10 Wh that the panel can make in a second, at least 1.
     most_per_second: u64,
@@ -45,11 +48,13 @@ impl VeDirect {
         Self {
             kind,
             parser: Parser::new(),
+            familiar: Familiar::default(),
             newest: None,
             reported: None,
             listening_since: None,
             last_byte: None,
             rejected: 0,
+            implausible: 0,
             counter,
             most_per_second: u64::from(max_watts).div_ceil(36_000).max(1),
         }
@@ -63,7 +68,10 @@ impl VeDirect {
         }
         for event in self.parser.extend(bytes) {
             match event {
-                Event::Block(frame) if wanted(self.kind, &frame) => self.newest = Some((at, frame)),
+                Event::Block(frame) if wanted(self.kind, &frame) => match self.familiar.check(&frame) {
+                    Ok(()) => self.newest = Some((at, frame)),
+                    Err(_) => self.implausible += 1,
+                },
                 Event::Block(_) | Event::Hex(_) => {}
                 Event::Rejected(_) => self.rejected += 1,
             }
@@ -80,6 +88,12 @@ impl VeDirect {
     #[must_use]
     pub const fn rejected(&self) -> u64 {
         self.rejected
+    }
+
+    /// How often a block with a right sum was not believed.
+    #[must_use]
+    pub const fn implausible(&self) -> u64 {
+        self.implausible
     }
 
     /// To be saved and given to [`VeDirect::new`] after a restart.
@@ -133,7 +147,7 @@ impl VeDirect {
         if let Some(raw) = told.total.and_then(|t| u64::try_from(t.0 / 10_000).ok()) {
             match self.counter.observe(raw, when, self.most_per_second) {
                 Step::NewEpoch => state = SensorState::Reset { epoch: self.counter.epoch() },
-                Step::First | Step::Grew(_) | Step::Implausible(_) => {}
+                Step::First | Step::Grew(_) | Step::Held | Step::Implausible(_) => {}
             }
             let total = i64::try_from(self.counter.total()).unwrap_or(i64::MAX).saturating_mul(10_000);
             let (flow, epoch) = (Flow::Production, self.counter.epoch());
@@ -185,5 +199,9 @@ impl Sensor for VeDirect {
     fn poll(&mut self, at: Stamp) -> Report {
         let result = self.sample(at);
         Report::from_result(at, result)
+    }
+
+    fn counter(&self) -> Option<&EpochCounter> {
+        Some(&self.counter)
     }
 }

@@ -110,8 +110,47 @@ fn a_wrong_clock_is_told_with_its_sign() {
         counts.0.rotate_right(slots);
         let found = alone(1000, &counts);
         let shift = found.iter().find(|finding| finding.rule == Rule::ClockShift).expect("a shift");
-        assert_eq!((shift.measured.signum(), shift.limit), (sign, 2700), "{found:?}");
+        assert_eq!((shift.measured.signum(), shift.limit), (sign, 960), "{found:?}");
     }
+}
+
+#[test]
+fn a_wrong_clock_on_a_dull_evening_is_told_by_the_days_before_and_once() {
+    // Records are of UTC days, and midnight is at 07:00 there: the last record here ends with the evening of day 38.
+    let flat = |counts: &[Counts]| -> Vec<u16> { counts.iter().flat_map(|counts| counts.0).collect() };
+    let records =
+        |slots: &[u16]| -> Vec<Counts> { slots.chunks(96).map(|day| Counts(day.try_into().unwrap())).collect() };
+    let mut slots = flat(&sunny(1000, 3, 40));
+    let midnight = 39 * 96 + 28;
+    let sunset = (0..midnight).rfind(|slot| slots[*slot] > 3).expect("an evening");
+    // Dull for its last hour and a half.
+    slots[sunset - 4..midnight].fill(0);
+    let all = records(&slots);
+    let judged = |all: &[Counts]| {
+        let one = |(index, counts): (usize, &Counts)| day_of(1, FIRST + index as u16, &site(1000), counts, 5);
+        let own: Vec<EnergyDay> = all.iter().enumerate().map(one).collect();
+        judge(own.last().unwrap(), &Past { own: own.clone(), ..Past::default() })
+    };
+    for days in 1..=40 {
+        assert_eq!(judged(&all[..days]), [], "honest, {days} days");
+    }
+    // The clock is two hours ahead from the midnight on with which day 38 begins.
+    slots[midnight - 96..].rotate_right(8);
+    slots[midnight - 96..midnight - 88].fill(0);
+    let ahead = records(&slots);
+    let found = judged(&ahead);
+    assert_eq!(rules(&found), [Rule::ClockShift], "{found:?}");
+    assert_eq!((found[0].measured.signum(), found[0].limit), (1, 900));
+    assert_eq!(found[0].evidence["found"]["finding"], "clock_moved");
+    // A panel that was moved elsewhere has no such past.
+    let elsewhere = Site { latitude_decidegrees: 300, ..site(1000) };
+    let mut own: Vec<EnergyDay> = ahead
+        .iter()
+        .enumerate()
+        .map(|(index, counts)| day_of(1, FIRST + index as u16, &site(1000), counts, 5))
+        .collect();
+    own[..39].iter_mut().for_each(|day| day.site = elsewhere.clone());
+    assert_eq!(judge(own.last().unwrap(), &Past { own: own.clone(), ..Past::default() }), []);
 }
 
 #[test]

@@ -105,6 +105,25 @@ fn story() -> Vec<PlacedEvent> {
 }
 
 #[test]
+fn terms_say_whether_only_positive_workers_may_take_part_and_older_folds_are_read() {
+    let of = |flags: u8| {
+        let terms = ComputeTerms { flags, ..sunwork_protocol::testing::terms() };
+        let mut event = bought();
+        if let Event::AgreementBought { terms: packed, .. } = &mut event {
+            *packed = Bytes::from(terms.pack().unwrap());
+        }
+        let row = AgreementRow::fold(None, &placed(vec![event])).unwrap();
+        serde_json::to_value(row).unwrap()
+    };
+    let green = of(sunwork_protocol::terms::FLAG_GREEN);
+    assert_eq!((&green["terms"]["greenOnly"], &of(0)["terms"]["greenOnly"]), (&true.into(), &false.into()));
+    let mut older = green;
+    older["terms"].as_object_mut().unwrap().remove("greenOnly");
+    let read: AgreementRow = serde_json::from_value(older).unwrap();
+    assert!(!read.terms.unwrap().green_only);
+}
+
+#[test]
 fn a_whole_life_is_told_by_its_events() {
     let row = AgreementRow::fold(None, &story()).unwrap();
     assert_eq!((row.status, row.ending, row.attempt, row.deadline), (Status::Settled, Ending::Verified, 1, 0));

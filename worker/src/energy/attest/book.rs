@@ -1,7 +1,8 @@
 //! Everything that one key ever signed: a file of JSON lines, each synced before the record is sent to anybody.
 //!
 //! ```text
-//! meter/<key hash>.jsonl     {"header": …} once, then {"signed": …} per record; {"rebased": …} where the book was behind the chain
+//! meter/<key hash>.jsonl     {"header": …} once, then {"signed": …} per record; {"rebased": …} where the book was behind the chain;
+//!                            {"based": …} where others' records came before the key was registered
 //! ```
 //! A last line without its end was never acted on, and is cut off. Anything else that cannot be read makes the book a lost one: it
 //! is kept aside, and a new one begins that claims no day before the present one.
@@ -70,6 +71,8 @@ enum Line {
     Signed { previous: Link, bytes: Bytes, counter_mwh: u64, used_rest_mwh: u64 },
     #[serde(rename_all = "camelCase")]
     Rebased { first_day: u16 },
+    #[serde(rename_all = "camelCase")]
+    Based { base_sequence: u32 },
 }
 
 const VERSION: u32 = 1;
@@ -102,12 +105,18 @@ impl Book {
         counts.map(|entry| entry.record.day).max()
     }
 
-    /// What the next record goes on from: a counter that the chain contradicts has lost its memory.
+    /// What was claimed for a day. All entries with counts of one day make this claim, on whatever link.
     #[must_use]
-    pub fn carry(&self, ledger: &Ledger) -> Carry {
+    pub fn claim(&self, day: u16) -> Option<&Entry> {
+        self.entries.iter().rev().find(|entry| entry.record.day == day && entry.record.body != Body::Gap)
+    }
+
+    /// What the next record goes on from: a counter that the chain contradicts has lost its memory. `None`: there is no epoch left.
+    #[must_use]
+    pub fn carry(&self, ledger: &Ledger) -> Option<Carry> {
         let carry = self.on_chain(ledger).map_or(self.start, |entry| entry.after);
         if (carry.epoch, carry.counter_wh()) == (ledger.counter_epoch, ledger.counter_wh) {
-            return carry;
+            return Some(carry);
         }
         Carry::anew(ledger.counter_epoch.max(carry.epoch))
     }
@@ -184,7 +193,8 @@ impl BookFile {
         }
     }
 
-    /// Begins the book of a new key. One that is there stays.
+    /// Begins the book of a new key. One that is there stays, and notes the sequence that is the key's first now: days may pass between
+    /// a key that was made and its registration.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -219,7 +229,12 @@ impl BookFile {
         match read(&path, owner) {
             Ok(Some((book, _))) => {
                 let file = OpenOptions::new().append(true).open(&path).map_err(doing)?;
-                Ok(Self { path, file, book })
+                let mut opened = Self { path, file, book };
+                if opened.book.base_sequence != base_sequence {
+                    opened.write(&Line::Based { base_sequence })?;
+                    opened.book.base_sequence = base_sequence;
+                }
+                Ok(opened)
             }
             Ok(None) => Err(format!("{} is not there after it was written", path.display())),
             Err(ReadError::Damaged(reason) | ReadError::Failed(reason)) => Err(reason),
@@ -273,17 +288,6 @@ enum ReadError {
     Failed(String),
 }
 
-/// Reads a book without touching it; `None` where there is none.
-///
-/// # Errors
-/// Why not.
-pub fn peek(data: &Path, owner: Owner) -> Result<Option<Book>, String> {
-    match read(&path(data, owner.key), owner) {
-        Ok(found) => Ok(found.map(|(book, _)| book)),
-        Err(ReadError::Damaged(reason) | ReadError::Failed(reason)) => Err(reason),
-    }
-}
-
 /// The book, and the length of its whole lines.
 fn read(path: &Path, owner: Owner) -> Result<Option<(Book, u64)>, ReadError> {
     let failed = |error: std::io::Error| ReadError::Failed(format!("reading {}: {error}", path.display()));
@@ -325,6 +329,7 @@ fn read(path: &Path, owner: Owner) -> Result<Option<(Book, u64)>, ReadError> {
         match parse(index + 1, line)? {
             Line::Header { .. } => return Err(damaged("it has two headers")),
             Line::Rebased { first_day } => book.first_day = first_day,
+            Line::Based { base_sequence } => book.base_sequence = base_sequence,
             Line::Signed { previous, bytes, counter_mwh, used_rest_mwh } => {
                 let entry = entry(owner, previous, bytes, counter_mwh, used_rest_mwh);
                 book.entries.push(entry.map_err(|error| damaged(&format!("line {}: {error}", index + 2)))?);

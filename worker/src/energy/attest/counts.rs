@@ -25,10 +25,10 @@ impl Carry {
         self.counter_mwh / 1000
     }
 
-    /// The counter's memory was lost.
+    /// The counter's memory was lost. `None`: the epochs of this key are used up, only a new key begins anew.
     #[must_use]
-    pub fn anew(epoch_before: u16) -> Self {
-        Self { epoch: epoch_before.saturating_add(1), ..Self::default() }
+    pub fn anew(epoch_before: u16) -> Option<Self> {
+        Some(Self { epoch: epoch_before.checked_add(1)?, ..Self::default() })
     }
 }
 

@@ -4,21 +4,23 @@
 //!   Hold ◄── no meter, key lost, clock unset or wrong, counts that cannot be ◄─────────────────────────────┐
 //!     │                                                                                                   │
 //!     └─ mended ─► Wait ── the day is over ─► Sign ── in the book, synced ─► Send ── on chain ─► Wait     │
-//!                   ▲                          │ ▲                            │ ▲                         │
-//!                   │                          │ └── days in doubt, unknown   │ └─ not yet: the same bytes │
-//!                   │                          │     or too old: a gap        │                           │
+//!                   ▲                          │ ▲ ▲                          │ ▲                         │
+//!                   │                          │ │ └─ days in doubt, unknown  │ └─ not yet: the same bytes │
+//!                   │                          │ │    or too old: a gap       │                           │
+//!                   │                          │ └─ the chain is another one: the same claim on its link  │
 //!                   └──────────────────────────┴────────────────────────────────────────────────────────┘
 //!   Rebase: the chain has a record of this key that the book has not: everything up to yesterday is in doubt.
 //! ```
-//! One rule above all: for one day and one sequence the key signs counts once. A gap claims nothing and is no evidence of
-//! equivocation (docs/decisions/0016), so what is in doubt is covered by one.
+//! One rule above all: for one day the key makes one claim (counter and counts). Signed again on another link, after a reorganisation
+//! say, it is no evidence of equivocation, nor is a gap (docs/decisions/0016): a claim in the book is never replaced by another, and what
+//! is in doubt is covered by a gap.
 use alloy::primitives::{Address, B256};
 use sunwork_energy::{keeper::Row, units::UnixSeconds};
 use sunwork_protocol::energy::{Account, AccountError, Body, Link, Record, Window, day_of};
 
 use super::{
     Hold,
-    book::Book,
+    book::{Book, Entry},
     counts::{self, Carry, Missing, midnight},
 };
 
@@ -179,8 +181,23 @@ fn step(s: &Situation<'_>) -> Result<Step, Hold> {
     if next + 1 == today && now.0 < midnight(today) + SETTLE_SECS {
         return Ok(wait(next));
     }
-    let carry = book.carry(ledger);
-    let sign = match gap(s, book, next, today) {
+    let mut gap = gap(s, book, next, today);
+    if gap.is_none()
+        && let Some(entry) = book.claim(next)
+    {
+        let again = again(ledger, entry);
+        match check(ledger, &again, today) {
+            Ok(()) => return Ok(Step::Sign(Box::new(again))),
+            // It may be mended, and is not forfeited for the owner.
+            Err(hold @ Hold::AboveCap { .. }) => return Err(hold),
+            Err(_) => {
+                let last = book.signed_after(ledger.day).unwrap_or(next);
+                gap = Some((last + 1, "what was signed for these days does not go on from the chain's counter"));
+            }
+        }
+    }
+    let carry = book.carry(ledger).ok_or(Hold::CounterSpent { epoch: ledger.counter_epoch })?;
+    let sign = match gap {
         Some((until, why)) => {
             let last = until.min(today) - 1;
             draft(s, last, Body::Gap, counts::over_gap(s.rows, next, last, carry), Some(why))
@@ -205,9 +222,8 @@ fn wait(day: u16) -> Step {
 
 /// The first day that may be claimed, if it is not the next one, and why.
 fn gap(s: &Situation<'_>, book: &Book, next: u16, today: u16) -> Option<(u16, &'static str)> {
-    let doubt = book.first_day.max(book.signed_after(s.ledger.day).map_or(0, |day| day + 1));
-    if next < doubt {
-        return Some((doubt, "what was signed for these days is not known for certain"));
+    if next < book.first_day {
+        return Some((book.first_day, "what was signed for these days is not known for certain"));
     }
     if let Some(day) = s.give_up.filter(|day| *day >= next) {
         return Some((day + 1, "the owner gave these days up"));
@@ -215,8 +231,9 @@ fn gap(s: &Situation<'_>, book: &Book, next: u16, today: u16) -> Option<(u16, &'
     if next.saturating_add(s.ledger.window_days) < today {
         return Some((today - s.ledger.window_days, "these days lie before the window"));
     }
-    if !counts::is_known(s.rows, next) {
-        let known = (next..today).find(|day| counts::is_known(s.rows, *day));
+    let known = |day: u16| counts::is_known(s.rows, day) || book.claim(day).is_some();
+    if !known(next) {
+        let known = (next..today).find(|day| known(*day));
         return Some((known.unwrap_or(today), "nothing was measured on these days"));
     }
     None
@@ -233,6 +250,12 @@ fn draft(s: &Situation<'_>, day: u16, body: Body, after: Carry, gap: Option<&'st
         body,
     };
     Draft { record, previous: ledger.link, after, gap }
+}
+
+/// The claim of an entry on what the chain has now.
+fn again(ledger: &Ledger, entry: &Entry) -> Draft {
+    let record = Record { sequence: ledger.sequence.saturating_add(1), ..entry.record.clone() };
+    Draft { record, previous: ledger.link, after: entry.after, gap: None }
 }
 
 /// What the ledger would refuse is said to the owner, and never sent.

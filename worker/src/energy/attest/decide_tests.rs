@@ -226,22 +226,21 @@ fn without_a_clock_or_with_a_wrong_one_nothing_is_signed() {
 }
 
 #[test]
-fn a_lost_key_is_a_named_state_and_a_new_one_goes_on_where_the_old_one_ended() {
+fn a_lost_key_is_a_named_state_and_a_new_one_goes_on_with_a_counter_of_its_own() {
     let mut bench = Bench::new();
     bench.round();
     let Step::Hold(hold) = bench.decide_with(Err("there is none".into())) else { panic!("a key is needed") };
     assert_eq!(hold.name(), "device_key_lost");
     assert!(hold.to_string().contains("there is none") && hold.behaviour().contains("replace-key"));
-    // Replaced two days later: window, sequence, link and counter stay, and the days in between are attested.
+    // Replaced two days later: window, sequence and link stay, the counter is the new key's, and the days in between are attested.
     bench.rows.extend([whole(DAY + 1, 2_000, 1_000), whole(DAY + 2, 2_000, 1_000)].concat());
     bench.at(DAY + 3, 40_000);
-    let carry = bench.file.book.carry(&bench.ledger);
-    bench.ledger.key = B256::repeat_byte(6);
-    let begin = Beginning { base_sequence: bench.ledger.sequence, first_day: 0, carry };
+    (bench.ledger.key, bench.ledger.counter_epoch, bench.ledger.counter_wh) = (B256::repeat_byte(6), 0, 0);
+    let begin = Beginning { base_sequence: bench.ledger.sequence, ..Beginning::default() };
     bench.file = BookFile::create(bench.dir.path(), Owner { key: bench.ledger.key, ..OWNER }, begin).unwrap();
     let (second, third) = (bench.round(), bench.round());
-    assert_eq!((second.sequence, second.day, second.counter_epoch), (2, DAY + 1, 0));
-    assert_eq!((third.sequence, third.counter_wh), (3, 3 * 192));
+    assert_eq!((second.sequence, second.day, second.counter_epoch, second.counter_wh), (2, DAY + 1, 0, 192));
+    assert_eq!((third.sequence, third.counter_epoch, third.counter_wh), (3, 0, 2 * 192));
 }
 
 #[test]
@@ -309,16 +308,111 @@ fn after_a_reorganisation_the_same_bytes_are_sent_again_in_order() {
 }
 
 #[test]
-fn what_was_signed_on_another_link_is_covered_and_not_signed_again() {
+fn what_was_signed_on_another_link_is_claimed_again_word_for_word_whatever_the_history_says_now() {
     let mut bench = Bench::new();
-    let Step::Sign(draft) = bench.decide() else { panic!("a day is over") };
+    bench.rows.extend([whole(DAY + 1, 2_000, 1_000), whole(DAY + 2, 2_000, 1_000)].concat());
+    bench.at(DAY + 3, 40_000);
+    let before = bench.ledger.clone();
+    let first: Vec<Record> = (0..3).map(|_| bench.round()).collect();
+    // The worker was registered a day later than before: another link, other sequences; and the history tells other figures.
+    bench.ledger = Ledger { link: Link::repeat_byte(1), day: DAY, time: bench.ledger.time, ..before };
+    bench.rows = whole(DAY, 9_000, 0);
+    bench.restart();
+    let Step::Sign(draft) = bench.decide() else { panic!("a claim of the book") };
+    assert_eq!((draft.previous, draft.record.sequence, draft.gap), (Link::repeat_byte(1), 1, None));
+    // Killed between signature and transaction: what is in the book now is sent as it stands.
     bench.sign(&draft);
-    bench.ledger.link = Link::repeat_byte(1);
+    bench.restart();
+    assert!(matches!(bench.decide(), Step::Send(3)));
+    let again = [bench.round(), bench.round()];
+    for (one, other) in first[1..].iter().zip(&again) {
+        assert_eq!(one.contradicts(other), Err(sunwork_protocol::energy::NoEvidence::SameClaim));
+        assert_eq!((other.sequence + 1, other.day), (one.sequence, one.day));
+    }
+    // What follows goes on from there.
+    bench.restart();
+    bench.rows = whole(DAY + 3, 2_000, 1_000);
+    bench.at(DAY + 4, 40_000);
+    let next = bench.round();
+    assert_eq!((next.day, next.sequence, next.counter_epoch, next.counter_wh), (DAY + 3, 3, 0, 4 * 192));
+}
+
+#[test]
+fn a_claim_that_does_not_go_on_from_the_chains_counter_is_covered_and_never_changed() {
+    let mut bench = Bench::new();
     bench.rows.extend(whole(DAY + 1, 2_000, 1_000));
     bench.at(DAY + 2, 40_000);
+    let before = bench.ledger.clone();
+    bench.round();
+    bench.round();
+    // A later epoch stands on the chain than the claims have.
+    bench.ledger =
+        Ledger { link: Link::repeat_byte(1), counter_epoch: 4, counter_wh: 50, time: bench.ledger.time, ..before };
+    bench.rows.extend(whole(DAY + 2, 2_000, 1_000));
+    bench.at(DAY + 3, 40_000);
+    let gap = bench.round();
+    assert_eq!((gap.day, gap.sequence, gap.counter_epoch, gap.body), (DAY + 1, 2, 5, Body::Gap));
+    let next = bench.round();
+    // The counter of the new epoch went over the days that are forfeited.
+    assert_eq!((next.day, next.counter_epoch, next.counter_wh), (DAY + 2, 5, 3 * 192));
+}
+
+#[test]
+fn a_claim_above_a_lowered_cap_is_told_to_the_owner_and_kept_until_it_is_given_up() {
+    let mut bench = Bench::new();
+    bench.round();
+    bench.ledger = Ledger { link: Link::repeat_byte(1), sequence: 0, day: DAY - 1, counter_wh: 0, ..bench.ledger };
+    bench.ledger.cap_wh = 1;
+    assert!(matches!(bench.hold(), Hold::AboveCap { day: DAY, found: 2, cap: 1, .. }));
+    bench.give_up = Some(DAY);
+    assert_eq!(bench.round().body, Body::Gap);
+}
+
+#[test]
+fn days_whose_history_is_lost_are_a_gap_up_to_the_first_that_the_book_claims() {
+    let mut bench = Bench::new();
+    bench.rows = whole(DAY + 1, 2_000, 1_000);
+    bench.at(DAY + 2, 40_000);
+    let before = bench.ledger.clone();
+    let (_, claim) = (bench.round(), bench.round());
+    bench.ledger = Ledger { link: Link::repeat_byte(1), time: bench.ledger.time, ..before };
+    bench.rows.clear();
     let gap = bench.round();
     assert_eq!((gap.day, gap.body), (DAY, Body::Gap));
-    assert_eq!(bench.round().day, DAY + 1);
+    assert_eq!(bench.round(), claim);
+}
+
+#[test]
+fn when_the_epochs_are_used_up_only_a_new_key_helps_and_the_owner_is_told_so() {
+    let mut bench = Bench::new();
+    (bench.ledger.counter_epoch, bench.ledger.counter_wh) = (u16::MAX, 7);
+    let hold = bench.hold();
+    assert_eq!((hold.name(), &hold), ("counter_spent", &Hold::CounterSpent { epoch: u16::MAX }));
+    assert!(hold.to_string().contains("epoch 65535") && hold.behaviour().contains("replace-key"));
+    // To forfeit days does not help: a gap has the counter, too.
+    bench.give_up = Some(DAY);
+    assert_eq!(bench.hold(), hold);
+    bench.ledger.counter_epoch = u16::MAX - 1;
+    assert_eq!(bench.round().counter_epoch, u16::MAX);
+}
+
+#[test]
+fn days_between_a_new_key_and_its_registration_are_the_old_keys_and_not_missed_in_the_new_book() {
+    let mut bench = Bench::new();
+    bench.round();
+    let new = Owner { key: B256::repeat_byte(6), ..OWNER };
+    let begin = |sequence| Beginning { base_sequence: sequence, ..Beginning::default() };
+    BookFile::create(bench.dir.path(), new, begin(1)).unwrap();
+    // The command was killed here; the old key went on for a day.
+    bench.rows.extend([whole(DAY + 1, 2_000, 1_000), whole(DAY + 2, 2_000, 1_000)].concat());
+    bench.at(DAY + 2, 40_000);
+    bench.round();
+    bench.file = BookFile::create(bench.dir.path(), new, begin(2)).unwrap();
+    (bench.ledger.key, bench.ledger.counter_epoch, bench.ledger.counter_wh) = (new.key, 0, 0);
+    bench.at(DAY + 3, 40_000);
+    bench.file = BookFile::open(bench.dir.path(), new, begin(9)).unwrap();
+    let record = bench.round();
+    assert_eq!((record.day, record.sequence, record.counter_wh), (DAY + 2, 3, 192));
 }
 
 #[test]

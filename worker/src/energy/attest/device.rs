@@ -2,15 +2,22 @@
 use alloy::primitives::B256;
 use sha2::{Digest, Sha256};
 use sunwork_protocol::energy::{DeviceKey, PublicKey, SIGNATURE_BYTES};
+use sunwork_tpm::{Blob, Tpm};
 
-/// Where a secure element comes in: a TPM 2.0 (`TPM2_Sign`, ECDSA with P-256 and SHA-256 over a digest that is given) or an
-/// ATECC608 (`Sign`, external digest) behind the same two questions. Both make s of any height: whoever writes one takes the lower
-/// of the two, as `p256` has it (`Signature::normalize_s`). Only software keys are there today.
+/// Where a key is behind the same questions: in software, in a TPM 2.0, and where another secure element would come in: an ATECC608
+/// (`Sign`, external digest) makes s of any height, as a TPM does, and whoever writes it takes the lower of the two, as `p256` has it
+/// (`Signature::normalize_s`).
 pub trait DeviceSigner: Send + Sync {
-    /// Its public half.
+    /// Its public half. The device need not be there.
     fn public(&self) -> PublicKey;
 
-    /// r and s over a digest, s in its lower form.
+    /// Whether it would sign now.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    fn check(&self) -> Result<(), String>;
+
+    /// r and s over a digest, s in its lower form. May take seconds.
     ///
     /// # Errors
     /// Why the device does not sign, in words.
@@ -41,8 +48,41 @@ impl DeviceSigner for SoftwareKey {
         self.0.public()
     }
 
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     fn sign(&self, digest: B256) -> Result<[u8; SIGNATURE_BYTES], String> {
         Ok(self.0.sign(digest))
+    }
+}
+
+/// A key that one TPM alone can use.
+#[derive(Debug)]
+pub struct TpmKey {
+    tpm: Tpm,
+    blob: Blob,
+}
+
+impl TpmKey {
+    /// A key of this TPM; it is asked when the key is used.
+    #[must_use]
+    pub const fn of(tpm: Tpm, blob: Blob) -> Self {
+        Self { tpm, blob }
+    }
+}
+
+impl DeviceSigner for TpmKey {
+    fn public(&self) -> PublicKey {
+        PublicKey { x: self.blob.x.into(), y: self.blob.y.into() }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.tpm.check(&self.blob).map_err(|error| error.to_string())
+    }
+
+    fn sign(&self, digest: B256) -> Result<[u8; SIGNATURE_BYTES], String> {
+        self.tpm.sign(&self.blob, digest.0).map_err(|error| error.to_string())
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Hold {
     ClockDiffers { energy: i64, chain: u64 },
     /// A quarter hour holds more than the panel can make.
     AboveCap { day: u16, slot: usize, found: u16, cap: u16 },
+    /// The key has no epoch left in which its counter could begin anew.
+    CounterSpent { epoch: u16 },
     /// The ledger's rules refuse the record.
     Refused { day: u16, reason: String },
     /// The chain refused or cannot be reached.
@@ -46,13 +48,14 @@ impl Hold {
             Self::ClockUnset => "clock_unset",
             Self::ClockDiffers { .. } => "clock_differs",
             Self::AboveCap { .. } => "above_cap",
+            Self::CounterSpent { .. } => "counter_spent",
             Self::Refused { .. } => "record_refused",
             Self::Chain { .. } => "chain",
         }
     }
 
     /// All names, for metrics.
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 13] = [
         "no_ledger",
         "simulated",
         "meter_unregistered",
@@ -63,6 +66,7 @@ impl Hold {
         "clock_unset",
         "clock_differs",
         "above_cap",
+        "counter_spent",
         "record_refused",
         "chain",
     ];
@@ -93,6 +97,9 @@ impl Hold {
             Self::AboveCap { .. } => {
                 "nothing is attested; correct the nameplate (`sunwork-worker energy meter replace-key --nameplate-watts W`) or the shunt, or forfeit the day (`sunwork-worker energy meter give-up --until DAY`)"
             }
+            Self::CounterSpent { .. } => {
+                "nothing is attested; `sunwork-worker energy meter replace-key` puts a new key in its place, whose counter begins at zero: the days attested before stay, days that wait are attested by the new key"
+            }
             Self::Refused { .. } => {
                 "nothing is sent; the day can be forfeited with `sunwork-worker energy meter give-up --until DAY`"
             }
@@ -108,7 +115,7 @@ impl Hold {
 }
 
 /// "2026-06-01".
-pub(super) fn date(day: u16) -> String {
+pub(crate) fn date(day: u16) -> String {
     let time = jiff::Timestamp::from_second(super::counts::midnight(day)).unwrap_or_default();
     time.strftime("%Y-%m-%d").to_string()
 }
@@ -141,6 +148,10 @@ impl std::fmt::Display for Hold {
                 date(*day),
                 slot / 4,
                 slot % 4 * 15
+            ),
+            Self::CounterSpent { epoch } => write!(
+                f,
+                "the meter's counter lost its memory, and its last record is of epoch {epoch}, the last that a key has"
             ),
             Self::Refused { day, reason } => write!(f, "the record of {} would be refused: {reason}", date(*day)),
             Self::Chain { reason } => f.write_str(reason),

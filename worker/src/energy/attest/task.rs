@@ -1,5 +1,5 @@
 //! The loop that carries the attestation: ask chain and history, decide, write down, send, tell.
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use alloy::{primitives::B256, sol_types::SolCall};
 use sunwork_energy::{keeper::Mode, units::UnixSeconds};
@@ -14,7 +14,7 @@ use super::{
     counts::{Carry, Missing, midnight},
     decide::{self, CLOCKS_APART_SECS, Draft, Ledger, Status},
     hold::date,
-    keys::{self, Found, Keyring},
+    keys::{self, Found, Keyring, Seen},
     ledger,
     state::MeterState,
 };
@@ -41,8 +41,8 @@ pub struct Task {
     /// Simulated seconds in a second; `None`: real sensors.
     speed: Option<u32>,
     signer: Option<Found>,
-    /// Keystores that were looked at without finding the key: looked at again when they change.
-    missed: Option<(B256, Vec<PathBuf>, String)>,
+    /// Files that were looked at without finding the key: looked at again when they change.
+    missed: Option<(B256, Seen, String)>,
     book: Option<BookFile>,
     sent: u64,
     told: Option<&'static str>,
@@ -186,7 +186,7 @@ impl Task {
     async fn open(&mut self, owner: Owner, ledger: &Ledger, now: Option<UnixSeconds>) -> Result<(), Lost> {
         if self.signer.as_ref().is_none_or(|found| found.hash() != owner.key) {
             (self.signer, self.book) = (None, None);
-            let files = [self.keys.files(keys::METER), self.keys.files(keys::NEXT)].concat();
+            let files = self.keys.seen();
             if let Some((key, seen, reason)) = &self.missed
                 && (key, seen) == (&owner.key, &files)
             {
@@ -223,7 +223,7 @@ impl Task {
         let index = match step {
             Step::Send(index) => index,
             Step::Sign(draft) => {
-                let signed = self.sign(&draft);
+                let signed = self.sign(&draft).await;
                 if signed.is_err() {
                     // What is on disk decides; it is read again at the next look.
                     self.book = None;
@@ -255,7 +255,7 @@ impl Task {
     }
 
     /// Signs and writes down; the entry's place in the book.
-    fn sign(&mut self, draft: &Draft) -> Result<usize, Hold> {
+    async fn sign(&mut self, draft: &Draft) -> Result<usize, Hold> {
         let refused = |reason: String| Hold::Refused { day: draft.record.day, reason };
         let (Some(found), Some(file)) = (&self.signer, &mut self.book) else {
             return Err(Hold::KeyLost { reason: "it is not open".into() });
@@ -263,7 +263,11 @@ impl Task {
         let deployment = &self.ctx.chain.deployment;
         let digest = draft.record.digest(deployment.chain_id, deployment.energy_ledger, draft.previous);
         let digest = digest.map_err(|error| refused(error.to_string()))?;
-        let signature = found.signer.sign(digest).map_err(|reason| Hold::KeyLost { reason })?;
+        let signer = found.signer.clone();
+        // A chip takes its time.
+        let signed = tokio::task::spawn_blocking(move || signer.sign(digest)).await;
+        let signature =
+            signed.unwrap_or_else(|error| Err(error.to_string())).map_err(|reason| Hold::KeyLost { reason })?;
         found
             .signer
             .public()
@@ -274,6 +278,12 @@ impl Task {
                 until = date(draft.record.day),
                 why,
                 "days are covered by a gap: nothing is claimed for them"
+            );
+        }
+        if draft.gap.is_none() && file.book.claim(draft.record.day).is_some() {
+            tracing::info!(
+                day = date(draft.record.day),
+                "the chain is another one: the day's claim is signed again, unchanged"
             );
         }
         let signed = SignedRecord { record: draft.record.clone(), signature };

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bollard::errors::Error as EngineError;
@@ -72,6 +73,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         if let (Some(name), Ok(handle)) = (self.name.take(), tokio::runtime::Handle::try_current()) {
             let inner = self.inner.clone();
+            inner.cut_short.store(true, Ordering::Relaxed);
             handle.spawn(async move {
                 if let Err(error) = inner.remove_leaf(&name).await {
                     tracing::warn!(leaf = name, %error, "leftovers of a cancelled leaf stay until the next start");
@@ -220,7 +222,7 @@ async fn state(inner: &Inner, name: &str) -> Result<ContainerState, RuntimeError
 /// From the end of the app to its record; the log is added by the caller.
 async fn conclude(inner: &Inner, job: &LeafJob, ended: Ended, words: &str) -> Result<LeafRun, RuntimeError> {
     let limits = &job.limits;
-    let ran = |record, message| LeafRun { record, message, output: None, log: Printed::default() };
+    let ran = |record, message| LeafRun { record, message, output: None, log: Printed::default(), cpu_micros: None };
     let bare = |outcome, message| ran(LeafRecord::bare(outcome), message);
     let disk_full = || {
         let message = format!("the app filled its {} MiB of disk{words}", limits.disk_mib);
@@ -362,7 +364,7 @@ async fn read_tree(inner: &Inner, job: &LeafJob, declared: &Declared) -> Result<
             let files = if tree.files == 1 { "1 file".to_owned() } else { format!("{} files", tree.files) };
             let message = format!("the app completed with {files}, {} bytes", tree.bytes);
             let log = Printed::default();
-            Ok(Ok(LeafRun { record: tree.record, message, output: Some(tree.path), log }))
+            Ok(Ok(LeafRun { record: tree.record, message, output: Some(tree.path), log, cpu_micros: None }))
         }
     }
 }

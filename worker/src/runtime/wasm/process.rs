@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::super::output::OutputError;
 use super::super::{Printing, RuntimeError};
+use super::cpu::cpu_micros;
 
 /// Longest time for handing over an output.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(600);
@@ -56,6 +57,16 @@ impl Process {
         let mut process = Self { child, group, stdin, stdout };
         process.tell(request).await.map_err(|error| failed("writing to", error))?;
         Ok(process)
+    }
+
+    /// Its number with the kernel, while it is not waited for.
+    pub(super) fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// CPU time that it has used, by the kernel's word.
+    pub(super) fn cpu_micros(&self) -> Option<u64> {
+        cpu_micros(self.child.id()?)
     }
 
     async fn tell(&mut self, what: &impl serde::Serialize) -> std::io::Result<()> {

@@ -5,7 +5,7 @@ use crate::runtime::Printed;
 
 fn run(outcome: Outcome, printing: &Printing) -> LeafRun {
     let record = if outcome == Outcome::AppFailed { LeafRecord::app_failed(3) } else { LeafRecord::bare(outcome) };
-    LeafRun { record, message: "a sentence".into(), output: None, log: printing.printed() }
+    LeafRun { record, message: "a sentence".into(), output: None, log: printing.printed(), cpu_micros: None }
 }
 
 fn print(store: &LogStore, leaf: u32, outcome: Outcome, text: &[u8]) {

@@ -1,199 +1,32 @@
 //! The mailbox over real HTTP: who may write, how much, for how long, and that nothing of it can be read here.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod cast;
+#[path = "../common/mod.rs"]
 mod common;
+mod limits;
 
 use std::{path::Path, sync::atomic::Ordering, time::Duration};
 
 use alloy::{
     primitives::{Address, B256, Bytes},
-    signers::{SignerSync as _, local::PrivateKeySigner},
+    signers::local::PrivateKeySigner,
 };
+use cast::*;
 use common::{
     db::{self, Postgres},
     http::{Limits, NOW_MS, TestApi},
 };
 use serde_json::Value;
-use sunwork_edge::mail::MailClient;
-use sunwork_oracle::{
-    chain::Header,
-    events::{Event, PlacedEvent},
-    follow::Progress,
-    json::{Account, Amount},
-    mail::{Clock, MailLimits, Mailbox, MailboxError},
-    store::{Batch, Store},
-};
+use sunwork_oracle::mail::{Clock, MailLimits, Mailbox, MailboxError};
 use sunwork_protocol::{
     envelope::{Context, Purpose, SecretKey, seal, seal_key},
     mail::{MAX_BODY_BYTES, Message, TOPIC_AGENT, TOPIC_KEY, TOPIC_LOGS},
     session::SessionKey,
-    status::Status,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    time::Instant,
 };
-
-const CHAIN_ID: u64 = 31337;
-const AGREEMENT: Address = Address::repeat_byte(0xaa);
-/// Bought, and nobody has accepted it.
-const OPEN_AGREEMENT: Address = Address::repeat_byte(0x0e);
-const OTHER_AGREEMENT: Address = Address::repeat_byte(0xab);
-const RECIPIENT: B256 = B256::repeat_byte(0x77);
-
-/// Everybody with a part in the agreement, and one without.
-struct Cast {
-    client: PrivateKeySigner,
-    agent: PrivateKeySigner,
-    worker: PrivateKeySigner,
-    device: PrivateKeySigner,
-    old_device: PrivateKeySigner,
-    former_worker: PrivateKeySigner,
-    verifier: PrivateKeySigner,
-    displaced: PrivateKeySigner,
-    former_verifier: PrivateKeySigner,
-    stranger: PrivateKeySigner,
-}
-
-impl Cast {
-    fn new() -> Self {
-        let signer = |n| PrivateKeySigner::from_bytes(&B256::repeat_byte(n)).unwrap();
-        Self {
-            client: signer(1),
-            agent: signer(2),
-            worker: signer(3),
-            device: signer(4),
-            old_device: signer(5),
-            former_worker: signer(6),
-            verifier: signer(7),
-            displaced: signer(8),
-            former_verifier: signer(9),
-            stranger: signer(10),
-        }
-    }
-
-    /// Puts the agreement, and another one of the same client, into an index.
-    async fn play(&self, store: &Store) {
-        let who = |signer: &PrivateKeySigner| Account(signer.address());
-        let bought = |agreement: Address| Event::AgreementBought {
-            agreement: Account(agreement),
-            client: who(&self.client),
-            class_id: 0,
-            kind_id: 0,
-            budget: Amount(1),
-            terms: Bytes::new(),
-            spec: Bytes::new(),
-        };
-        let registered = |signer: &PrivateKeySigner| Event::WorkerRegistered {
-            worker: who(signer),
-            payout: who(signer),
-            classes: 1,
-            kinds: 1,
-            encryption_key: B256::ZERO,
-            transport_key: B256::ZERO,
-        };
-        let accepted = |signer: &PrivateKeySigner, attempt| Event::Accepted {
-            worker: who(signer),
-            attempt,
-            reward: Amount(1),
-            locked: Amount(1),
-        };
-        let device = |signer: &PrivateKeySigner, limit| Event::DeviceSet {
-            worker: who(&self.worker),
-            device: who(signer),
-            limit: Amount(limit),
-            since_epoch: 9,
-        };
-        let claimed = |signer: &PrivateKeySigner, displaced| Event::Claimed {
-            verifier: who(signer),
-            ticket: Amount(1),
-            displaced,
-        };
-        let status = |status: Status, attempt| Event::StatusChanged { status: status as u8, attempt, deadline: 0 };
-        let mut events = vec![
-            (None, registered(&self.worker)),
-            (None, device(&self.device, 5)),
-            (None, device(&self.old_device, 5)),
-            (None, device(&self.old_device, 0)),
-            (None, Event::KeyAgentSet { client: who(&self.client), agent: who(&self.stranger) }),
-            (None, Event::KeyAgentSet { client: who(&self.client), agent: who(&self.agent) }),
-        ];
-        for agreement in [AGREEMENT, OTHER_AGREEMENT] {
-            let of_it = [
-                bought(agreement),
-                accepted(&self.former_worker, 0),
-                Event::WorkerLeft { worker: who(&self.former_worker), attempt: 0, slashed: Amount(0) },
-                status(Status::Open, 1),
-                accepted(&self.worker, 1),
-                status(Status::Drawing, 1),
-                claimed(&self.displaced, Account::default()),
-                claimed(&self.verifier, who(&self.displaced)),
-                claimed(&self.former_verifier, Account::default()),
-                Event::VerifierLeft { verifier: who(&self.former_verifier), reason: 6, slashed: Amount(0) },
-            ];
-            events.extend(of_it.into_iter().map(|event| (Some(Account(agreement)), event)));
-        }
-        events.push((Some(Account(OPEN_AGREEMENT)), bought(OPEN_AGREEMENT)));
-        let header = Header { number: 5, hash: B256::repeat_byte(5), parent: B256::ZERO, time: 1000 };
-        let placed = |(i, (agreement, event)): (usize, (Option<Account>, Event))| PlacedEvent {
-            block: header.number,
-            block_hash: header.hash,
-            time: header.time,
-            log_index: i as u64,
-            tx: B256::ZERO,
-            address: Account::default(),
-            agreement,
-            worker: event.worker(),
-            client: event.client(),
-            meter: None,
-            event,
-        };
-        let events = events.into_iter().enumerate().map(placed).collect();
-        store
-            .append(&Batch { headers: vec![header], events, prune_from: 1, prune_to: 0, ..Batch::default() })
-            .await
-            .unwrap();
-    }
-}
-
-async fn start(dir: &Path, mail: MailLimits) -> (TestApi, Cast) {
-    let api = TestApi::start(dir, Limits { mail, ..Limits::default() }).await;
-    let cast = Cast::new();
-    cast.play(&api.store).await;
-    let head = api.store.last_block().await.unwrap();
-    let progress = Progress { head, indexed: head, good_at: Some(Instant::now()), ..Progress::default() };
-    api.progress.send(progress).unwrap();
-    (api, cast)
-}
-
-fn message(topic: &str, sent_at_ms: u64, body: &[u8]) -> Message {
-    Message::new(AGREEMENT, RECIPIENT, topic, sent_at_ms, body.to_vec()).unwrap()
-}
-
-fn signed(signer: &PrivateKeySigner, message: Message) -> Message {
-    let signature = signer.sign_hash_sync(&message.digest(CHAIN_ID)).unwrap();
-    message.signed(&signature)
-}
-
-async fn post(api: &TestApi, signer: &PrivateKeySigner, message: Message) -> (u16, Value) {
-    let response = api.http.post(api.url("/v1/mail")).json(&signed(signer, message)).send().await.unwrap();
-    let status = response.status().as_u16();
-    (status, response.json().await.unwrap_or_default())
-}
-
-fn path(topic: &str) -> String {
-    format!("/v1/mail?recipient={RECIPIENT}&agreement={AGREEMENT}&topic={topic}")
-}
-
-async fn list(api: &TestApi, path: &str) -> Vec<Value> {
-    let (status, page) = api.json(path).await;
-    assert_eq!(status, 200, "{page}");
-    page["messages"].as_array().unwrap().clone()
-}
-
-fn code(answer: &(u16, Value)) -> (u16, &str) {
-    (answer.0, answer.1["error"]["code"].as_str().unwrap_or_default())
-}
 
 #[tokio::test]
 async fn parties_and_their_helpers_may_write_and_nobody_else() {
@@ -314,127 +147,6 @@ async fn mail_expires_and_is_swept() {
     assert_eq!(code(&refused), (400, "bad_message"));
     let far = post(&api, &cast.client, message(TOPIC_KEY, u64::MAX, b"x")).await;
     assert_eq!(code(&far), (400, "bad_message"));
-}
-
-#[tokio::test]
-async fn a_mailbox_full_of_junk_neither_hides_nor_displaces_what_others_wrote() {
-    let dir = tempfile::tempdir().unwrap();
-    let limits = MailLimits { signer_messages: 20, ..MailLimits::default() };
-    let (api, cast) = start(dir.path(), limits).await;
-    assert_eq!(post(&api, &cast.worker, message(TOPIC_KEY, NOW_MS, b"the genuine key")).await.0, 201);
-
-    // Strangers fill nothing.
-    for n in 0..50 {
-        assert_eq!(post(&api, &cast.stranger, message(TOPIC_KEY, NOW_MS + n, &[0; 1000])).await.0, 403);
-    }
-    // A hostile party writes as much as it may: every topic and recipient that it can think of, largest bodies, newest times.
-    let mut refused = 0;
-    for n in 0..60_u64 {
-        let newest = NOW_MS + 299_000 + n;
-        let junk = Message { recipient: B256::repeat_byte(n as u8), ..message(TOPIC_KEY, newest, &[9; 1000]) };
-        refused += u32::from(post(&api, &cast.verifier, junk).await.0 == 429);
-        refused += u32::from(post(&api, &cast.verifier, message(&format!("junk-{n}"), newest, b"x")).await.0 == 429);
-        post(&api, &cast.verifier, message(TOPIC_KEY, newest, &[9; 1000])).await;
-    }
-    assert!(refused >= 100, "{refused}");
-    let large = post(&api, &cast.former_worker, message(TOPIC_KEY, NOW_MS, &[9; MAX_BODY_BYTES])).await;
-    assert_eq!(large.0, 201);
-    let mut taken = 1;
-    for n in 0..20 {
-        let answer = post(&api, &cast.former_worker, message(&format!("big-{n}"), NOW_MS, &[9; MAX_BODY_BYTES])).await;
-        match answer.0 {
-            201 => taken += 1,
-            _ => assert_eq!(code(&answer), (429, "too_much_mail")),
-        }
-    }
-    assert_eq!(taken, 3, "128 KiB hold three bodies of 16 KiB in hex");
-
-    // A party that keeps changing its helper does not get more room in a list for it.
-    for n in 20..60 {
-        let device = PrivateKeySigner::from_bytes(&B256::repeat_byte(n)).unwrap();
-        let event = Event::KeyAgentSet { client: Account(cast.client.address()), agent: Account(device.address()) };
-        say(&api.store, u64::from(n), event).await;
-        assert_eq!(post(&api, &device, message(TOPIC_KEY, NOW_MS + 1000, b"junk")).await.0, 201);
-    }
-
-    // The recipient finds the genuine message by topic, whatever is in the box, and so does the client library.
-    let shown = list(&api, &format!("{}&limit=64", path(TOPIC_KEY))).await;
-    let is_genuine = |m: &&Value| m["sender"] == cast.worker.address().to_string();
-    assert_eq!(shown.iter().filter(is_genuine).count(), 1);
-    assert!(
-        shown.len() <= 6,
-        "a message of the worker, the verifier and the former worker, two for the client: {shown:?}"
-    );
-    let mail = MailClient::new(vec![api.url("").parse().unwrap()], CHAIN_ID);
-    let inbox = mail.inbox(RECIPIENT, AGREEMENT, TOPIC_KEY).await.unwrap();
-    let found = inbox.iter().find(|(sender, _)| *sender == cast.worker.address()).unwrap();
-    assert_eq!(found.1.body, Bytes::from_static(b"the genuine key"));
-    // And others still write.
-    assert_eq!(post(&api, &cast.worker, message(TOPIC_LOGS, NOW_MS, b"logs")).await.0, 201);
-}
-
-/// One more event in a block of its own.
-async fn say(store: &Store, number: u64, event: Event) {
-    let header = Header { number, hash: B256::with_last_byte(number as u8), parent: B256::ZERO, time: 1000 + number };
-    let placed = PlacedEvent {
-        block: number,
-        block_hash: header.hash,
-        time: header.time,
-        log_index: 0,
-        tx: B256::ZERO,
-        address: Account::default(),
-        agreement: None,
-        worker: event.worker(),
-        client: event.client(),
-        meter: None,
-        event,
-    };
-    store
-        .append(&Batch { headers: vec![header], events: vec![placed], prune_from: 1, prune_to: 0, ..Batch::default() })
-        .await
-        .unwrap();
-}
-
-#[tokio::test]
-async fn a_helpers_junk_does_not_use_up_its_principals_share() {
-    let dir = tempfile::tempdir().unwrap();
-    let (api, cast) = start(dir.path(), MailLimits { signer_messages: 5, ..MailLimits::default() }).await;
-    for n in 0..10 {
-        let answer = post(&api, &cast.device, message(&format!("t{n}"), NOW_MS, &[0; 100])).await;
-        assert_eq!(answer.0, if n < 5 { 201 } else { 429 });
-    }
-    assert_eq!(post(&api, &cast.worker, message(TOPIC_KEY, NOW_MS, b"mine")).await.0, 201);
-    // Replacing is always possible.
-    assert_eq!(post(&api, &cast.device, message("t0", NOW_MS + 1, &[0; 100])).await.0, 201);
-}
-
-#[tokio::test]
-async fn agreements_that_nobody_entered_do_not_buy_much_room() {
-    let dir = tempfile::tempdir().unwrap();
-    let (api, cast) = start(dir.path(), MailLimits::default()).await;
-    let letter =
-        |topic: &str, bytes: usize| Message { agreement: OPEN_AGREEMENT, ..message(topic, NOW_MS, &vec![7; bytes]) };
-    // A session key for the key agent fits well.
-    assert_eq!(post(&api, &cast.client, letter("agent", 81)).await.0, 201);
-    assert_eq!(code(&post(&api, &cast.client, letter("junk", 4 << 10)).await), (429, "too_much_mail"));
-    // The same letter about work that somebody entered is taken.
-    assert_eq!(post(&api, &cast.client, message("junk", NOW_MS, &[7; 4 << 10])).await.0, 201);
-}
-
-#[tokio::test]
-async fn the_whole_mailbox_has_a_limit_and_expiry_makes_room() {
-    let dir = tempfile::tempdir().unwrap();
-    let limits = MailLimits { quota_bytes: 2 * 1024, ..MailLimits::default() };
-    let (api, cast) = start(dir.path(), limits).await;
-    assert_eq!(post(&api, &cast.worker, message("a", NOW_MS, &[0; 256])).await.0, 201);
-    assert_eq!(post(&api, &cast.worker, message("b", NOW_MS, &[0; 256])).await.0, 201);
-    let full = post(&api, &cast.client, message("a", NOW_MS, b"x")).await;
-    assert_eq!(code(&full), (507, "mailbox_full"));
-    // In place of an older one of the same size there is room.
-    assert_eq!(post(&api, &cast.worker, message("b", NOW_MS + 1, &[1; 256])).await.0, 201);
-    api.now_ms.fetch_add(8 * 24 * 3600 * 1000, Ordering::SeqCst);
-    api.mailbox.sweep().await.unwrap();
-    assert_eq!(post(&api, &cast.client, message("a", NOW_MS, b"x")).await.0, 201);
 }
 
 #[tokio::test]
