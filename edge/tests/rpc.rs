@@ -16,10 +16,10 @@ const CHAIN: u64 = 31337;
 
 fn quick() -> RpcOptions {
     RpcOptions {
-        request_timeout: Duration::from_millis(400),
+        request_timeout: Duration::from_millis(1500),
         rounds: 2,
         backoff: Duration::from_millis(20),
-        stall: Duration::from_millis(200),
+        stall: Duration::from_secs(1),
         ..RpcOptions::default()
     }
 }
@@ -102,7 +102,7 @@ async fn a_node_that_stands_still_is_left_for_one_that_is_ahead() {
     let rpc = rpc::connect_with(&[slow.url.clone(), fast.url.clone()], CHAIN, quick()).await.unwrap();
     assert_eq!(rpc.latest().await.unwrap().0, 5);
     fast.set(good(50));
-    tokio::time::sleep(Duration::from_millis(250)).await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
     assert_eq!(rpc.latest().await.unwrap().0, 50);
     // A node that falls behind what was seen is left at once.
     fast.set(good(3));
@@ -118,7 +118,7 @@ async fn a_lagging_only_node_fails_in_bounded_time() {
     let start = Instant::now();
     let error = rpc.latest().await.unwrap_err();
     assert!(rpc::is_temporary(&error), "{error}");
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
 }
 
 #[tokio::test]

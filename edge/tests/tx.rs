@@ -26,7 +26,7 @@ fn quick() -> TxOptions {
     TxOptions {
         poll: Duration::from_millis(20),
         stuck_after: Duration::from_millis(200),
-        give_up_after: Duration::from_secs(10),
+        give_up_after: Duration::from_secs(60),
         ..TxOptions::default()
     }
 }
@@ -85,6 +85,10 @@ async fn a_stuck_one_is_replaced_with_a_higher_fee() {
     let entries = log.pending();
     assert_eq!(entries[0].nonce, entries[1].nonce);
     assert_ne!(entries[0].hash, entries[1].hash);
+    // It is written down before it is sent: the node must have it before there is a block.
+    while rpc.provider().get_transaction_by_hash(entries[1].hash).await.unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     rpc.provider().anvil_mine(Some(1), None).await.unwrap();
     let receipt = task.await.unwrap().unwrap();
     assert_ne!(receipt.transaction_hash, entries[0].hash, "the replacement was mined");

@@ -100,7 +100,7 @@ async fn the_keeper_moves_on_what_nobody_moves_and_burns_nothing_on_lost_races()
             sleep(Duration::from_millis(50)).await;
         }
     };
-    timeout(Duration::from_secs(10), counted).await.expect("four sent, one lost");
+    timeout(Duration::from_secs(60), counted).await.expect("four sent, one lost");
     assert_eq!(stage.provider.get_transaction_count(account).await.unwrap(), 4);
     server.shutdown().await.unwrap();
     let journal = std::fs::read_to_string(dir.path().join("data/keeper.jsonl")).unwrap();

@@ -131,7 +131,7 @@ async fn mail_key(server: &Server, client: &PrivateKeySigner, agreement: Address
             sleep(Duration::from_millis(50)).await;
         }
     };
-    timeout(Duration::from_secs(20), send).await.unwrap();
+    timeout(Duration::from_secs(60), send).await.unwrap();
 }
 
 async fn until_metric(server: &Server, line: &str) {
@@ -144,7 +144,7 @@ async fn until_metric(server: &Server, line: &str) {
             sleep(Duration::from_millis(50)).await;
         }
     };
-    timeout(Duration::from_secs(20), seen).await.unwrap_or_else(|_| panic!("{line} does not come"));
+    timeout(Duration::from_secs(60), seen).await.unwrap_or_else(|_| panic!("{line} does not come"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -234,7 +234,7 @@ async fn keys_go_to_the_workers_of_clients_that_named_the_agent_and_to_nobody_el
             sleep(Duration::from_millis(50)).await;
         }
     };
-    let letter = timeout(Duration::from_secs(20), letter).await.expect("a letter to the verifier");
+    let letter = timeout(Duration::from_secs(60), letter).await.expect("a letter to the verifier");
     let for_verifier = Context { purpose: Purpose::VerifierKey, chain_id: CHAIN_ID, agreement: late, attempt: 0 };
     assert_eq!(open_key(&reader, &for_verifier, &letter.body, session.commitment()), Ok(session.clone()));
 

@@ -122,7 +122,7 @@ impl Stage {
                 sleep(Duration::from_millis(20)).await;
             }
         };
-        assert!(timeout(Duration::from_secs(10), mined).await.unwrap().status());
+        assert!(timeout(Duration::from_secs(60), mined).await.unwrap().status());
     }
 
     pub async fn buy(&self, agreement: Address) {
