@@ -143,6 +143,35 @@ async fn what_a_run_before_wrote_down_and_nobody_sent_is_sent_by_tending() {
     assert_eq!(rpc.provider().get_transaction_count(now.address()).await.unwrap(), 1);
 }
 
+/// On a node that keeps no old states nobody can say which transaction used the nonce: it counts as lost once that lasts, and is not
+/// listed for ever.
+#[tokio::test]
+async fn a_nonce_that_was_used_by_nobody_knows_whom_is_let_go_by_tending() {
+    let anvil = Anvil::start(&["--prune-history", "1"]);
+    let rpc = connected(&anvil).await;
+    let elsewhere = Anvil::start(&["--no-mining"]);
+    let log = Arc::new(MemoryTxLog::default());
+    let hasty = TxOptions { give_up_after: Duration::from_millis(50), ..quick() };
+    let before = manager(&connected(&elsewhere).await, log.clone(), hasty);
+    before.send("pay", TO, Bytes::from_static(b"once")).await.unwrap_err();
+    let foreign = manager(&rpc, Arc::new(MemoryTxLog::default()), quick());
+    foreign.send("other", TO, Bytes::from_static(b"other")).await.unwrap();
+    for _ in 0..20 {
+        rpc.provider().anvil_mine(Some(1), None).await.unwrap();
+    }
+    let now = manager(&rpc, log.clone(), quick());
+    assert!(now.tend().await.unwrap().is_empty(), "one look proves nothing");
+    assert_eq!(now.pending().await.unwrap()[0].state, PendingState::NonceUsed);
+    let mut settled = Vec::new();
+    until("it is let go", async || {
+        settled = now.tend().await.unwrap();
+        !settled.is_empty()
+    })
+    .await;
+    assert_eq!((settled.len(), settled[0].1), (1, TxOutcome::Dropped));
+    assert!(log.pending().is_empty());
+}
+
 /// Receiver and input of the account's transactions on the chain, in their order.
 async fn sent_by(rpc: &Rpc, account: Address) -> Vec<(Address, Bytes)> {
     let mut sent = Vec::new();

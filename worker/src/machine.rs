@@ -334,9 +334,14 @@ pub fn next_action(view: &View, local: &Local, me: Address, head: Head) -> Actio
 }
 
 /// True when our attempt is over and the client has not got its logs. Before the reveal they could hold the unpaid result.
-/// A worker that is not ours is no proof: a node that lags shows the time before our accept.
+/// A worker that is not ours is no proof: a node that lags shows the time before our accept. At the end it is: a reorganisation took
+/// our accept back, another's came in its place, and the client has no use for what our leaves printed.
 fn owes_logs(view: &View, local: &Local, me: Address) -> bool {
-    let over = |attempt| view.attempt > attempt || view.status.is_final() || is_revealed(view, attempt, me);
+    let ended = |attempt| {
+        let anothers = view.attempt == attempt && view.worker != me && view.worker != Address::ZERO;
+        view.status.is_final() && !anothers
+    };
+    let over = |attempt| view.attempt > attempt || ended(attempt) || is_revealed(view, attempt, me);
     local.logs_of.is_some_and(over)
 }
 

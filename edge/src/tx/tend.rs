@@ -21,7 +21,7 @@ use super::{
     lock,
     nonce::User,
     submit::LEAST_GAS,
-    wait::Look,
+    wait::{Look, UNPROVEN_LOOKS},
 };
 
 /// What a transaction is called that only uses up a nonce.
@@ -35,6 +35,14 @@ pub(super) struct Care {
     /// Block in which it was sent last; unknown until the first look.
     last_block: Option<u64>,
     at_cap_told: bool,
+    /// Looks in a row that showed the nonce used, no receipt of ours, and not by whom.
+    unproven: u32,
+}
+
+impl Care {
+    fn fresh() -> Self {
+        Self { last_sent: Instant::now(), last_block: None, at_cap_told: false, unproven: 0 }
+    }
 }
 
 /// Counts a task that waits for a nonce, as long as it does.
@@ -77,9 +85,18 @@ impl TxManager {
                 Look::Mined(receipt) if receipt.status() => (receipt.transaction_hash, TxOutcome::Mined),
                 Look::Mined(receipt) => (receipt.transaction_hash, TxOutcome::Reverted),
                 Look::NonceUsed(User::Another(_)) => (newest.hash, TxOutcome::Dropped),
-                // Only a look that lasts proves more: the next start, or the next who waits.
-                Look::NonceUsed(_) => continue,
+                // Only a look that lasts proves more. It matters where nobody looks but this: on nodes that do not keep old states.
+                Look::NonceUsed(User::Unknown) => match inner.looks_unproven(nonce) {
+                    UNPROVEN_LOOKS.. => (newest.hash, TxOutcome::Dropped),
+                    _ => continue,
+                },
+                // Its receipt is late.
+                Look::NonceUsed(User::Ours | User::SameCall(_)) => {
+                    inner.is_proven(nonce);
+                    continue;
+                }
                 Look::Waiting { used } => {
+                    inner.is_proven(nonce);
                     if !lock(&inner.cares).contains_key(&nonce) {
                         // Of a run before this one: perhaps it was never sent.
                         let _ = inner.broadcast(newest).await;
@@ -115,12 +132,26 @@ impl Inner {
         self.care(newest).await;
     }
 
+    /// Counts a look that proves nothing about a used nonce, and returns how many there were in a row.
+    fn looks_unproven(&self, nonce: u64) -> u32 {
+        let mut cares = lock(&self.cares);
+        let care = cares.entry(nonce).or_insert_with(Care::fresh);
+        care.unproven = care.unproven.saturating_add(1);
+        care.unproven
+    }
+
+    /// A look proved something: what was counted before is worth nothing.
+    fn is_proven(&self, nonce: u64) {
+        if let Some(care) = lock(&self.cares).get_mut(&nonce) {
+            care.unproven = 0;
+        }
+    }
+
     /// True when it is time to do something about this nonce; then it counts as done.
     async fn is_due(&self, nonce: u64) -> bool {
         let Ok(head) = self.rpc.provider().get_block_number().await else { return false };
         let mut cares = lock(&self.cares);
-        let fresh = || Care { last_sent: Instant::now(), last_block: None, at_cap_told: false };
-        let care = cares.entry(nonce).or_insert_with(fresh);
+        let care = cares.entry(nonce).or_insert_with(Care::fresh);
         let sent_at = *care.last_block.get_or_insert(head);
         if head < sent_at {
             // The chain went back: what was sent may be gone with it.

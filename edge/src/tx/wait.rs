@@ -7,7 +7,7 @@ use super::{Inner, Notice, Receipt, Stuck, TxEntry, TxError, TxOutcome, classify
 /// Outcomes that are remembered.
 const MAX_DECIDED: usize = 256;
 /// How often a node must say that the nonce is used and show no receipt, where it cannot say by which transaction.
-const UNPROVEN_LOOKS: u32 = 5;
+pub(super) const UNPROVEN_LOOKS: u32 = 5;
 
 /// What became of a nonce.
 pub(super) enum Decided {

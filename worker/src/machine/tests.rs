@@ -291,6 +291,12 @@ fn logs_are_sent_when_our_attempt_is_over_and_nothing_else_is_to_do() {
     assert_eq!(act(&open, &owing, 10), Action::Accept, "the chain says no to that, and then logs are sent");
     assert_eq!(act(&View { attempt: 1, ..view(Status::Working) }, &owing, 10), Action::SendLogs);
     assert!(waits(&act(&view(Status::Working), &owing, 10)), "a node that lags shows another worker, or none");
+    // A reorganisation gave the attempt to another.
+    let others = View { worker: OTHER, ..view(Status::Settled) };
+    let stands = Local { final_since: Some(1), finality_blocks: 1, ..owing.clone() };
+    assert_eq!(act(&others, &stands, 10), Action::Done, "nobody waits for our logs");
+    let nobodys = View { worker: Address::ZERO, ..view(Status::Cancelled) };
+    assert_eq!(act(&nobodys, &stands, 10), Action::SendLogs, "an ended attempt may have lost its worker on the way");
 }
 
 #[test]
