@@ -545,9 +545,9 @@ pub fn no_stake(account: &Account) -> Option<Refusal> {
     (free == 0).then_some(Refusal::Stake { free, needed: 1 })
 }
 
-/// Without ether for the smallest part nothing is entered. The price is that of a unit of gas.
+/// Without ether for the smallest part nothing is entered, whatever is under way. The price is that of a unit of gas.
 pub fn no_gas_money(account: &Account, gas_price_wei: Option<u64>) -> Option<Refusal> {
-    gas_money::check(account.device_wei.parse().ok(), least_gas(), gas_price_wei).err()
+    gas_money::check(account.device_wei.parse().ok(), least_gas(), 0, gas_price_wei).err()
 }
 
 #[cfg(test)]
