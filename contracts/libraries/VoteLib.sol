@@ -126,12 +126,12 @@ library VoteLib {
 
     /// @dev A small hash table with open addressing; leaves are stored plus one. At most 64 sampled and 8 disputed leaves.
     function _isNew(uint256[] memory seen, uint32 leaf) private pure returns (bool) {
-        uint256 at = leaf % SEEN;
-        while (seen[at] != 0) {
-            if (seen[at] == uint256(leaf) + 1) return false;
-            at = (at + 1) % SEEN;
+        uint256 place = leaf % SEEN;
+        while (seen[place] != 0) {
+            if (seen[place] == uint256(leaf) + 1) return false;
+            place = (place + 1) % SEEN;
         }
-        seen[at] = uint256(leaf) + 1;
+        seen[place] = uint256(leaf) + 1;
         return true;
     }
 

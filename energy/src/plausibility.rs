@@ -14,10 +14,13 @@ use crate::units::{MilliWattHours, UnixSeconds};
 
 pub mod bound;
 pub mod copies;
+mod curve;
 pub mod moved;
 pub mod night;
 pub mod plane;
 pub mod ratio;
+
+pub use curve::Curve;
 
 /// Reported production of an hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss)]
 use sunwork_energy::{
     plausibility::{
-        Finding, Hour,
+        Curve, Finding, Hour,
         bound::check_day,
         copies, moved,
         night::{check_clock, check_night},
@@ -28,6 +28,11 @@ fn hours(seed: u64, count: u32, percent: i64) -> Vec<Hour> {
     samples.chunks(4).map(|h| Hour { start: h[0].start, energy: MilliWattHours(sum(h) * percent / 100) }).collect()
 }
 
+/// Counts of samples of so many seconds, by a panel of 100 watts.
+fn curve<'a>(place: &'a Place, seconds: i64, samples: &'a [Hour]) -> Curve<'a> {
+    Curve { place, peak_wh: PEAK.over(3600), rest: MilliWattHours(0), seconds, samples }
+}
+
 fn moved(all: &[Hour], seconds: i64) -> Vec<Hour> {
     all.iter().map(|hour| Hour { start: UnixSeconds(hour.start.0 + seconds), ..*hour }).collect()
 }
@@ -36,8 +41,8 @@ fn moved(all: &[Hour], seconds: i64) -> Vec<Hour> {
 fn honest_days_have_no_finding() {
     for day in hours(1, 30, 100).chunks(24) {
         assert_eq!(check_day(&place(), PEAK, day), vec![]);
-        assert_eq!(check_night(&place(), PEAK.over(3600), day), None);
-        assert_eq!(check_clock(&place(), PEAK.over(3600), 3600, day), None);
+        assert_eq!(check_night(&curve(&place(), 3600, day)), None);
+        assert_eq!(check_clock(&curve(&place(), 3600, day)), None);
     }
 }
 
@@ -46,7 +51,7 @@ fn the_idle_current_of_a_night_that_stands_alone_is_no_day_above_the_sky() {
     let night: Vec<Hour> =
         (0..4).map(|hour| Hour { start: UnixSeconds(START.0 + hour * 3600), energy: MilliWattHours(3) }).collect();
     assert_eq!(check_day(&place(), PEAK, &night), vec![]);
-    assert_eq!(check_night(&place(), PEAK.over(3600), &night), None);
+    assert_eq!(check_night(&curve(&place(), 3600, &night)), None);
 }
 
 #[test]
@@ -62,13 +67,13 @@ fn a_clock_that_is_hours_off_puts_light_into_the_night() {
         let days = hours(1, 10, 100);
         let found = days.chunks(24).filter(|day| {
             let day = moved(day, shift * 3600);
-            matches!(check_clock(&place(), PEAK.over(3600), 3600, &day), Some(Finding::ClockShift { shift_seconds, .. })
+            matches!(check_clock(&curve(&place(), 3600, &day)), Some(Finding::ClockShift { shift_seconds, .. })
                 if shift_seconds.signum() == shift.signum())
         });
         assert!(found.count() >= 9, "{shift} h");
     }
     let noon_at_midnight = moved(&hours(1, 1, 100), 12 * 3600);
-    assert!(matches!(check_night(&place(), PEAK.over(3600), &noon_at_midnight), Some(Finding::AtNight { .. })));
+    assert!(matches!(check_night(&curve(&place(), 3600, &noon_at_midnight)), Some(Finding::AtNight { .. })));
 }
 
 /// Quarter hours of clear days with light while the sun is up, but for so many seconds after its rise and before its set.
@@ -98,10 +103,9 @@ fn found_when_ahead(mut all: Vec<Hour>, hours: i64) -> Option<Finding> {
         day.rotate_left(slots)
     }
     all[last..].iter_mut().zip(day).for_each(|(slot, energy)| slot.energy = energy);
-    let (peak_wh, none) = (PEAK.over(3600), MilliWattHours(0));
-    let shift = check_clock(&place(), peak_wh, 900, &all[last..]);
+    let shift = check_clock(&curve(&place(), 900, &all[last..]));
     assert_eq!(shift, None, "the night alone shows it");
-    moved::check_moved(&place(), peak_wh, none, 900, &all)
+    moved::check_moved(&curve(&place(), 900, &all))
 }
 
 #[test]
@@ -145,10 +149,10 @@ fn honest_clocks_are_found_right_under_every_sky() {
             let start = UnixSeconds(START.0 + 7_776_000 * i64::try_from(seed).unwrap());
             let all = quarter(&place, days(&Weather { place, panel_watts: 100.0, seed }, start, 40));
             for until in (96..=all.len()).step_by(96) {
-                let (peak, none) = (PEAK.over(3600), MilliWattHours(0));
-                assert_eq!(check_clock(&place, peak, 900, &all[until - 96..until]), None, "{latitude}, day {until}");
+                let newest = &all[until - 96..until];
+                assert_eq!(check_clock(&curve(&place, 900, newest)), None, "{latitude}, day {until}");
                 let past = &all[until.saturating_sub(96 * 33)..until];
-                assert_eq!(moved::check_moved(&place, peak, none, 900, past), None, "{latitude}, day {until}");
+                assert_eq!(moved::check_moved(&curve(&place, 900, past)), None, "{latitude}, day {until}");
             }
         }
     }

@@ -265,14 +265,14 @@ contract MergedClaimTest is RoundDriver {
         address worker = a.agreement().worker;
         for (uint256 n = 0;; ++n) {
             uint256 best = type(uint256).max;
-            uint256 at = 0;
+            uint256 place = 0;
             for (uint256 i = 0; i < workers.length; ++i) {
                 if (used[i] || workers[i].owner == worker || _isOut(a, workers[i].owner)) continue;
                 (,, uint256 ticket) = _bestTicket(a, workers[i].owner);
-                if (ticket < best) (best, at) = (ticket, i);
+                if (ticket < best) (best, place) = (ticket, i);
             }
-            if (n == rank) return workers[at].owner;
-            used[at] = true;
+            if (n == rank) return workers[place].owner;
+            used[place] = true;
         }
         revert("unreachable");
     }

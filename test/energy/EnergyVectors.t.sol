@@ -46,15 +46,15 @@ contract EnergyVectorsTest is Test {
             assertEq(h.counterWh, _uint(row, "counterWh"), "counter");
             assertEq(uint8(h.kind), _uint(row, "kind"), "kind");
             bytes24 previous = bytes24(vm.parseJsonBytes(json, string.concat(row, ".previous")));
-            bytes32 digest = this.digest(_address(row, "ledger"), previous, body);
-            assertEq(digest, _word(row, "digest"), "digest");
-            assertEq(bytes24(digest), bytes24(vm.parseJsonBytes(json, string.concat(row, ".link"))), "link");
+            bytes32 digest_ = this.digest(_address(row, "ledger"), previous, body);
+            assertEq(digest_, _word(row, "digest"), "digest");
+            assertEq(bytes24(digest_), bytes24(vm.parseJsonBytes(json, string.concat(row, ".link"))), "link");
             (uint256 production, uint256 consumption) = this.sums(body, h.kind);
             assertEq(production, _uint(row, "productionWh"), "production");
             assertEq(consumption, _uint(row, "consumptionWh"), "consumption");
             (bytes32 x, bytes32 y) = (_word(row, "keyX"), _word(row, "keyY"));
             assertEq(keccak256(abi.encode(x, y)), _word(row, "keyHash"), "key hash");
-            this.requireSigned(digest, signed, x, y);
+            this.requireSigned(digest_, signed, x, y);
         }
     }
 
@@ -72,11 +72,11 @@ contract EnergyVectorsTest is Test {
                 latitudeDecidegrees: int16(vm.parseJsonInt(json, string.concat(row, ".latitude"))),
                 longitudeDecidegrees: int16(vm.parseJsonInt(json, string.concat(row, ".longitude")))
             });
-            bytes32 digest = this.meterDigest(_address(row, "ledger"), _address(row, "worker"), m);
-            assertEq(digest, _word(row, "digest"), "digest");
+            bytes32 digest_ = this.meterDigest(_address(row, "ledger"), _address(row, "worker"), m);
+            assertEq(digest_, _word(row, "digest"), "digest");
             assertEq(uint256(m.nameplateWatts) * 135 / 400 + 1, _uint(row, "capWh"), "cap");
             bytes memory signature = vm.parseJsonBytes(json, string.concat(row, ".signature"));
-            this.requireSigned(digest, signature, m.keyX, m.keyY);
+            this.requireSigned(digest_, signature, m.keyX, m.keyY);
         }
     }
 

@@ -233,11 +233,11 @@ contract RecordAttacksTest is EnergyBase {
         _rejected(RecordMaker.signed(ledger, _keyOf(0), d), _wrongSignature(1, d.pack()));
     }
 
-    function testFuzz_RevertWhen_anyByteIsChanged(uint256 at, uint8 by) public {
+    function testFuzz_RevertWhen_anyByteIsChanged(uint256 offset, uint8 by) public {
         vm.assume(by != 0);
         bytes memory signed = _sign(_good());
-        at = bound(at, 0, signed.length - 1);
-        signed[at] = bytes1(uint8(signed[at]) ^ by);
+        offset = bound(offset, 0, signed.length - 1);
+        signed[offset] = bytes1(uint8(signed[offset]) ^ by);
         bytes32 before = _account();
         vm.prank(stranger);
         (bool ok,) = address(ledger).call(abi.encodeCall(ledger.submit, (signed)));

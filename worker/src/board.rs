@@ -52,6 +52,9 @@ pub struct Standing {
     /// What it still needs of our energy, and when; absent for candidates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promised: Option<Promised>,
+    /// Gas of the transactions that our part still has before it, at most; 0 for candidates.
+    #[serde(default)]
+    pub gas_units: u64,
     /// What our part pays if all goes well, smallest token unit; a decimal text.
     pub pay: String,
 }
@@ -96,6 +99,11 @@ impl Board {
     /// True when its supervisor has looked at it.
     pub fn has(&self, agreement: Address) -> bool {
         self.lock().contains_key(&agreement)
+    }
+
+    /// Gas that all of them together still need of us.
+    pub fn gas_units(&self) -> u64 {
+        self.lock().values().fold(0, |sum, row| sum.saturating_add(row.gas_units))
     }
 
     /// True when we take part in none.

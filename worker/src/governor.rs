@@ -261,9 +261,10 @@ impl Governor {
 
     /// What the device's key holds now; says so when that begins or ceases to be too little.
     pub fn set_device_wei(&self, wei: u128, device: Address) {
+        let under_way = self.board.gas_units();
         let mut inner = self.lock();
         inner.device_wei = Some(wei);
-        let found = gas_money::check(inner.device_wei, gas_money::least_gas(), inner.gas_price_wei);
+        let found = gas_money::check(inner.device_wei, gas_money::least_gas(), under_way, inner.gas_price_wei);
         match (std::mem::replace(&mut inner.poor, found.is_err()), found) {
             (false, Err(refusal)) => {
                 tracing::warn!(%device, "nothing new is taken: {refusal}; send ether to the device's key");
@@ -273,13 +274,14 @@ impl Governor {
         }
     }
 
-    /// Whether the device's key pays for so much gas, as far as is known.
+    /// Whether the device's key pays for so much gas beside that of what is under way, as far as is known.
     ///
     /// # Errors
     /// When it does not.
     pub fn gas_money(&self, gas_units: u64) -> Result<(), Refusal> {
+        let under_way = self.board.gas_units();
         let inner = self.lock();
-        gas_money::check(inner.device_wei, gas_units, inner.gas_price_wei)
+        gas_money::check(inner.device_wei, gas_units, under_way, inner.gas_price_wei)
     }
 
     /// Counts bytes that went over the network.
@@ -300,6 +302,7 @@ impl Governor {
     }
 
     fn situation(&self, now: &Zoned) -> (Arc<Policy>, Conditions) {
+        let gas_under_way = self.board.gas_units();
         let inner = self.lock();
         let same_day = inner.owner.day == now.date().to_string();
         let conditions = Conditions {
@@ -312,6 +315,7 @@ impl Governor {
             transferred_bytes: if same_day { inner.owner.transferred_bytes } else { 0 },
             gas_price_wei: inner.gas_price_wei,
             device_wei: inner.device_wei,
+            gas_under_way,
         };
         (inner.policy.clone(), conditions)
     }
@@ -346,7 +350,10 @@ pub(crate) fn reading(own_milli_cpu: u64) -> Option<Reading> {
 
 #[cfg(test)]
 mod tests {
+    use sunwork_protocol::status::Status;
+
     use super::*;
+    use crate::board::{Part, Standing};
 
     fn settled() -> Settled {
         let caps = Caps { milli_cpu: 1000, memory_mib: 1000, disk_mib: 1000 };
@@ -369,6 +376,34 @@ mod tests {
         assert!(governor.lock().poor && governor.hold().is_ok(), "what the owner wants is another question");
         governor.set_device_wei(1_000_000_000_000_000_000, Address::ZERO);
         assert_eq!((governor.offered(&offer), governor.lock().poor), (Ok(()), false));
+    }
+
+    #[test]
+    fn what_is_under_way_is_paid_for_before_anything_new() {
+        let dir = tempfile::tempdir().unwrap();
+        let governor = Governor::open(&Folder::create(dir.path()).unwrap(), settled());
+        let gas_units = gas_money::least_gas();
+        governor.set_gas_price(1_000_000_000);
+        // Enough for one such part at twice the price.
+        governor.set_device_wei(2_000_000_000 * u128::from(gas_units), Address::ZERO);
+        assert_eq!(governor.gas_money(gas_units), Ok(()));
+        let agreement = Address::repeat_byte(1);
+        governor.board.put(Standing {
+            agreement,
+            role: Part::Worker,
+            status: Status::Working,
+            step: "compute leaves".into(),
+            deadline: 1,
+            leaves_done: 0,
+            leaves: 1,
+            promised: None,
+            gas_units: 1,
+            pay: "1".into(),
+        });
+        let refusal = governor.gas_money(gas_units).unwrap_err();
+        assert!(matches!(refusal, Refusal::GasMoney { under_way_gwei: 2, .. }), "{refusal}");
+        governor.board.remove(agreement);
+        assert_eq!(governor.gas_money(gas_units), Ok(()));
     }
 
     #[test]

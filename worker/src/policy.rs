@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{refusal::Refusal, runtime::Kind};
 
 pub mod gas_money;
+pub mod gas_units;
 pub mod hardware;
 pub mod hosts;
 pub mod idle;
@@ -101,6 +102,8 @@ pub struct Conditions {
     pub gas_price_wei: Option<u64>,
     /// Ether of the device's key, wei.
     pub device_wei: Option<u128>,
+    /// Gas that agreements under way still need of us.
+    pub gas_under_way: u64,
 }
 
 /// One purchase, as far as these rules go.
@@ -162,7 +165,7 @@ pub fn mode_lets(mode: Mode, now: u64) -> Result<(), Refusal> {
 /// The first reason against it; those of [`hold`] come first.
 pub fn offered(policy: &Policy, now: &Conditions, offer: &Offer) -> Result<(), Refusal> {
     hold(policy, now)?;
-    gas_money::check(now.device_wei, offer.gas_units, now.gas_price_wei)?;
+    gas_money::check(now.device_wei, offer.gas_units, now.gas_under_way, now.gas_price_wei)?;
     if let Some(limit_mib) = policy.daily_transfer_mib {
         let would_be_mib = now.transferred_bytes.saturating_add(offer.transfer_bytes).div_ceil(1 << 20);
         if would_be_mib > limit_mib {
@@ -248,9 +251,13 @@ mod tests {
         let long = Offer { needs_secs: 3601, ..offer() };
         assert_eq!(offered(&policy, &now, &long), Err(Refusal::ScheduleEnd { needs_secs: 3601, left_secs: 3600 }));
         let poor = Conditions { device_wei: Some(0), gas_price_wei: Some(1_000_000_000), ..now.clone() };
-        assert_eq!(offered(&policy, &poor, &offer()), Err(Refusal::GasMoney { held_gwei: 0, needed_gwei: 2000 }));
+        let (held_gwei, under_way_gwei) = (0, 0);
+        let refusal = Refusal::GasMoney { held_gwei, needed_gwei: 2000, under_way_gwei };
+        assert_eq!(offered(&policy, &poor, &offer()), Err(refusal));
         let funded = Conditions { device_wei: Some(2_000_000_000_000), ..poor };
         assert_eq!(offered(&policy, &funded, &offer()), Ok(()));
+        let engaged = Conditions { gas_under_way: 1, ..funded };
+        assert!(matches!(offered(&policy, &engaged, &offer()), Err(Refusal::GasMoney { under_way_gwei: 2, .. })));
         let anyway = Policy { finish_in_schedule: false, ..policy };
         assert_eq!(offered(&anyway, &now, &long), Ok(()));
     }

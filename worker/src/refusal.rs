@@ -83,8 +83,8 @@ pub enum Refusal {
     GasCost { pay: u128, cost: u128 },
     /// Gas is dearer than the owner allows.
     GasPrice { found_wei: u64, limit_wei: u64 },
-    /// The device's key could not pay for the transactions, the seal among them.
-    GasMoney { held_gwei: u64, needed_gwei: u64 },
+    /// The device's key could not pay for the transactions, the seal among them, beside those of agreements under way.
+    GasMoney { held_gwei: u64, needed_gwei: u64, under_way_gwei: u64 },
     /// Image or inputs cannot be had now.
     Unavailable { message: String },
     /// The terms name another worker.
@@ -223,7 +223,7 @@ impl Refusal {
             }
             Self::GasCost { pay, cost } => Measure::at_least(pay, cost, TOKENS),
             Self::GasPrice { found_wei, limit_wei } => Measure::at_most(found_wei, limit_wei, "wei per gas"),
-            Self::GasMoney { held_gwei, needed_gwei } => Measure::at_least(held_gwei, needed_gwei, "gwei"),
+            Self::GasMoney { held_gwei, needed_gwei, .. } => Measure::at_least(held_gwei, needed_gwei, "gwei"),
             Self::Stake { free, needed } | Self::DeviceLimit { free, needed } => {
                 Measure::at_least(free, needed, TOKENS)
             }
@@ -349,10 +349,19 @@ impl fmt::Display for Refusal {
             Self::GasPrice { found_wei, limit_wei } => {
                 write!(f, "gas costs {found_wei} wei > limit {limit_wei} wei")
             }
-            Self::GasMoney { held_gwei, needed_gwei } => {
+            Self::GasMoney { held_gwei, needed_gwei, under_way_gwei } => {
                 let ether = |gwei: u64| Unit::ether().format(u128::from(gwei) * 1_000_000_000);
                 let (held, needed) = (ether(*held_gwei), ether(*needed_gwei));
-                write!(f, "the device's key holds {held} < {needed} for the gas of new work")
+                write!(f, "the device's key holds {held} < {needed} for the gas of new work")?;
+                let under_way = ether(*under_way_gwei);
+                match (*under_way_gwei, under_way_gwei > held_gwei) {
+                    (0, _) => Ok(()),
+                    (_, false) => write!(f, " and of agreements under way ({under_way})"),
+                    (_, true) => write!(
+                        f,
+                        " and of agreements under way; their {under_way} are not there: the stake in them is in danger"
+                    ),
+                }
             }
             Self::Unavailable { message } => write!(f, "image or inputs cannot be had now: {message}"),
             Self::NamedWorker { named } => write!(f, "the terms name the worker {named}"),

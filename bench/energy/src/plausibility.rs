@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sunwork_energy::{
     plausibility::{
-        Finding, Hour,
+        Curve, Finding, Hour,
         bound::{DAY_MARGIN, check_day, clear_hour},
         copies,
         night::check_night,
@@ -76,7 +76,8 @@ pub fn run(samples: &[Sample], satellite: &[Sample], place: &Place, peak: MilliW
             report.highest_honest_day_pct = report.highest_honest_day_pct.max(round(100.0 * sum as f64 / limit));
         }
         let mut found = check_day(place, peak, &hours);
-        found.extend(check_night(place, peak_wh, &hours));
+        let curve = Curve { place, peak_wh, rest: MilliWattHours(0), seconds: HOUR, samples: &hours };
+        found.extend(check_night(&curve));
         report.false_flags += usize::from(!found.is_empty());
         for finding in &found {
             *report.false_flags_by_check.entry(name(finding).to_owned()).or_default() += 1;

@@ -2,12 +2,8 @@
 //! wrong moves both the same way. Finds what [`super::night`] cannot on a day whose evening (or morning) was dull.
 use serde::{Deserialize, Serialize};
 
-use super::{Finding, Hour, night::has_light};
-use crate::{
-    sun::Place,
-    trace::DAY_SECONDS,
-    units::{MilliWattHours, UnixSeconds},
-};
+use super::{Curve, Finding, Hour};
+use crate::{sun::Place, trace::DAY_SECONDS, units::UnixSeconds};
 
 /// Days before that a day is held against.
 pub const PAST_DAYS: i64 = 30;
@@ -31,22 +27,15 @@ pub struct Light {
     pub last_seconds: i64,
 }
 
-/// The newest day of the sun in `samples` that is complete, against the [`PAST_DAYS`] before it. `samples` are of `seconds` each, oldest
-/// first, days may be missing; `rest` is what a sample may have carried over from before it.
+/// The newest day of the sun that is complete, against the [`PAST_DAYS`] before it; days may be missing.
 #[must_use]
-pub fn check_moved(
-    place: &Place,
-    peak_wh: MilliWattHours,
-    rest: MilliWattHours,
-    seconds: i64,
-    samples: &[Hour],
-) -> Option<Finding> {
-    let days: Vec<(i64, Option<Light>)> = complete_days(place, seconds, samples)
-        .map(|(day, samples)| (day, light(place, peak_wh, rest, seconds, samples)))
-        .collect();
+pub fn check_moved(curve: &Curve) -> Option<Finding> {
+    let (place, samples) = (curve.place, curve.samples);
+    let days: Vec<(i64, Option<Light>)> =
+        complete_days(curve).map(|(day, samples)| (day, light(&curve.of(samples)))).collect();
     let ((day, today), before) = days.split_last()?;
     // Told once: later records that complete no day say nothing new about this one.
-    if samples.last()?.start.0 + seconds - midnight(place, day + 1).0 >= DAY_SECONDS {
+    if samples.last()?.start.0 + curve.seconds - midnight(place, day + 1).0 >= DAY_SECONDS {
         return None;
     }
     let past: Vec<Light> =
@@ -55,11 +44,12 @@ pub fn check_moved(
 }
 
 /// Days of the sun with nearly all of their samples, oldest first, by their number.
-pub fn complete_days<'a>(place: &Place, seconds: i64, samples: &'a [Hour]) -> impl Iterator<Item = (i64, &'a [Hour])> {
+fn complete_days<'a>(curve: &Curve<'a>) -> impl Iterator<Item = (i64, &'a [Hour])> {
+    let Curve { place, seconds, samples, .. } = *curve;
     samples
-        .chunk_by(|a, b| day_of(place, a.start) == day_of(place, b.start))
+        .chunk_by(move |a, b| day_of(place, a.start) == day_of(place, b.start))
         .filter(move |day| day.len() as i64 * seconds * 1000 >= DAY_SECONDS * COMPLETE_PERMILLE)
-        .map(|day| (day_of(place, day[0].start), day))
+        .map(move |day| (day_of(place, day[0].start), day))
 }
 
 /// The light of a day that begins at `start`, against that of the days before.
@@ -95,15 +85,10 @@ pub fn check_light(start: UnixSeconds, light: Light, past: &[Light]) -> Option<F
 
 /// Of one day of the sun. None where nothing was lit, or the sun did not both rise and set.
 #[must_use]
-pub fn light(
-    place: &Place,
-    peak_wh: MilliWattHours,
-    rest: MilliWattHours,
-    seconds: i64,
-    samples: &[Hour],
-) -> Option<Light> {
-    let lit = |sample: &&Hour| has_light(sample, peak_wh, rest, seconds);
-    let (first, last) = (samples.iter().find(lit)?, samples.iter().rfind(lit)?);
+pub fn light(day: &Curve) -> Option<Light> {
+    let place = day.place;
+    let lit = |sample: &&Hour| day.is_lit(sample);
+    let (first, last) = (day.samples.iter().find(lit)?, day.samples.iter().rfind(lit)?);
     let start = midnight(place, day_of(place, first.start)).0;
     let height = |at: i64| place.sine_of_elevation(UnixSeconds(at));
     let steps = || (0..DAY_SECONDS / STEP_SECONDS).map(|step| start + step * STEP_SECONDS);
@@ -111,7 +96,7 @@ pub fn light(
     let set = steps().rfind(|at| height(*at) > 0.0 && height(at + STEP_SECONDS) <= 0.0)?;
     Some(Light {
         first_seconds: first.start.0 - crossing(rise, height),
-        last_seconds: last.start.0 + seconds - crossing(set, height),
+        last_seconds: last.start.0 + day.seconds - crossing(set, height),
     })
 }
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use sunwork_energy::{
     plausibility::{
-        Finding as Found, Hour,
+        Curve, Finding as Found, Hour,
         bound::check_day_of_counts,
         copies, moved,
-        night::{check_clock_of_counts, check_night_of_counts},
+        night::{check_clock, check_night},
         ratio::{DayPair, Fit, LIMIT_PERMILLE},
     },
     sun::Place,
@@ -95,11 +95,12 @@ pub fn judge(today: &EnergyDay, past: &Past) -> Vec<Finding> {
         let found = check_day_of_counts(&place, peak, STEP, &by_hour);
         findings.extend(above_clear(today, &place, &found));
         let peak_wh = peak.over(HOUR_SECONDS);
-        if let Some(night) = check_night_of_counts(&place, peak_wh, STEP, &by_hour) {
+        let hourly = Curve { place: &place, peak_wh, rest: STEP, seconds: HOUR_SECONDS, samples: &by_hour };
+        if let Some(night) = check_night(&hourly) {
             findings.push(at_night(today, &night));
         }
-        let shift = check_clock_of_counts(&place, peak_wh, STEP, QUARTER_SECONDS, &by_quarter);
-        let shift = shift.or_else(|| moved::check_moved(&place, peak_wh, STEP, QUARTER_SECONDS, &of_late(today, past)));
+        let quarterly = Curve { seconds: QUARTER_SECONDS, samples: &by_quarter, ..hourly };
+        let shift = check_clock(&quarterly).or_else(|| moved::check_moved(&quarterly.of(&of_late(today, past))));
         findings.extend(shift.map(|shift| clock_shift(today, &shift)));
         findings.extend(past.others.iter().filter_map(|other| copied(today, &past.own, other)));
     }

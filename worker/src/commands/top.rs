@@ -212,6 +212,7 @@ mod tests {
                 leaves_done: 3,
                 leaves: 8,
                 promised: None,
+                gas_units: 0,
                 pay: "5".into(),
             }],
             pending_pay: "5".into(),

@@ -11,7 +11,7 @@ use crate::{
     context::Context,
     control::{Control, Reloaded},
     governor::Governor,
-    policy::{gas_money::least_gas, hardware::Hardware},
+    policy::{gas_money::most_gas, hardware::Hardware},
     refusal::Refusal,
 };
 
@@ -77,8 +77,9 @@ pub(super) async fn look_around(ctx: Arc<Context>) {
         ctx.governor.sample();
         ctx.journal.look_for_room();
         ctx.governor.set_journal_short(ctx.journal.is_short_of_room());
-        // Gas moves block by block; a request a minute is enough for a rule of thumb. Who waits for ether is not kept waiting.
-        if round.is_multiple_of(6) || ctx.governor.gas_money(least_gas()).is_err() {
+        // Gas moves block by block; a request a minute is enough for a rule of thumb. Who waits for ether, if only for the largest part
+        // that there is, is not kept waiting.
+        if round.is_multiple_of(6) || ctx.governor.gas_money(most_gas()).is_err() {
             match ctx.chain.rpc().provider().get_gas_price().await {
                 Ok(wei) => ctx.governor.set_gas_price(u64::try_from(wei).unwrap_or(u64::MAX)),
                 Err(error) => tracing::debug!(%error, "cannot ask for the price of gas"),

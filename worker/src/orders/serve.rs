@@ -17,10 +17,7 @@ use sunwork_protocol::{
 use super::{Answer, Inbox, OrderFacts, check};
 use crate::{
     context::{Context, OracleBlobs},
-    policy::{
-        Offer,
-        price::{Booking, worker_gas},
-    },
+    policy::{Offer, gas_units::worker_gas, price::Booking},
     refusal::Refusal,
     runtime::{ImageRef, Limits},
 };

@@ -52,26 +52,6 @@ impl Booking {
     }
 }
 
-/// Gas of the worker's own transactions: accept, seal, draw, settle (.gas-snapshot and docs/GAS.md, rounded up; entering by a
-/// device's key included).
-pub const fn worker_gas(trust_level: u8, verifiers: u8) -> u64 {
-    const ENTER: u64 = 100_000;
-    const SEAL: u64 = 95_000;
-    const DRAW: u64 = 65_000;
-    if trust_level == 0 {
-        return ENTER + SEAL;
-    }
-    ENTER + SEAL + DRAW + 110_000 + 80_000 * verifiers as u64
-}
-
-/// Gas of a verifier's own transactions: claim, seal, and its opening where the worker does not carry it (same sources).
-pub const fn verifier_gas() -> u64 {
-    const CLAIM: u64 = 106_000;
-    const SEAL: u64 = 75_000;
-    const OPEN: u64 = 75_000;
-    CLAIM + SEAL + OPEN
-}
-
 /// Whether the pay is enough.
 ///
 /// # Errors
@@ -119,6 +99,7 @@ fn gas(prices: &Prices, pay: u128, gas_units: u64, gas_price_wei: Option<u64>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::gas_units::worker_gas;
     use proptest::prelude::*;
 
     const HOUR: Booking = Booking { milli_cpu: 1500, memory_mib: 512, leaf_secs: 1800, leaves: 4 };

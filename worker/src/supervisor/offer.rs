@@ -10,7 +10,8 @@ use crate::{
     machine::{Action, Local, Verification, Work},
     policy::{
         Offer,
-        price::{Booking, verifier_gas, worker_gas},
+        gas_units::{verifier_gas, verifier_gas_left, worker_gas, worker_gas_left},
+        price::Booking,
     },
     refusal::Refusal,
     runtime::Limits,
@@ -135,6 +136,7 @@ impl Supervisor {
             leaves_done: known.leaves.len() as u32,
             leaves: self.terms.leaf_count,
             promised: self.promised(view, known, local, role),
+            gas_units: self.gas_left(view, role),
             pay: pay.to_string(),
         });
         if let Some(fate) = self.fate(view, known, local, role) {
@@ -170,6 +172,20 @@ impl Supervisor {
         let energy = self.ctx.governor.energy.board().map_or(0, |board| board.energy(&booking, needs_secs).0);
         let deadline = if view.deadline == 0 { now + shortest } else { view.deadline };
         Some(Promised { milliwatt_hours: energy, deadline, awake_by: deadline.min(now + shortest) })
+    }
+
+    /// Gas of the transactions that our part still has before it.
+    fn gas_left(&self, view: &View, role: Part) -> u64 {
+        match role {
+            Part::Worker if !view.is_revealed() => {
+                worker_gas_left(view.status, self.terms.trust_level, self.terms.verifiers)
+            }
+            Part::Verifier => {
+                let slot = view.slot_of(self.ctx.me).filter(|slot| !slot.opened);
+                slot.map_or(0, |slot| verifier_gas_left(view.status, !slot.seal.is_zero()))
+            }
+            Part::Worker | Part::Candidate => 0,
+        }
     }
 
     /// `None` while the reason is noted where it is found, or where the agreement is past the point at which we could enter.

@@ -1,5 +1,5 @@
 //! What happens to a worker that nobody looks after, with agreements under way, on one network: its owner's rules and settings change,
-//! its clock jumps by hours, its disk is full. Nothing is lost, and it says what is the matter.
+//! its device runs out of ether, its clock jumps by hours, its disk is full. Nothing is lost, and it says what is the matter.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,6 +18,7 @@ use crate::support::{Net, expect, small_bag};
 
 mod clock;
 mod disk;
+mod ether;
 mod hosts;
 mod settings;
 
@@ -28,11 +29,12 @@ const SOON: Duration = Duration::from_secs(30);
 const LEAVES: u32 = 5;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rules_settings_and_clocks_change_under_running_work_and_nothing_is_lost() -> eyre::Result<()> {
+async fn rules_settings_clocks_and_ether_change_under_running_work_and_nothing_is_lost() -> eyre::Result<()> {
     on_a_network(async |net, owner| {
         settings::an_image_rule_keeps_out_and_is_named(net, owner).await?;
         let kept_out = settings::settings_change_under_running_work(net, owner).await?;
-        clock::a_clock_that_jumps_loses_nothing(net, owner, kept_out).await
+        clock::a_clock_that_jumps_loses_nothing(net, owner, kept_out).await?;
+        ether::a_device_without_ether_takes_nothing_until_it_is_sent_some(net).await
     })
     .await
 }

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use sunwork_energy::{
     plausibility::{
-        Hour,
+        Curve, Hour,
         moved::{self, Light, NEEDED_DAYS, PAST_DAYS},
         night::{check_clock, check_night},
     },
@@ -41,8 +41,12 @@ impl Device<'_> {
         (0..SLOTS).map(slot).collect()
     }
 
+    fn curve<'a>(&'a self, seconds: i64, samples: &'a [Hour]) -> Curve<'a> {
+        Curve { place: self.place, peak_wh: self.peak_wh, rest: MilliWattHours(0), seconds, samples }
+    }
+
     fn light(&self, record: &[Hour]) -> Option<Light> {
-        moved::light(self.place, self.peak_wh, MilliWattHours(0), SECONDS, record)
+        moved::light(&self.curve(SECONDS, record))
     }
 
     /// Names of what is found in a record, with the light of the days before.
@@ -52,7 +56,7 @@ impl Device<'_> {
             .map(|hour| Hour { start: hour[0].start, energy: hour.iter().map(|slot| slot.energy).sum() })
             .collect();
         let moved = self.light(record).and_then(|light| moved::check_light(record[0].start, light, past));
-        [check_night(self.place, self.peak_wh, &hours), check_clock(self.place, self.peak_wh, SECONDS, record), moved]
+        [check_night(&self.curve(HOUR, &hours)), check_clock(&self.curve(SECONDS, record)), moved]
             .iter()
             .flatten()
             .map(name)
