@@ -239,7 +239,10 @@ pub fn run(series: &Series, setting: &Setting) -> eyre::Result<Report> {
     let battery = Battery { cut_off: CUT_OFF, ..Battery::new(setting.battery_wh, &board) };
     let sun = sun(series, setting);
     if sun.hours.is_empty() {
-        bail!("the series covers {} samples and no whole hour; expected at least one hour from a full hour on", sun.samples.len());
+        bail!(
+            "the series covers {} samples and no whole hour; expected at least one hour from a full hour on",
+            sun.samples.len()
+        );
     }
     let best = optimum::solve(&sun.hours, &battery, &board, START * battery.capacity_wh)?;
     let mut plan = BTreeMap::new();
@@ -300,7 +303,7 @@ fn ours(
     for (index, harvest) in sun.hours.iter().enumerate() {
         let now = UnixSeconds(sun.start + index as i64 * HOUR);
         let charge = MilliWattHours((tally.charge * 1000.0) as i64);
-        tasks.ask(battery, board, &forecaster, now, charge);
+        tasks.ask(battery, board, &forecaster, now, charge - planner.kept(&forecaster, now));
         let decision = planner.decide(now, charge, &forecaster, tasks.promises());
         let choice = match decision.act {
             Act::Sleep { .. } => Choice::Sleep,
