@@ -526,6 +526,7 @@ impl Keeper {
             forecaster: &self.forecaster,
             now,
             charge: self.memory.charge.estimate().usable,
+            kept: self.planner.kept(&self.forecaster, now),
             promises: mode::commitments(tick.promises),
             closed: troubles.iter().find(|trouble| trouble.forbids_promises()).cloned(),
             mode,

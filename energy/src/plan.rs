@@ -9,9 +9,11 @@
 //! - [`admission`]: whether a piece of work may be promised (pessimistic path above the reserve)
 //! - [`planner`]: the hour's decision
 //! - [`value`]: worth of stored energy, [`weather`]: the chain it is computed over, [`model`]: battery and board
+//! - [`season`]: what is kept for a polar night
 pub mod admission;
 pub mod model;
 pub mod planner;
+pub mod season;
 pub mod value;
 pub mod weather;
 

@@ -40,6 +40,10 @@ struct Run {
 }
 
 fn run(samples: &[Sample], capacity_wh: f64, start_wh: f64) -> Run {
+    run_at(place(), samples, capacity_wh, start_wh)
+}
+
+fn run_at(place: Place, samples: &[Sample], capacity_wh: f64, start_wh: f64) -> Run {
     let (battery, board) = hardware(capacity_wh);
     let mut run = Run {
         lowest: start_wh,
@@ -47,7 +51,7 @@ fn run(samples: &[Sample], capacity_wh: f64, start_wh: f64) -> Run {
         slept: 0,
         compute: 0.0,
         planner: Planner::new(battery, board),
-        forecaster: Forecaster::new(Site::At(place())),
+        forecaster: Forecaster::new(Site::At(place)),
         wakes: Vec::new(),
     };
     let mut charge = start_wh;
@@ -107,6 +111,21 @@ fn a_panel_that_is_covered_ends_in_planned_sleep_and_not_in_a_loss() {
     samples[8 * 96..12 * 96].iter_mut().for_each(|sample| sample.power = MilliWatts(0));
     let run = run(&samples, 230.0, 115.0);
     assert!(run.slept > 0 && run.lowest > 0.05 * 230.0, "{} h asleep, {} Wh", run.slept, run.lowest);
+}
+
+/// Ten months at 68° N, where the sun does not rise for six weeks: what sleep takes until it is back is kept in time. The rule of before,
+/// which knew of no night longer than four days, lost its power in December.
+#[test]
+fn the_polar_night_is_slept_through_to_its_end() {
+    let north = Place::new(68.0, 20.0, 300.0).unwrap();
+    // 2026-08-01T00:00:00Z.
+    let start = UnixSeconds(1_785_542_400);
+    for (seed, watts) in [(1, 100.0), (2, 200.0)] {
+        let samples = days(&Weather { place: north, panel_watts: watts, seed }, start, 300);
+        let run = run_at(north, &samples, 384.0, 192.0);
+        assert!(run.lowest > 0.05 * 384.0, "{watts} W: {} Wh", run.lowest);
+        assert!(run.awake > 2400, "{watts} W: {} h awake", run.awake);
+    }
 }
 
 #[test]

@@ -149,6 +149,32 @@ contract CertificatesTest is EnergyBase {
         _refusedIssue(13, 1, abi.encodeWithSelector(IEnergyLedger.SurplusTooSmall.selector, 1, 288, 0));
     }
 
+    /// @dev A known limit (docs/decisions/0016): the window is what is asked, so a deficit that left it counts no more, and over all
+    /// time more may be certified than was left over.
+    function test_deficitThatLeftTheWindowHoldsNothingBack() public {
+        _registerMeter(1);
+        _day(1, 0, 4);
+        _endDay(1);
+        Draft memory d = _draft(1, RecordKind.Metered);
+        d.flat(4, 0);
+        bytes24 previous = _state(1).link;
+        bytes memory body = d.pack();
+        _submit(1, d);
+        assertEq(ledger.netOf(_worker(1)), 0, "made what it used");
+        (uint8[] memory hours_, uint32[] memory wattHours) = (new uint8[](1), new uint32[](1));
+        (hours_[0], wattHours[0]) = (12, 16);
+        vm.prank(_worker(1));
+        vm.expectRevert(abi.encodeWithSelector(IEnergyLedger.SurplusTooSmall.selector, 16, 384, 0));
+        certificates.issue(client, previous, body, hours_, wattHours);
+        for (uint256 i = 2; i <= WINDOW; ++i) {
+            _day(1, 0, 0);
+        }
+        assertEq(ledger.netOf(_worker(1)), 384, "the first day has left the window");
+        vm.prank(_worker(1));
+        certificates.issue(client, previous, body, hours_, wattHours);
+        assertEq(certificates.issuedOf(certificates.idOf(_worker(1), d.day, 12)), 16, "issued");
+    }
+
     function test_RevertWhen_theRecordIsAnotherOne() public {
         bytes memory body = _d.pack();
         body[35 + 2 * 40 + 1] = 0x22;

@@ -149,7 +149,8 @@ fn read(file: &std::path::Path) -> eyre::Result<Vec<Sample>> {
     if bytes > MAX_BYTES {
         bail!("{} has {bytes} bytes, at most {MAX_BYTES} are read", file.display());
     }
-    csv::parse(&fs::read_to_string(file).wrap_err_with(doing)?).wrap_err_with(doing)
+    // A heading may be in another encoding; a time or a power that is not read is named with its line.
+    csv::parse(&String::from_utf8_lossy(&fs::read(file).wrap_err_with(doing)?)).wrap_err_with(doing)
 }
 
 fn merge(into: &mut Value, from: Value) {

@@ -42,7 +42,7 @@ pub fn find(samples: &[Sample], rough_longitude: f64) -> Option<Place> {
     }
     // How high the sun stands when the panel first gives power depends on the panel, so it is fitted too.
     let candidates =
-        (-130..=130).flat_map(|half| (0..6).map(move |step| (f64::from(half) / 2.0, 2.0 * f64::from(step))));
+        (-160..=160).flat_map(|half| (0..6).map(move |step| (f64::from(half) / 2.0, 2.0 * f64::from(step))));
     let error = |(latitude, height): (f64, f64)| {
         let sum: f64 = lights.iter().map(|at| (at.length - length(latitude, height, at.declination)).abs()).sum();
         sum / lights.len() as f64
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_length_of_its_days_tells_where_a_series_was_recorded() {
-        for (north, east) in [(39.7, -105.2), (-25.0, 28.0), (52.0, 13.4), (60.0, 170.0)] {
+        for (north, east) in [(39.7, -105.2), (-25.0, 28.0), (52.0, 13.4), (60.0, 170.0), (69.6, 18.9), (-72.0, 2.5)] {
             let place = find(&year(Place::new(north, east, 0.0).unwrap()), east + 8.0).unwrap();
             assert!((place.latitude_degrees - north).abs() < 2.5, "{place:?}, not {north}");
             assert!((place.longitude_degrees - east).abs() < 2.0, "{place:?}, not {east}");

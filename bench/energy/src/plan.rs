@@ -1,6 +1,7 @@
 //! Policies against the offline optimum, hour by hour (ENERGY.md 3.3).
 use std::collections::BTreeMap;
 
+use eyre::bail;
 use serde::Serialize;
 use sunwork_energy::{
     forecast::Forecaster,
@@ -29,6 +30,9 @@ const CUT_OFF: f64 = 0.10;
 /// gap as darkness no cut-off gives its optimum.
 const SLEEP: f64 = 0.15;
 const WAKE: f64 = 0.30;
+
+/// What the solver leaves of an optimum that does no work, watt hours.
+const NO_WORK_WH: f64 = 0.01;
 
 /// What is simulated.
 #[derive(Clone, Copy)]
@@ -61,7 +65,8 @@ pub struct Sun {
 
 #[derive(Serialize, Default)]
 pub struct Figures {
-    pub compute_pct: f64,
+    /// Null: the optimum itself does no work.
+    pub compute_pct: Option<f64>,
     pub availability_loss_pp: f64,
     pub unplanned_losses: u32,
     pub availability_pct: f64,
@@ -201,7 +206,7 @@ impl Tally {
     fn figures(&self, battery: &Battery, board: &Board, best: &optimum::Optimum) -> Figures {
         let hours = self.consumed.len() as f64;
         Figures {
-            compute_pct: round(100.0 * self.compute / best.compute_wh),
+            compute_pct: (best.compute_wh >= NO_WORK_WH).then(|| round(100.0 * self.compute / best.compute_wh)),
             availability_loss_pp: round(100.0 * (best.awake_hours - f64::from(self.awake)) / hours),
             unplanned_losses: self.losses,
             availability_pct: round(100.0 * f64::from(self.awake) / hours),
@@ -233,13 +238,19 @@ pub fn run(series: &Series, setting: &Setting) -> eyre::Result<Report> {
     let board = Board::raspberry_pi_4();
     let battery = Battery { cut_off: CUT_OFF, ..Battery::new(setting.battery_wh, &board) };
     let sun = sun(series, setting);
+    if sun.hours.is_empty() {
+        bail!(
+            "the series covers {} samples and no whole hour; expected at least one hour from a full hour on",
+            sun.samples.len()
+        );
+    }
     let best = optimum::solve(&sun.hours, &battery, &board, START * battery.capacity_wh)?;
     let mut plan = BTreeMap::new();
     let hours = sun.hours.len() as f64;
     plan.insert(
         "optimum".to_owned(),
         Figures {
-            compute_pct: 100.0,
+            compute_pct: Some(100.0),
             availability_pct: round(100.0 * best.awake_hours / hours),
             compute_wh: round(best.compute_wh),
             ..Figures::default()
@@ -292,7 +303,7 @@ fn ours(
     for (index, harvest) in sun.hours.iter().enumerate() {
         let now = UnixSeconds(sun.start + index as i64 * HOUR);
         let charge = MilliWattHours((tally.charge * 1000.0) as i64);
-        tasks.ask(battery, board, &forecaster, now, charge);
+        tasks.ask(battery, board, &forecaster, now, charge - planner.kept(&forecaster, now));
         let decision = planner.decide(now, charge, &forecaster, tasks.promises());
         let choice = match decision.act {
             Act::Sleep { .. } => Choice::Sleep,

@@ -20,6 +20,7 @@ pub struct Gate {
     board: Board,
     now: UnixSeconds,
     charge: MilliWattHours,
+    kept: MilliWattHours,
     path: Vec<MilliWattHours>,
     promises: Vec<Commitment>,
     closed: Option<Trouble>,
@@ -73,6 +74,8 @@ pub struct Parts<'a> {
     pub now: UnixSeconds,
     /// Charge less its bound.
     pub charge: MilliWattHours,
+    /// Kept for sleep in a long darkness: not to be promised.
+    pub kept: MilliWattHours,
     /// What is promised.
     pub promises: Vec<Commitment>,
     /// What forbids everything.
@@ -89,14 +92,15 @@ impl Gate {
     pub fn new(parts: Parts<'_>) -> Self {
         let (battery, board) = (*parts.hardware.0, *parts.hardware.1);
         let path = (0..SLOTS).map(|slot| low_harvest(parts.forecaster, parts.now, slot)).collect();
-        let Parts { now, charge, promises, closed, mode, why, .. } = parts;
-        Self { battery, board, now, charge, path, promises, closed, mode, why: why.to_string() }
+        let Parts { now, charge, kept, promises, closed, mode, why, .. } = parts;
+        Self { battery, board, now, charge, kept, path, promises, closed, mode, why: why.to_string() }
     }
 
     /// The same sun, with the charge, the promises and the mode of now.
     pub(super) fn refresh(&mut self, parts: Parts<'_>) {
-        let Parts { charge, promises, closed, mode, why, .. } = parts;
-        (self.charge, self.promises, self.closed, self.mode) = (charge, promises, closed, mode);
+        let Parts { charge, kept, promises, closed, mode, why, .. } = parts;
+        (self.charge, self.kept) = (charge, kept);
+        (self.promises, self.closed, self.mode) = (promises, closed, mode);
         self.why = why.to_string();
     }
 
@@ -163,11 +167,12 @@ impl Gate {
     /// Charge below which nothing is promised.
     #[must_use]
     pub fn reserve(&self) -> MilliWattHours {
-        MilliWattHours((self.battery.reserve_wh(&self.board) * 1000.0).round() as i64)
+        MilliWattHours((self.battery.reserve_wh(&self.board) * 1000.0).round() as i64) + self.kept
     }
 
     fn along(&self) -> Path<'_> {
         let Self { battery, board, now, charge, promises, .. } = self;
-        Path { battery, board, now: *now, charge: *charge, harvest: &self.path[..], promises }
+        let charge = *charge - self.kept;
+        Path { battery, board, now: *now, charge, harvest: &self.path[..], promises }
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     admission::{Commitment, owed_wh},
     model::{Battery, Board},
+    season,
     value::{Choice, ValueTable},
     weather::{self, HOURS, STATES, Weather},
 };
@@ -128,13 +129,16 @@ pub struct Planner {
     weather: Weather,
     table: Option<ValueTable>,
     state: usize,
+    /// Kept for the dark season, watt hours; a state of before it was known begins without.
+    #[serde(default)]
+    season_wh: f64,
 }
 
 impl Planner {
     /// Knows no weather yet; believes in a mixed one that stays.
     #[must_use]
     pub fn new(battery: Battery, board: Board) -> Self {
-        Self { battery, board, weather: Weather::default(), table: None, state: 3 }
+        Self { battery, board, weather: Weather::default(), table: None, state: 3, season_wh: 0.0 }
     }
 
     /// An hour of the sun's day has passed: learns from it, and values energy anew at the end of each day. Call it in order of
@@ -160,7 +164,18 @@ impl Planner {
             let day: [f64; HOURS] =
                 std::array::from_fn(|h| self.clear_hour(forecaster, UnixSeconds(midnight.0 + h as i64 * HOUR_SECONDS)));
             self.table = Some(ValueTable::solve(&self.battery, &self.board, &self.weather, &day));
+            self.season_wh = self.season(forecaster, midnight);
         }
+    }
+
+    /// Kept for the dark season; nothing before the panel is known.
+    #[allow(clippy::cast_precision_loss, reason = "milliwatts of a panel")]
+    fn season(&self, forecaster: &Forecaster, midnight: UnixSeconds) -> f64 {
+        if matches!(forecaster.state(midnight), ForecastState::Learning { .. }) {
+            return 0.0;
+        }
+        let days = forecaster.clear_days(midnight, season::SEASON_DAYS).map(|energy| energy.0 as f64 / 1000.0);
+        season::kept_wh(&self.battery, &self.board, days)
     }
 
     #[allow(clippy::cast_precision_loss, reason = "milliwatts of a panel")]
@@ -261,10 +276,17 @@ impl Planner {
     }
 
     /// A panel that has been dark for days stays so for as long again: that much more is kept for sleep, at most half the battery.
+    /// Before and in a polar night what sleep takes until its end ([`season`]), if that is more.
     fn kept_for_darkness(&self, forecaster: &Forecaster, now: UnixSeconds) -> f64 {
-        let ForecastState::PanelDark { days } = forecaster.state(now) else { return 0.0 };
+        let ForecastState::PanelDark { days } = forecaster.state(now) else { return self.season_wh };
         let kept = f64::from(days) * 24.0 * self.board.sleep_w / self.battery.discharge_efficiency;
-        kept.min(self.battery.capacity_wh / 2.0)
+        kept.min(self.battery.capacity_wh / 2.0).max(self.season_wh)
+    }
+
+    /// Kept for sleep above the sleep threshold and the reserve: not to be promised.
+    #[must_use]
+    pub fn kept(&self, forecaster: &Forecaster, now: UnixSeconds) -> MilliWattHours {
+        milli_wh(self.kept_for_darkness(forecaster, now))
     }
 
     fn needed(&self, low: f64) -> f64 {

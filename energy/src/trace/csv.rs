@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::Sample;
 use crate::units::{MilliWatts, UnixSeconds};
 
-/// Lines read at most: twenty years of quarter hours.
-pub const MAX_LINES: usize = 800_000;
+/// Lines read at most: seven years of minutes.
+pub const MAX_LINES: usize = 4_000_000;
 /// Shortest and longest usual step.
 const STEP_SECONDS: std::ops::RangeInclusive<i64> = 1..=7200;
 /// No panel of a worker gives more (a gigawatt, in milliwatts); it keeps every sum far from overflow.
@@ -58,8 +58,8 @@ pub enum TraceError {
     },
 }
 
-/// Reads a series. A heading line, empty lines and lines that start with `#` are left out; an empty or `NaN` power is a gap; small
-/// negative powers (an inverter's own use at night: down to a twentieth of the peak or 10 W) count as zero.
+/// Reads a series. A heading (the first line that is no comment), a byte order mark, empty lines and lines that start with `#` are
+/// left out; an empty or `NaN` power is a gap; small negative powers (an inverter's own use at night: down to a twentieth of the peak or 10 W) count as zero.
 ///
 /// # Errors
 /// Names the line and what was expected.
@@ -71,12 +71,15 @@ pub enum TraceError {
 pub fn parse(text: &str) -> Result<Vec<Sample>, TraceError> {
     let mut rows: Vec<(i64, Option<i64>)> = Vec::new();
     let mut lowest: Option<(usize, f64)> = None;
-    for (index, line) in text.lines().enumerate() {
+    let mut heading_may_come = true;
+    for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         let trimmed = line.trim();
-        if trimmed.is_empty()
-            || trimmed.starts_with('#')
-            || (index == 0 && !trimmed.starts_with(|c: char| c.is_ascii_digit()))
-        {
+        if trimmed.is_empty() || trimmed.starts_with('#') {
+            continue;
+        }
+        let may_be_heading = std::mem::take(&mut heading_may_come);
+        // Times may stand in quotes; words are a heading.
+        if may_be_heading && !trimmed.trim_start_matches('"').starts_with(|c: char| c.is_ascii_digit()) {
             continue;
         }
         if rows.len() >= MAX_LINES {
@@ -150,6 +153,18 @@ mod tests {
         assert_eq!(all.len(), 2);
         assert_eq!(all[0], Sample { start: UnixSeconds(1_302_886_800), seconds: 900, power: MilliWatts(2500) });
         assert_eq!(all[1].power, MilliWatts(0));
+    }
+
+    #[test]
+    fn a_heading_may_follow_comments_and_a_byte_order_mark_hides_no_sample() {
+        let samples = "2011-04-15T10:00:00Z,1\n2011-04-15T10:15:00Z,2\n";
+        let plain = parse(samples).expect("a series");
+        assert_eq!(parse(&format!("# of my roof\n\ntime,watts\n{samples}")), Ok(plain.clone()));
+        assert_eq!(parse(&format!("\u{feff}{samples}")), Ok(plain.clone()), "the first sample is one");
+        assert_eq!(parse(&format!("\u{feff}\"time\",\"watts\"\r\n{samples}")), Ok(plain.clone()));
+        assert_eq!(parse(&samples.replace("2011-04-15T10:00:00Z", "\"2011-04-15T10:00:00Z\"")), Ok(plain));
+        let two = parse(&format!("# x\ntime,watts\ntime,watts\n{samples}")).expect_err("two headings");
+        assert!(two.to_string().starts_with("line 3"), "{two}");
     }
 
     #[test]

@@ -84,6 +84,17 @@ impl Forecaster {
         self.sky.now.max(self.sky.before) < NOTHING
     }
 
+    /// What a clear sky gives on each day of the sun from that of `now` on, as learned, from 7 h to 17 h by five points: for days on
+    /// which it is little, and quick enough for half a year of them.
+    pub fn clear_days(&self, now: UnixSeconds, days: i64) -> impl DoubleEndedIterator<Item = MilliWattHours> + '_ {
+        let today = self.day_of(now.0.div_euclid(SLOT_SECONDS));
+        (today..today + days).map(|day| {
+            let hours = [8, 10, 12, 14, 16].map(|hour| self.clear_power(self.first_slot(day) + 2 * hour));
+            // Each stands for two hours, which are four slots.
+            watt_slots(4.0 * hours.iter().sum::<f64>())
+        })
+    }
+
     /// Days of history.
     #[must_use]
     pub fn days(&self) -> usize {
