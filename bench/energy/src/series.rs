@@ -47,6 +47,12 @@ impl Series {
         Self { samples, site, zone }
     }
 
+    /// Of steps longer than an hour, spread: the length of their days tells no latitude.
+    pub fn of_long_steps(samples: Vec<Sample>, place: Option<Place>) -> Self {
+        let site = place.map_or_else(|| Site::Longitude(longitude(&samples)), Site::At);
+        Self { samples, site, zone: None }
+    }
+
     pub fn first_slot(&self) -> i64 {
         self.samples.first().map_or(0, |sample| sample.start.0.div_euclid(SLOT_SECONDS))
     }
