@@ -98,7 +98,7 @@ fn trace(cli: &Cli) -> eyre::Result<Value> {
     let note = spread::spread(&mut found, place.as_ref())?;
     let series = match &note {
         None => series::Series::new(found.samples, place, None),
-        Some(_) => series::Series::of_long_steps(found.samples, place),
+        Some(_) => series::Series::of_long_steps(found.samples, found.step_seconds, place),
     };
     let setting = plan::Setting { panel_wp, battery_wh, trace_wp: cli.trace_wp, gaps: cli.gaps };
     let mut report = if cli.only_plan { json!({}) } else { serde_json::to_value(forecast::run(&series))? };

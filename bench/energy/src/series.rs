@@ -35,6 +35,8 @@ pub struct Series {
     pub site: Site,
     /// Its days, for scoring: those of a wall clock (system_50, as in the published baselines) or of the sun.
     pub zone: Option<TimeZone>,
+    /// Spread samples are parts of a longer step: its length, seconds. They are all known at its end, and not before.
+    pub step_seconds: Option<i64>,
 }
 
 /// A day of 48 half hours, watts.
@@ -44,13 +46,20 @@ impl Series {
     pub fn new(samples: Vec<Sample>, place: Option<Place>, zone: Option<TimeZone>) -> Self {
         let rough = longitude(&samples);
         let site = place.or_else(|| place::find(&samples, rough)).map_or(Site::Longitude(rough), Site::At);
-        Self { samples, site, zone }
+        Self { samples, site, zone, step_seconds: None }
     }
 
     /// Of steps longer than an hour, spread: the length of their days tells no latitude.
-    pub fn of_long_steps(samples: Vec<Sample>, place: Option<Place>) -> Self {
+    pub fn of_long_steps(samples: Vec<Sample>, step_seconds: i64, place: Option<Place>) -> Self {
         let site = place.map_or_else(|| Site::Longitude(longitude(&samples)), Site::At);
-        Self { samples, site, zone: None }
+        Self { samples, site, zone: None, step_seconds: Some(step_seconds) }
+    }
+
+    /// From when on a sample is known, and how long the next one may take, seconds.
+    pub fn known(&self, sample: &Sample) -> (i64, i64) {
+        let Some(step) = self.step_seconds else { return (sample.end().0, sample.seconds.into()) };
+        let first = self.samples.first().map_or(0, |sample| sample.start.0);
+        (first + ((sample.start.0 - first).div_euclid(step) + 1) * step, step)
     }
 
     pub fn first_slot(&self) -> i64 {

@@ -28,8 +28,9 @@ pub fn spread(series: &mut Series, place: Option<&Place>) -> eyre::Result<Option
     series.samples = series.samples.iter().flat_map(|sample| pieces(sample, place)).collect();
     let how = if place.is_some() { "as a clear sky at the place would have it" } else { "evenly" };
     Ok(Some(format!(
-        "samples are {step} s apart: the mean power of each was spread over its half hours, {how}. What happened within a step is not \
-         in the series, so forecasts at distances below it are scored on a smoother sun than the real one"
+        "samples are {step} s apart: the mean power of each was spread over its half hours, {how}. Forecasts are made at \
+         the end of a step; the baselines see within it, so at distances below it they are flattered, and the plan's sun is \
+         smoother than the real one"
     )))
 }
 
