@@ -128,6 +128,34 @@ fn the_polar_night_is_slept_through_to_its_end() {
     }
 }
 
+/// Mounted under snow, or not connected: nothing is learned but that there is no sun. The rule of before was awake down to the reserve
+/// of four days.
+#[test]
+fn a_panel_that_never_gave_is_slept_on_for_a_month() {
+    let mut samples = weather(4, 30, 100.0);
+    samples.iter_mut().for_each(|sample| sample.power = MilliWatts(0));
+    let run = run(&samples, 384.0, 192.0);
+    assert!(run.lowest > 0.05 * 384.0, "{} Wh", run.lowest);
+    assert!((6..24).contains(&run.awake), "{} h awake", run.awake);
+    // The month that begins in the polar night is not spent awake either.
+    let north = run_at(Place::new(78.0, 15.0, 0.0).unwrap(), &dark_from(1_797_724_800), 384.0, 192.0);
+    assert!(north.lowest > 0.05 * 384.0, "{} Wh", north.lowest);
+}
+
+/// Thirty days of quarter hours without sun.
+fn dark_from(start: i64) -> Vec<Sample> {
+    (0..30 * 96)
+        .map(|index| Sample { start: UnixSeconds(start + index * 900), seconds: 900, power: MilliWatts(0) })
+        .collect()
+}
+
+#[test]
+fn the_first_night_is_not_taken_for_a_panel_that_never_gives() {
+    // From six in the evening on.
+    let run = run(&weather(1, 3, 100.0)[72..], 384.0, 192.0);
+    assert_eq!(run.slept, 0, "{} h awake", run.awake);
+}
+
 #[test]
 fn from_the_reserve_two_days_of_darkness_at_base_load_are_survived() {
     for capacity in [230.0, 384.0, 1000.0] {

@@ -12,11 +12,7 @@ use clap::Parser;
 use eyre::{WrapErr, bail};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
-use sunwork_energy::{
-    sun::Place,
-    trace::{Sample, csv},
-    units::MilliWatts,
-};
+use sunwork_energy::{sun::Place, trace::csv, units::MilliWatts};
 
 mod baselines;
 mod forecast;
@@ -27,6 +23,7 @@ mod plan;
 mod plausibility;
 mod score;
 mod series;
+mod spread;
 mod tasks;
 
 /// The published yardstick: panel, battery.
@@ -97,16 +94,21 @@ fn trace(cli: &Cli) -> eyre::Result<Value> {
         bail!("--trace needs --panel-wp and --battery-wh");
     };
     let place = cli.latitude.zip(cli.longitude).map(|(north, east)| Place::new(north, east, 0.0)).transpose()?;
-    let series = series::Series::new(read(file)?, place, None);
+    let mut found = read(file)?;
+    let note = spread::spread(&mut found, place.as_ref())?;
+    let series = match &note {
+        None => series::Series::new(found.samples, place, None),
+        Some(_) => series::Series::of_long_steps(found.samples, found.step_seconds, place),
+    };
     let setting = plan::Setting { panel_wp, battery_wh, trace_wp: cli.trace_wp, gaps: cli.gaps };
     let mut report = if cli.only_plan { json!({}) } else { serde_json::to_value(forecast::run(&series))? };
-    merge(&mut report, json!({ "site": series.site }));
+    merge(&mut report, json!({ "site": series.site, "repeated_lines_dropped": found.repeated_lines, "note": note }));
     merge(&mut report, serde_json::to_value(plan::run(&series, &setting)?)?);
     Ok(report)
 }
 
 fn system_50(data: &std::path::Path, only_plan: bool) -> eyre::Result<Value> {
-    let samples = read(&data.join("system_50.csv"))?;
+    let samples = read(&data.join("system_50.csv"))?.samples;
     let place = Place::new(39.742, -105.178, 1829.0)?;
     let series = series::Series::new(samples, Some(place), Some(TimeZone::get("America/Denver")?));
     let mut report = if only_plan { json!({}) } else { serde_json::to_value(forecast::run(&series))? };
@@ -131,26 +133,26 @@ fn system_50(data: &std::path::Path, only_plan: bool) -> eyre::Result<Value> {
 }
 
 fn honest_and_not(data: &std::path::Path) -> eyre::Result<Value> {
-    let samples = read(&data.join("system_50.csv"))?;
-    let satellite = read(&data.join("system_50_satellite.csv"))?;
+    let samples = read(&data.join("system_50.csv"))?.samples;
+    let satellite = read(&data.join("system_50_satellite.csv"))?.samples;
     let place = Place::new(39.742, -105.178, 1829.0)?;
     let peak = |watts: f64| MilliWatts((watts * 1000.0) as i64);
     // No setting was chosen on this one; it has no satellite.
-    let unseen = read(&data.join("serf_east.csv"))?;
+    let unseen = read(&data.join("serf_east.csv"))?.samples;
     Ok(json!({
         "plausibility": plausibility::run(&samples, &satellite, &place, peak(SYSTEM_50_WATTS)),
         "plausibility_unseen": plausibility::run(&unseen, &[], &place, peak(SERF_EAST_WATTS)),
     }))
 }
 
-fn read(file: &std::path::Path) -> eyre::Result<Vec<Sample>> {
+fn read(file: &std::path::Path) -> eyre::Result<csv::Series> {
     let doing = || format!("reading {}", file.display());
     let bytes = fs::metadata(file).wrap_err_with(doing)?.len();
     if bytes > MAX_BYTES {
         bail!("{} has {bytes} bytes, at most {MAX_BYTES} are read", file.display());
     }
     // A heading may be in another encoding; a time or a power that is not read is named with its line.
-    csv::parse(&String::from_utf8_lossy(&fs::read(file).wrap_err_with(doing)?)).wrap_err_with(doing)
+    csv::read(&String::from_utf8_lossy(&fs::read(file).wrap_err_with(doing)?)).wrap_err_with(doing)
 }
 
 fn merge(into: &mut Value, from: Value) {

@@ -69,6 +69,8 @@ pub struct Figures {
     pub compute_pct: Option<f64>,
     pub availability_loss_pp: f64,
     pub unplanned_losses: u32,
+    /// Hours without power, beyond planned sleep; of the optimum, what it could not serve in hours of planned sleep.
+    pub lost_hours: f64,
     pub availability_pct: f64,
     pub compute_wh: f64,
     pub lowest_charge_pct: f64,
@@ -163,6 +165,7 @@ pub struct Tally {
     awake: u32,
     pub compute: f64,
     losses: u32,
+    lost_hours: u32,
     cut: bool,
     offered: Vec<f64>,
     captured: Vec<f64>,
@@ -173,13 +176,25 @@ impl Tally {
     pub fn new(battery: &Battery) -> Self {
         let charge = START * battery.capacity_wh;
         let (offered, captured, consumed) = (Vec::new(), Vec::new(), Vec::new());
-        Self { charge, lowest: charge, awake: 0, compute: 0.0, losses: 0, cut: false, offered, captured, consumed }
+        Self {
+            charge,
+            lowest: charge,
+            awake: 0,
+            compute: 0.0,
+            losses: 0,
+            lost_hours: 0,
+            cut: false,
+            offered,
+            captured,
+            consumed,
+        }
     }
 
     /// An hour of a choice. An unplanned loss is a fall below the cut-off; the board is then off until the charge is back.
     pub fn hour(&mut self, battery: &Battery, board: &Board, harvest: f64, choice: Choice) {
         let floor = battery.cut_off * battery.capacity_wh;
         let load = if self.cut { 0.0 } else { board.load(choice) };
+        self.lost_hours += u32::from(self.cut);
         let open = self.charge
             + (harvest - load)
                 * if harvest > load { battery.charge_efficiency } else { 1.0 / battery.discharge_efficiency };
@@ -196,7 +211,7 @@ impl Tally {
         if next < floor && !self.cut {
             self.losses += 1;
             self.cut = true;
-        } else if self.cut && next > floor + 0.02 * battery.capacity_wh {
+        } else if self.cut && next > floor + optimum::BACK * battery.capacity_wh {
             self.cut = false;
         }
         self.charge = next.max(0.0);
@@ -209,6 +224,7 @@ impl Tally {
             compute_pct: (best.compute_wh >= NO_WORK_WH).then(|| round(100.0 * self.compute / best.compute_wh)),
             availability_loss_pp: round(100.0 * (best.awake_hours - f64::from(self.awake)) / hours),
             unplanned_losses: self.losses,
+            lost_hours: self.lost_hours.into(),
             availability_pct: round(100.0 * f64::from(self.awake) / hours),
             compute_wh: round(self.compute),
             lowest_charge_pct: round(100.0 * self.lowest / battery.capacity_wh),
@@ -253,6 +269,8 @@ pub fn run(series: &Series, setting: &Setting) -> eyre::Result<Report> {
             compute_pct: Some(100.0),
             availability_pct: round(100.0 * best.awake_hours / hours),
             compute_wh: round(best.compute_wh),
+            unplanned_losses: best.losses,
+            lost_hours: round(best.lost_hours),
             ..Figures::default()
         },
     );
@@ -340,5 +358,32 @@ fn dark(_series: &Series, sun: &Sun, battery: &Battery, board: &Board) -> Dark {
         battery_holds_reserve: holds,
         start_hours: sun.hours.len(),
         survived: survived.count(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A month without any sun is more than half of 100 Wh can sleep through, for the optimum too: the figures say so.
+    #[test]
+    fn a_trace_that_not_even_sleep_survives_has_figures() {
+        let hour = |index: i64| Sample {
+            start: UnixSeconds(1_767_225_600 + index * HOUR),
+            seconds: 3600,
+            power: MilliWatts(0),
+        };
+        let series = Series::new((0..720).map(hour).collect(), None, None);
+        let setting = Setting { panel_wp: 100.0, battery_wh: 100.0, trace_wp: None, gaps: Gaps::Yesterday };
+        let plan = run(&series, &setting).unwrap().plan;
+        // (50 - 10) · 0.95 / 0.15 = 253 hours of sleep.
+        let optimum = &plan["optimum"];
+        assert_eq!((optimum.unplanned_losses, optimum.availability_pct), (1, 0.0));
+        assert!((optimum.lost_hours - 466.7).abs() < 0.5, "{}", optimum.lost_hours);
+        for policy in ["greedy", "threshold", "ours"] {
+            let found = &plan[policy];
+            assert!(found.unplanned_losses == 1 && found.lost_hours > 466.0, "{policy}: {} h", found.lost_hours);
+            assert!(found.compute_pct.is_none() && found.availability_loss_pp <= 0.0, "{policy}");
+        }
     }
 }

@@ -59,6 +59,12 @@ impl Envelope {
         self.edge.get(slot).copied().unwrap_or(0.0)
     }
 
+    /// Ratios known of a slot: how often it has been seen with sun.
+    #[must_use]
+    pub fn seen(&self, slot: usize) -> usize {
+        self.days.iter().filter(|day| day.get(slot).is_some_and(Option::is_some)).count()
+    }
+
     /// Days known.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -49,6 +49,12 @@ const FEATURES: usize = 13;
 const DARK: f64 = 0.03;
 /// A slot with less than this clearness has no sun on the panel.
 const NOTHING: f64 = 0.02;
+/// Slots with sun after which a panel that gave nothing at all is taken for one that may not give: two hours.
+const UNSEEN_SLOTS: usize = 4;
+/// Without a place: slots of the day that have sun nearly everywhere, from 8 h to 16 h.
+const BRIGHT_SLOTS: std::ops::Range<usize> = 16..32;
+/// Least watts per W/m² of clear sky that a panel gives; less is a sensor's noise.
+const LEAST_RATIO: f64 = 1e-4;
 /// Dark days in a row that are named.
 const DARK_DAYS: u32 = 3;
 /// Long memory of the envelope: loses a hundredth a day, and holds it up to this share.

@@ -21,6 +21,10 @@ const FULL_ENOUGH: f64 = 0.6;
 /// Charge may fall this far into what is kept for sleep when an hour gives less than its pessimistic forecast.
 const SLEEP_RESERVE_AT_RISK: f64 = 0.5;
 
+/// Days of sleep that are kept while the panel has never given anything: a month, as of a panel that was mounted under snow or is
+/// not connected. Only a charge below it is slept on; a full battery is awake.
+const UNSEEN_DAYS: u32 = 30;
+
 /// What to do until the next decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
@@ -276,9 +280,14 @@ impl Planner {
     }
 
     /// A panel that has been dark for days stays so for as long again: that much more is kept for sleep, at most half the battery.
+    /// One that never gave may be dark for [`UNSEEN_DAYS`].
     /// Before and in a polar night what sleep takes until its end ([`season`]), if that is more.
     fn kept_for_darkness(&self, forecaster: &Forecaster, now: UnixSeconds) -> f64 {
-        let ForecastState::PanelDark { days } = forecaster.state(now) else { return self.season_wh };
+        let unseen = if forecaster.never_gave() { UNSEEN_DAYS } else { 0 };
+        let days = match forecaster.state(now) {
+            ForecastState::PanelDark { days } => days.max(unseen),
+            _ => unseen,
+        };
         let kept = f64::from(days) * 24.0 * self.board.sleep_w / self.battery.discharge_efficiency;
         kept.min(self.battery.capacity_wh / 2.0).max(self.season_wh)
     }

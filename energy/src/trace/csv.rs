@@ -7,8 +7,10 @@ use crate::units::{MilliWatts, UnixSeconds};
 
 /// Lines read at most: seven years of minutes.
 pub const MAX_LINES: usize = 4_000_000;
-/// Shortest and longest usual step.
-const STEP_SECONDS: std::ops::RangeInclusive<i64> = 1..=7200;
+/// Shortest and longest usual step: a day. Whoever reads steps longer than [`LONGEST_SAMPLE_SECONDS`] has to spread them.
+const STEP_SECONDS: std::ops::RangeInclusive<i64> = 1..=super::DAY_SECONDS;
+/// Longest sample that a forecaster takes.
+pub const LONGEST_SAMPLE_SECONDS: i64 = 7200;
 /// No panel of a worker gives more (a gigawatt, in milliwatts); it keeps every sum far from overflow.
 const MAX_MILLIWATTS: f64 = 1e12;
 
@@ -33,6 +35,18 @@ pub enum TraceError {
         /// Counted from one.
         line: usize,
     },
+    /// One time, two powers.
+    #[error(
+        "line {line}: {watts} at the time for which the line before has {before}; one time has one power: keep the line that is right"
+    )]
+    Twice {
+        /// Counted from one.
+        line: usize,
+        /// What the line before says, in watts.
+        before: String,
+        /// What this one says.
+        watts: String,
+    },
     /// Nothing to work with.
     #[error("{found} samples, expected 2 to {MAX_LINES}")]
     Length {
@@ -51,15 +65,40 @@ pub enum TraceError {
         watts: f64,
     },
     /// The usual distance of two samples.
-    #[error("samples are {found} s apart, expected 1 s to 7200 s")]
+    #[error("samples are {found} s apart, expected 1 s to {most} s")]
     Step {
         /// The median.
         found: i64,
+        /// Most that is taken.
+        most: i64,
     },
 }
 
+/// A series with what was found while reading it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// In order of time.
+    pub samples: Vec<Sample>,
+    /// Usual distance of two samples (the median), seconds.
+    pub step_seconds: i64,
+    /// Lines that said the same as the one before, and were dropped.
+    pub repeated_lines: usize,
+}
+
+/// Reads a series of samples that a forecaster takes as they are: at most [`LONGEST_SAMPLE_SECONDS`] apart. See [`read`].
+///
+/// # Errors
+/// Names the line and what was expected.
+pub fn parse(text: &str) -> Result<Vec<Sample>, TraceError> {
+    let series = read(text)?;
+    if series.step_seconds > LONGEST_SAMPLE_SECONDS {
+        return Err(TraceError::Step { found: series.step_seconds, most: LONGEST_SAMPLE_SECONDS });
+    }
+    Ok(series.samples)
+}
+
 /// Reads a series. A heading (the first line that is no comment), a byte order mark, empty lines and lines that start with `#` are
-/// left out; an empty or `NaN` power is a gap; small negative powers (an inverter's own use at night: down to a twentieth of the peak or 10 W) count as zero.
+/// left out, as is a line that repeats time and power of the one before; an empty or `NaN` power is a gap; small negative powers (an inverter's own use at night: down to a twentieth of the peak or 10 W) count as zero.
 ///
 /// # Errors
 /// Names the line and what was expected.
@@ -68,9 +107,11 @@ pub enum TraceError {
     clippy::cast_precision_loss,
     reason = "powers are bounded when they are read"
 )]
-pub fn parse(text: &str) -> Result<Vec<Sample>, TraceError> {
+pub fn read(text: &str) -> Result<Series, TraceError> {
     let mut rows: Vec<(i64, Option<i64>)> = Vec::new();
     let mut lowest: Option<(usize, f64)> = None;
+    let mut before: Option<Row> = None;
+    let mut repeated_lines = 0;
     let mut heading_may_come = true;
     for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         let trimmed = line.trim();
@@ -87,8 +128,16 @@ pub fn parse(text: &str) -> Result<Vec<Sample>, TraceError> {
         }
         let row = row(trimmed)
             .ok_or_else(|| TraceError::Line { line: index + 1, found: trimmed.chars().take(60).collect() })?;
-        if rows.last().is_some_and(|last| last.0 >= row.start) {
-            return Err(TraceError::Order { line: index + 1 });
+        match before.replace(row) {
+            Some(last) if last == row => {
+                repeated_lines += 1;
+                continue;
+            }
+            Some(last) if last.start == row.start => {
+                return Err(TraceError::Twice { line: index + 1, before: last.words(), watts: row.words() });
+            }
+            Some(last) if last.start > row.start => return Err(TraceError::Order { line: index + 1 }),
+            _ => {}
         }
         let Row { start, watts } = row;
         if let Some(watts) = watts.filter(|watts| *watts < lowest.map_or(0.0, |(_, lowest)| lowest)) {
@@ -108,22 +157,29 @@ pub fn parse(text: &str) -> Result<Vec<Sample>, TraceError> {
     steps.sort_unstable();
     let usual = steps[steps.len() / 2];
     if !STEP_SECONDS.contains(&usual) {
-        return Err(TraceError::Step { found: usual });
+        return Err(TraceError::Step { found: usual, most: *STEP_SECONDS.end() });
     }
     let ends = rows.iter().skip(1).map(|row| row.0).chain([i64::MAX]);
     let samples = rows.iter().zip(ends).filter_map(|(&(start, power), next)| {
         let seconds = u32::try_from(usual.min(next - start)).ok()?;
         Some(Sample { start: UnixSeconds(start), seconds, power: MilliWatts(power?) })
     });
-    Ok(samples.collect())
+    Ok(Series { samples: samples.collect(), step_seconds: usual, repeated_lines })
 }
 
 /// A line.
+#[derive(Clone, Copy, PartialEq)]
 struct Row {
     /// Unix seconds.
     start: i64,
     /// `None`: a gap.
     watts: Option<f64>,
+}
+
+impl Row {
+    fn words(&self) -> String {
+        self.watts.map_or_else(|| "no power".to_owned(), |watts| format!("{watts} W"))
+    }
 }
 
 /// `None`: no sample.
@@ -182,9 +238,33 @@ mod tests {
     fn a_wall_clock_without_offset_is_refused_with_its_line() {
         let error = parse("2011-04-15 10:00:00,2.5\n2011-04-15 10:15:00,2.5\n").expect_err("no offset");
         assert!(error.to_string().contains("line 1") && error.to_string().contains("RFC 3339"), "{error}");
-        let error = parse("time,watts\n2011-04-15T10:00:00Z,1\n2011-04-15T10:00:00Z,1\n").expect_err("twice");
+        let error = parse("time,watts\n2011-04-15T10:00:00Z,1\n2011-04-15T09:00:00Z,1\n").expect_err("back");
         assert_eq!(error, TraceError::Order { line: 3 });
         assert_eq!(parse("").expect_err("empty"), TraceError::Length { found: 0 });
         assert!(parse("2011-04-15T10:00:00Z,inf\n2011-04-15T10:15:00Z,1\n").is_err());
+    }
+
+    #[test]
+    fn a_line_that_repeats_the_one_before_is_dropped_and_a_second_power_for_a_time_is_refused() {
+        let plain = "2011-04-15T10:00:00Z,1\n2011-04-15T10:15:00Z,2\n2011-04-15T10:30:00Z,\n";
+        let repeated = plain.lines().flat_map(|line| [line, "\n", line, "\n"]).collect::<String>();
+        let (once, twice) = (read(plain).expect("a series"), read(&repeated).expect("a series"));
+        assert_eq!((once.samples, once.repeated_lines), (twice.samples, 0));
+        assert_eq!((twice.repeated_lines, twice.step_seconds), (3, 900));
+        let error = read("2011-04-15T10:00:00Z,1\n2011-04-15T10:00:00Z,2.5\n").expect_err("two powers");
+        assert!(
+            error.to_string().starts_with("line 2: 2.5 W at the time for which the line before has 1 W"),
+            "{error}"
+        );
+        assert!(read("2011-04-15T10:00:00Z,1\n2011-04-15T10:00:00Z,\n").is_err(), "a power and none");
+    }
+
+    #[test]
+    fn steps_up_to_a_day_are_read_by_those_who_spread_them() {
+        let series = |second: &str| format!("2011-04-15T00:00:00Z,1\n{second},2\n");
+        let three_hours = series("2011-04-15T03:00:00Z");
+        assert_eq!(read(&three_hours).expect("a series").samples[0].seconds, 10_800);
+        assert_eq!(parse(&three_hours), Err(TraceError::Step { found: 10_800, most: 7200 }));
+        assert_eq!(read(&series("2011-04-17T00:00:00Z")), Err(TraceError::Step { found: 172_800, most: 86_400 }));
     }
 }

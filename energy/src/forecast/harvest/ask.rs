@@ -1,7 +1,8 @@
 //! What can be asked of the forecaster.
 use super::{
-    Band, DARK_DAYS, DayBand, ForecastState, Forecaster, HORIZONS, LEARNING_DAYS, LOW_LEVEL, MilliWattHours,
-    MilliWatts, NOTHING, Refused, SLOT_SECONDS, SLOTS, STALE_SECONDS, UnixSeconds, clamp,
+    BRIGHT_SLOTS, Band, DARK_DAYS, DAWN, DayBand, ForecastState, Forecaster, HORIZONS, LEARNING_DAYS, LEAST_RATIO,
+    LOW_LEVEL, MilliWattHours, MilliWatts, NOTHING, Refused, SLOT_SECONDS, SLOTS, STALE_SECONDS, Site, UNSEEN_SLOTS,
+    UnixSeconds, clamp,
 };
 
 impl Forecaster {
@@ -82,6 +83,25 @@ impl Forecaster {
     #[must_use]
     pub fn gives_nothing(&self) -> bool {
         self.sky.now.max(self.sky.before) < NOTHING
+    }
+
+    /// Whether the panel has given nothing since the first sample, though there was sun for two hours at least, or no sun rises
+    /// today: nothing is known then of when there will be any.
+    #[must_use]
+    pub fn never_gave(&self) -> bool {
+        let Some(today) = &self.today else { return false };
+        let slots = || (self.first_slot(today.day)..).take(SLOTS);
+        let ratio = |(slot, power): (i64, &Option<f64>)| power.map(|power| power / self.global(slot).max(DAWN));
+        let given = || slots().zip(&today.powers).filter_map(ratio).chain(self.long.iter().copied());
+        if given().any(|ratio| ratio > LEAST_RATIO) {
+            return false;
+        }
+        let bright = |of_day: usize| matches!(self.site, Site::At(_)) || BRIGHT_SLOTS.contains(&of_day);
+        let now = slots().zip(&today.powers).enumerate();
+        let now = now.filter(|(of_day, (slot, power))| bright(*of_day) && power.is_some() && self.global(*slot) > DAWN);
+        let before =
+            (0..SLOTS).filter(|of_day| bright(*of_day)).map(|of_day| self.envelope.seen(of_day)).sum::<usize>();
+        now.count() + before >= UNSEEN_SLOTS || slots().all(|slot| self.global(slot) <= 0.0)
     }
 
     /// What a clear sky gives on each day of the sun from that of `now` on, as learned, from 7 h to 17 h by five points: for days on
